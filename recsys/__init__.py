@@ -1,0 +1,1 @@
+"""A revenue-optimising recommender for consumer-to-consumer marketplaces."""

@@ -1,0 +1,306 @@
+"""Column names and table contracts, written once.
+
+A contract names each column with its BigQuery type; ``!`` marks a column that must not be NULL. The same contract
+types the local Parquet files, validates imports, and is what every SELECT under ``include/sql`` has to return.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from recsys.errors import ContractError
+
+USER_ID: Final = "user_id"
+ITEM_ID: Final = "item_id"
+GROUP_ID: Final = "group_id"
+SELLER_ID: Final = "seller_id"
+CATEGORY_ID: Final = "category_id"
+SCORE: Final = "score"
+RANK: Final = "rank"
+WEIGHT: Final = "weight"
+DS: Final = "ds"
+
+EVENT_TYPES: Final = (
+    "impression",
+    "view",
+    "search",
+    "like",
+    "offer",
+    "cart",
+    "bid",
+    "purchase",
+    "cancel",
+    "follow",
+)
+SURFACE_RECOMMENDATION: Final = "recommendation"
+TYPES: Final = ("STRING", "INT64", "FLOAT64", "NUMERIC", "BOOL", "DATE", "TIMESTAMP")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, BigQuery type, and whether NULL is allowed."""
+
+    name: str
+    type: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """The contract of one table.
+
+    ``key`` is the grain: the columns that together are unique (within a partition, where there is one).
+    ``partition`` is the DATE column that names the partition, or None for a table kept whole.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partition: str | None = None
+    optional: bool = False
+
+    @property
+    def column_names(self) -> list[str]:
+        """Column names in contract order."""
+        return [column.name for column in self.columns]
+
+
+def _table(
+    name: str, key: str, columns: str, partition: str | None = None, optional: bool = False
+) -> Table:
+    parsed = []
+    for part in columns.split(","):
+        column, type_ = part.split()
+        parsed.append(Column(column, type_.rstrip("!"), type_.endswith("!")))
+        assert type_.rstrip("!") in TYPES, f"{name}.{column}: {type_}"
+    return Table(name, tuple(parsed), tuple(key.split(", ")), partition, optional)
+
+
+_EVENT = """event_id STRING!, event_ts TIMESTAMP!, event_date DATE!, ingested_at TIMESTAMP!, user_id STRING,
+    session_id STRING, event_type STRING!, item_id STRING, seller_id STRING, query STRING, amount NUMERIC,
+    quantity INT64, surface STRING, device STRING, request_id STRING, position INT64, propensity FLOAT64"""
+_ITEM = """item_id STRING!, seller_id STRING!, category_id STRING!, title STRING, {description}brand STRING,
+    size STRING, condition STRING, price NUMERIC!, take_rate FLOAT64!, shipping_payer STRING, stock INT64!,
+    sale_type STRING!, listed_at TIMESTAMP!, auction_ends_at TIMESTAMP, closed_at TIMESTAMP, close_reason STRING"""
+_USER = "user_id STRING!, registered_at TIMESTAMP!, birth_year INT64, gender STRING, region STRING"
+_SELLER = """seller_id STRING!, registered_at TIMESTAMP!, rating FLOAT64, rating_count INT64, is_verified BOOL,
+    ships_within_days INT64"""
+_COUNTS = """impressions INT64!, clicks INT64!, views INT64!, likes INT64!, offers INT64!, carts INT64!,
+    bids INT64!, purchases INT64!, cancels INT64!, quantity INT64!, revenue NUMERIC!, cancelled_revenue NUMERIC!"""
+_LIST = """user_id STRING!, rank INT64!, item_id STRING!, is_reserve BOOL!, policy STRING!, experiment_id STRING,
+    arm STRING, source STRING!, seller_id STRING!, category_id STRING!, group_id STRING!, score FLOAT64!,
+    p_purchase FLOAT64!, price NUMERIC!, price_capped NUMERIC!, take_rate FLOAT64!, p_cancel FLOAT64!,
+    expected_revenue FLOAT64!, propensity FLOAT64!, model STRING!, ds DATE!"""
+
+SOURCES: Final = (
+    _table("marketplace.users", "user_id", _USER),
+    _table("marketplace.sellers", "seller_id", _SELLER),
+    _table(
+        "marketplace.item_category",
+        "category_id",
+        "category_id STRING!, parent_id STRING, name STRING!, level INT64!",
+    ),
+    _table("marketplace.items", "item_id", _ITEM.format(description="description STRING, ")),
+    _table(
+        "marketplace.price_changes",
+        "item_id, changed_at",
+        "item_id STRING!, changed_at TIMESTAMP!, price NUMERIC!",
+        optional=True,
+    ),
+    _table("marketplace.events", "event_id", _EVENT, partition="event_date"),
+    _table(
+        "marketplace.campaigns",
+        "campaign_id",
+        """campaign_id STRING!, seller_id STRING!, item_id STRING!, category_id STRING!, ad_rate FLOAT64!,
+        started_at TIMESTAMP!, ended_at TIMESTAMP""",
+        optional=True,
+    ),
+    _table(
+        "marketplace.campaign_keywords",
+        "campaign_id, keyword",
+        "campaign_id STRING!, keyword STRING!, origin STRING!, added_at TIMESTAMP!",
+        optional=True,
+    ),
+    _table(
+        "marketplace.campaign_daily",
+        "campaign_id, keyword, report_date",
+        """campaign_id STRING!, keyword STRING!, report_date DATE!, impressions INT64!, clicks INT64!,
+        purchases INT64!, revenue NUMERIC!, spend NUMERIC!""",
+        partition="report_date",
+        optional=True,
+    ),
+)
+
+STAGING: Final = (
+    # Every event that arrived on ds, with the reason it is rejected for, if any. The one reader of raw events.
+    _table("staging.arrivals", "event_id, arrival", f"{_EVENT}, arrival INT64!, reason STRING, ds DATE!", "ds"),
+    _table("staging.events", "event_id", f"{_EVENT}, ds DATE!", "ds"),
+    _table("staging.rejected_events", "event_id, arrival", f"{_EVENT}, arrival INT64!, reason STRING!, ds DATE!", "ds"),
+    # The shelf, the users and the sellers as they were known at the end of ds.
+    _table("staging.items", "item_id", f"{_ITEM.format(description='')}, is_live BOOL!, ds DATE!", "ds"),
+    _table("staging.users", "user_id", f"{_USER}, ds DATE!", "ds"),
+    _table("staging.sellers", "seller_id", f"{_SELLER}, ds DATE!", "ds"),
+    _table(
+        "staging.user_item_daily",
+        "user_id, item_id, event_date",
+        f"""user_id STRING!, item_id STRING!, event_date DATE!, {_COUNTS}, first_position INT64,
+        last_ts TIMESTAMP!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "staging.item_daily",
+        "item_id, event_date",
+        f"""item_id STRING!, event_date DATE!, {_COUNTS}, viewers INT64!, buyers INT64!, bid_amount NUMERIC!,
+        top_bid NUMERIC, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "staging.search_daily",
+        "query, event_date",
+        """query STRING!, event_date DATE!, searches INT64!, searchers INT64!, clicks INT64!, purchases INT64!,
+        revenue NUMERIC!, ds DATE!""",
+        "ds",
+    ),
+)
+
+FEATURES: Final = (
+    _table(
+        "features.item_group",
+        "item_id",
+        """item_id STRING!, group_id STRING!, seller_id STRING!, category_id STRING!, parent_category_id STRING!,
+        price_band INT64!, price NUMERIC!, is_live BOOL!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.user_daily",
+        "user_id",
+        """user_id STRING!, region STRING, gender STRING, birth_year INT64, tenure_days INT64!, is_new BOOL!,
+        days_since_active INT64, days_since_purchase INT64, active_days_90d INT64!,
+        views_7d INT64!, views_30d INT64!, views_90d INT64!, likes_7d INT64!, likes_30d INT64!, likes_90d INT64!,
+        purchases_7d INT64!, purchases_30d INT64!, purchases_90d INT64!,
+        spend_7d NUMERIC!, spend_30d NUMERIC!, spend_90d NUMERIC!, cancels_90d INT64!,
+        mean_log_price FLOAT64, std_log_price FLOAT64, max_price_90d NUMERIC, purchase_power FLOAT64!,
+        top_hour INT64, top_weekday INT64, weekend_share FLOAT64, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.user_category_affinity",
+        "user_id, category_id",
+        """user_id STRING!, category_id STRING!, affinity FLOAT64!, share FLOAT64!, purchases INT64!,
+        last_date DATE!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.item_daily",
+        "item_id",
+        """item_id STRING!, group_id STRING!, seller_id STRING!, category_id STRING!, price NUMERIC!,
+        take_rate FLOAT64!, age_days FLOAT64!, is_new BOOL!, popularity_1d FLOAT64!, popularity_7d FLOAT64!,
+        popularity_30d FLOAT64!, impressions_30d INT64!, views_30d INT64!, likes_30d INT64!, purchases_30d INT64!,
+        click_rate FLOAT64!, purchase_rate FLOAT64!, price_percentile FLOAT64!, is_auction BOOL!,
+        listing_amount NUMERIC!, bid_count INT64!, bid_amount NUMERIC!, hours_left FLOAT64, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.seller_daily",
+        "seller_id",
+        """seller_id STRING!, rating FLOAT64!, cancel_rate FLOAT64!, ships_within_days FLOAT64!, is_verified BOOL!,
+        tenure_days INT64!, live_listings INT64!, closed_90d INT64!, sold_90d INT64!, sell_through FLOAT64!,
+        ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.category_trend",
+        "category_id",
+        """category_id STRING!, views_7d INT64!, purchases_7d INT64!, usual_purchases_7d FLOAT64!, trend FLOAT64!,
+        seasonal_index FLOAT64!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.item_cooccurrence",
+        "group_id, other_group_id",
+        """group_id STRING!, other_group_id STRING!, co_views INT64!, co_likes INT64!, co_buys INT64!,
+        similarity FLOAT64!, rank INT64!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.interactions",
+        "user_id, group_id",
+        """user_id STRING!, group_id STRING!, weight FLOAT64!, views INT64!, likes INT64!, purchases INT64!,
+        purchase_days INT64!, quantity INT64!, revenue NUMERIC!, first_date DATE!, last_date DATE!,
+        last_purchase_date DATE, ds DATE!""",
+        "ds",
+    ),
+)
+
+LISTS: Final = (
+    _table("scoring.lists", "user_id, rank", _LIST, "ds"),
+    _table("marts.recommendations", "user_id, rank", _LIST, "ds"),
+)
+
+EXPERIMENTS: Final = (
+    _table(
+        "experiments.assignments",
+        "experiment_id, unit_id",
+        "experiment_id STRING!, unit_id STRING!, arm STRING!, bucket INT64!, started_on DATE!, ds DATE!",
+        "ds",
+    ),
+    _table(
+        "experiments.exposures",
+        "experiment_id, unit_id",
+        """experiment_id STRING!, unit_id STRING!, arm STRING!, first_exposed_at TIMESTAMP!, impressions INT64!,
+        ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "experiments.user_outcomes_daily",
+        "experiment_id, unit_id",
+        """experiment_id STRING!, unit_id STRING!, arm STRING!, first_exposed_on DATE!, impressions INT64!,
+        clicks INT64!, purchases INT64!, gmv NUMERIC!, revenue NUMERIC!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "experiments.metrics_daily",
+        "experiment_id, arm, scope",
+        """experiment_id STRING!, arm STRING!, scope STRING!, users INT64!, revenue_sum FLOAT64!,
+        revenue_sq_sum FLOAT64!, converters INT64!, clicks_sum INT64!, impressions_sum INT64!,
+        clicks_sq_sum INT64!, impressions_sq_sum INT64!, clicks_impressions_sum INT64!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "experiments.results",
+        "experiment_id, metric, scope, arm",
+        """experiment_id STRING!, metric STRING!, scope STRING!, arm STRING!, control STRING!, users INT64!,
+        mean FLOAT64, mean_low FLOAT64, mean_high FLOAT64, difference FLOAT64, difference_low FLOAT64,
+        difference_high FLOAT64, p_value FLOAT64, srm_p_value FLOAT64, is_valid BOOL!, ds DATE!""",
+        "ds",
+    ),
+)
+
+MONITORING: Final = (
+    _table(
+        "monitoring.check_results",
+        "table_name, check_id",
+        """table_name STRING!, check_id STRING!, expectation STRING!, column_name STRING, severity STRING!,
+        success BOOL!, observed STRING, unexpected_count INT64, message STRING!, ds DATE!""",
+        "ds",
+    ),
+)
+
+TABLES: Final = {
+    table.name: table
+    for table in (*SOURCES, *STAGING, *FEATURES, *LISTS, *EXPERIMENTS, *MONITORING)
+}
+
+
+def table(name: str) -> Table:
+    """Return the contract of ``name`` ("dataset.table").
+
+    Raises:
+        ContractError: when no such table exists; the message lists the tables of that dataset.
+    """
+    if name not in TABLES:
+        dataset = name.partition(".")[0]
+        known = [t for t in TABLES if t.startswith(dataset + ".")] or list(TABLES)
+        raise ContractError(f"No table {name!r}. Known tables: {', '.join(known)}.")
+    return TABLES[name]

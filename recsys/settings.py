@@ -1,0 +1,149 @@
+"""Settings: environment over the warehouse's own profile over the defaults, read once at the rim."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+
+from recsys.errors import SettingsError
+
+PROFILE_NAME = "marketplace.yaml"
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+TRUE_WORDS = {"1", "true", "yes", "on"}
+FALSE_WORDS = {"0", "false", "no", "off"}
+
+
+def _setting(default: object, help_: str, choices: tuple[str, ...] = ()) -> object:
+    return field(default=default, metadata={"help": help_, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that may differ between two installations. Each field is set by ``RECSYS_<FIELD>``.
+
+    A local warehouse may carry its own defaults in ``marketplace.yaml`` at its root (``recsys import`` writes it
+    from the mapping), so that a shop with repeat purchases stays one whoever opens it.
+
+    Example:
+        >>> Settings.load({"RECSYS_LATE_DAYS": "3"}).late_days
+        3
+    """
+
+    warehouse: str = _setting(str(PROJECT_ROOT / "var" / "warehouse"), "Folder of the local warehouse, or bigquery://PROJECT/PREFIX.")  # type: ignore[assignment]
+    home: str = _setting(str(PROJECT_ROOT), "Folder that holds include/ and expectations/.")  # type: ignore[assignment]
+    timezone: str = _setting("UTC", "Time zone whose midnight ends a data day.")  # type: ignore[assignment]
+    currency: str = _setting("EUR", "Currency that amounts are printed in.")  # type: ignore[assignment]
+    late_days: int = _setting(2, "An event may arrive this many days after it happened.")  # type: ignore[assignment]
+    quarantine_days: int = _setting(30, "How far back staging looks for events that arrived too late.")  # type: ignore[assignment]
+    history_days: int = _setting(90, "Length of the longest window over daily aggregates.")  # type: ignore[assignment]
+    active_days: int = _setting(90, "A user who acted or registered within this many days gets a list.")  # type: ignore[assignment]
+    item_unit: str = _setting(
+        "group", "What repeats: 'group' for one-off listings, 'item' for a shop that restocks.", ("group", "item")
+    )  # type: ignore[assignment]
+    list_size: int = _setting(50, "Items in a published list.")  # type: ignore[assignment]
+    reserve_size: int = _setting(50, "Items kept behind the list, for when some are sold.")  # type: ignore[assignment]
+    shards: int = _setting(4, "Scoring tasks that the users are spread over.")  # type: ignore[assignment]
+    price_cap: float = _setting(500.0, "Price above which a sale earns no more in the ranking.")  # type: ignore[assignment]
+    price_exponent: float = _setting(1.0, "Exponent of price in the ranking score: 0 ranks by probability alone.")  # type: ignore[assignment]
+    seed: int = _setting(20260101, "Seed of every random choice.")  # type: ignore[assignment]
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+        """Read the environment, then the profile of the warehouse it names, then the defaults.
+
+        Raises:
+            SettingsError: when a value cannot be read; names the setting, the value and what is allowed.
+        """
+        environ = os.environ if environ is None else environ
+        given: dict[str, object] = {
+            f.name: environ[f"RECSYS_{f.name.upper()}"]
+            for f in fields(cls)
+            if environ.get(f"RECSYS_{f.name.upper()}")
+        }
+        given |= {name: value for name, value in overrides.items() if value is not None}
+        profile = Path(str(given.get("warehouse", cls.warehouse))) / PROFILE_NAME
+        if profile.is_file():
+            given = _read_profile(profile) | given
+        values = {f.name: _parse(f.name, given[f.name], f.default) for f in fields(cls) if f.name in given}
+        return cls(**values)  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        """Refuse values that no part of the system could work with."""
+        for f in fields(self):
+            choices = f.metadata["choices"]
+            if choices and getattr(self, f.name) not in choices:
+                raise SettingsError(
+                    f"RECSYS_{f.name.upper()} is {getattr(self, f.name)!r}; choose one of {', '.join(choices)}."
+                )
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise SettingsError(
+                f"RECSYS_TIMEZONE is {self.timezone!r}, which is no IANA zone; use a name like 'Europe/Paris'."
+            ) from error
+        for name in ("history_days", "active_days", "list_size", "shards"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 1 or more.")
+
+    @property
+    def sql_dir(self) -> Path:
+        """Folder of the SELECTs, one per table."""
+        return Path(self.home) / "include" / "sql"
+
+    @property
+    def experiments_dir(self) -> Path:
+        """Folder of the experiment definitions."""
+        return Path(self.home) / "include" / "experiments"
+
+    @property
+    def expectations_dir(self) -> Path:
+        """Folder of the Great Expectations suites."""
+        return Path(self.home) / "expectations"
+
+    @property
+    def models_dir(self) -> Path:
+        """Folder of the trained models of this warehouse."""
+        return Path(self.warehouse) / "_models"
+
+
+def parse_ds(text: str) -> date:
+    """Read a data day written YYYY-MM-DD.
+
+    Raises:
+        SettingsError: for anything else, with an example of the right form.
+    """
+    try:
+        day = date.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{text!r} is no data day; write it as YYYY-MM-DD, like 2026-01-31.") from error
+    if day.isoformat() != text:
+        raise SettingsError(f"{text!r} is no data day; write it as YYYY-MM-DD, like {day.isoformat()}.")
+    return day
+
+
+def _read_profile(path: Path) -> dict[str, object]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    known = {f.name for f in fields(Settings)} - {"warehouse", "home"}
+    unknown = sorted(set(content) - known)
+    if unknown:
+        raise SettingsError(f"{path} has unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+    return dict(content)
+
+
+def _parse(name: str, value: object, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            word = str(value).lower()
+            if word not in TRUE_WORDS | FALSE_WORDS:
+                raise ValueError(word)
+            return word in TRUE_WORDS
+        return type(default)(value)  # type: ignore[call-arg]
+    except (TypeError, ValueError) as error:
+        kind = type(default).__name__
+        raise SettingsError(f"RECSYS_{name.upper()} is {value!r}, which is no {kind} (default {default!r}).") from error
