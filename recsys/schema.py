@@ -66,9 +66,7 @@ class Table:
         return [column.name for column in self.columns]
 
 
-def _table(
-    name: str, key: str, columns: str, partition: str | None = None, optional: bool = False
-) -> Table:
+def _table(name: str, key: str, columns: str, partition: str | None = None, optional: bool = False) -> Table:
     parsed = []
     for part in columns.split(","):
         column, type_ = part.split()
@@ -134,9 +132,16 @@ SOURCES: Final = (
 
 STAGING: Final = (
     # Every event that arrived on ds, with the reason it is rejected for, if any. The one reader of raw events.
-    _table("staging.arrivals", "event_id, arrival", f"{_EVENT}, arrival INT64!, reason STRING, ds DATE!", "ds"),
+    _table(
+        "staging.arrivals", "event_id, arrival", f"{_EVENT}, arrival INT64!, reason STRING, ds DATE!", "ds"
+    ),
     _table("staging.events", "event_id", f"{_EVENT}, ds DATE!", "ds"),
-    _table("staging.rejected_events", "event_id, arrival", f"{_EVENT}, arrival INT64!, reason STRING!, ds DATE!", "ds"),
+    _table(
+        "staging.rejected_events",
+        "event_id, arrival",
+        f"{_EVENT}, arrival INT64!, reason STRING!, ds DATE!",
+        "ds",
+    ),
     # The shelf, the users and the sellers as they were known at the end of ds.
     _table("staging.items", "item_id", f"{_ITEM.format(description='')}, is_live BOOL!, ds DATE!", "ds"),
     _table("staging.users", "user_id", f"{_USER}, ds DATE!", "ds"),
@@ -277,6 +282,17 @@ EXPERIMENTS: Final = (
     ),
 )
 
+SYNTHETIC: Final = (
+    # What each policy truly earns when every user gets its lists; per user who saw a list that day.
+    _table(
+        "synthetic.truth",
+        "policy",
+        """policy STRING!, users FLOAT64!, rpu FLOAT64!, rpu_error FLOAT64!, conversion FLOAT64!, ctr FLOAT64!,
+        replications INT64!, ds DATE!""",
+        "ds",
+    ),
+)
+
 MONITORING: Final = (
     _table(
         "monitoring.check_results",
@@ -288,8 +304,7 @@ MONITORING: Final = (
 )
 
 TABLES: Final = {
-    table.name: table
-    for table in (*SOURCES, *STAGING, *FEATURES, *LISTS, *EXPERIMENTS, *MONITORING)
+    table.name: table for table in (*SOURCES, *STAGING, *FEATURES, *LISTS, *EXPERIMENTS, *SYNTHETIC, *MONITORING)
 }
 
 

@@ -35,7 +35,10 @@ class Settings:
         3
     """
 
-    warehouse: str = _setting(str(PROJECT_ROOT / "var" / "warehouse"), "Folder of the local warehouse, or bigquery://PROJECT/PREFIX.")  # type: ignore[assignment]
+    warehouse: str = _setting(
+        str(PROJECT_ROOT / "var" / "warehouse"),
+        "Folder of the local warehouse, or bigquery://PROJECT/PREFIX.",
+    )  # type: ignore[assignment]
     home: str = _setting(str(PROJECT_ROOT), "Folder that holds include/ and expectations/.")  # type: ignore[assignment]
     timezone: str = _setting("UTC", "Time zone whose midnight ends a data day.")  # type: ignore[assignment]
     currency: str = _setting("EUR", "Currency that amounts are printed in.")  # type: ignore[assignment]
@@ -44,13 +47,17 @@ class Settings:
     history_days: int = _setting(90, "Length of the longest window over daily aggregates.")  # type: ignore[assignment]
     active_days: int = _setting(90, "A user who acted or registered within this many days gets a list.")  # type: ignore[assignment]
     item_unit: str = _setting(
-        "group", "What repeats: 'group' for one-off listings, 'item' for a shop that restocks.", ("group", "item")
+        "group",
+        "What repeats: 'group' for one-off listings, 'item' for a shop that restocks.",
+        ("group", "item"),
     )  # type: ignore[assignment]
     list_size: int = _setting(50, "Items in a published list.")  # type: ignore[assignment]
     reserve_size: int = _setting(50, "Items kept behind the list, for when some are sold.")  # type: ignore[assignment]
     shards: int = _setting(4, "Scoring tasks that the users are spread over.")  # type: ignore[assignment]
     price_cap: float = _setting(500.0, "Price above which a sale earns no more in the ranking.")  # type: ignore[assignment]
-    price_exponent: float = _setting(1.0, "Exponent of price in the ranking score: 0 ranks by probability alone.")  # type: ignore[assignment]
+    price_exponent: float = _setting(
+        1.0, "Exponent of price in the ranking score: 0 ranks by probability alone."
+    )  # type: ignore[assignment]
     seed: int = _setting(20260101, "Seed of every random choice.")  # type: ignore[assignment]
 
     @classmethod
@@ -89,7 +96,9 @@ class Settings:
             ) from error
         for name in ("history_days", "active_days", "list_size", "shards"):
             if getattr(self, name) < 1:
-                raise SettingsError(f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 1 or more.")
+                raise SettingsError(
+                    f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 1 or more."
+                )
 
     @property
     def sql_dir(self) -> Path:
@@ -132,7 +141,9 @@ def _read_profile(path: Path) -> dict[str, object]:
     known = {f.name for f in fields(Settings)} - {"warehouse", "home"}
     unknown = sorted(set(content) - known)
     if unknown:
-        raise SettingsError(f"{path} has unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+        raise SettingsError(
+            f"{path} has unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
+        )
     return dict(content)
 
 
@@ -146,4 +157,6 @@ def _parse(name: str, value: object, default: object) -> object:
         return type(default)(value)  # type: ignore[call-arg]
     except (TypeError, ValueError) as error:
         kind = type(default).__name__
-        raise SettingsError(f"RECSYS_{name.upper()} is {value!r}, which is no {kind} (default {default!r}).") from error
+        raise SettingsError(
+            f"RECSYS_{name.upper()} is {value!r}, which is no {kind} (default {default!r})."
+        ) from error

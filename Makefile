@@ -1,0 +1,47 @@
+# Two commands for a newcomer: `make run` and `make test`. Everything they need is installed on the way.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run up test lint format bench clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Make the virtual environment with the pinned dependencies.
+
+$(INSTALLED): requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else "Python 3.11 or 3.12 is needed, found %d.%d; set PYTHON=/path/to/python3.11" % v)'
+	@echo "Installing the pinned dependencies into $(VENV); a few minutes the first time."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+run: $(INSTALLED)  ## Watch a marketplace's recommender work, from raw events to revenue per user by arm.
+	@$(BIN)/recsys demo
+
+up: $(INSTALLED)  ## Start Airflow (scheduler, DAG processor, triggerer, UI) on this machine.
+	@$(BIN)/recsys airflow
+
+test: $(INSTALLED) lint  ## Run the linters, the type checker, the layer contract and every test.
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## Run ruff, mypy, import-linter and sqlfluff.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 include/sql
+
+format: $(INSTALLED)  ## Let ruff and sqlfluff tidy the code.
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+	@$(BIN)/sqlfluff fix --disable-progress-bar include/sql
+
+bench: $(INSTALLED)  ## Measure one day of a large marketplace; prints seconds, rows/s and memory per stage.
+	@$(BIN)/python bench/daily.py
+
+clean:  ## Remove what the project wrote: the virtual environment and var/.
+	rm -rf $(VENV) var

@@ -1,0 +1,243 @@
+"""The ``recsys`` command: one thin command per job. Every command says what it read, what it wrote and what is next."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from recsys.errors import RecsysError
+from recsys.settings import Settings, parse_ds
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A revenue-optimising recommender for consumer-to-consumer marketplaces. "
+    "Start with `recsys demo`, or bring your own data with `recsys import`.",
+)
+console = Console()
+errors = Console(stderr=True)
+
+Warehouse = Annotated[
+    str | None,
+    typer.Option("--warehouse", "-w", help="Folder of the warehouse. Default: RECSYS_WAREHOUSE, else var/warehouse."),
+]
+Ds = Annotated[str, typer.Option("--ds", help="Data day, YYYY-MM-DD.", metavar="DAY")]
+
+
+def main() -> None:
+    """Run the command line; a known error prints one message and exits 1, without a traceback."""
+    try:
+        app()
+    except RecsysError as error:
+        errors.print(f"[bold red]Error:[/] {type(error).__name__}:", end=" ")
+        errors.print(str(error), markup=False, highlight=False)
+        sys.exit(1)
+
+
+def show(summary: dict[str, object]) -> None:
+    """Print a job's summary, one line a value."""
+    for name, value in summary.items():
+        console.print(f"  {name.replace('_', ' ')}: {value}", markup=False, highlight=False)
+
+
+def progress(message: str) -> None:
+    """Print one step of long work."""
+    console.print(f"  {message}", markup=False, highlight=False)
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="A folder with one file per source table, or one foreign file.")],
+    mapping: Annotated[Path | None, typer.Option(help="YAML that maps a foreign file onto the source tables.")] = None,
+    history: Annotated[bool, typer.Option(help="Also stage every imported day, so that windows are full.")] = True,
+    warehouse: Warehouse = None,
+) -> None:
+    """Load your own data: Parquet or CSV files, checked against the table contracts before anything is written.
+
+    Examples: `recsys import my_tables/`, `recsys import shop.parquet --mapping examples/online_retail.yaml`.
+    """
+    from recsys.jobs import load
+
+    show(load.run(Settings.load(warehouse=warehouse), path, mapping=mapping, history=history, progress=progress))
+
+
+@app.command()
+def simulate(
+    ds: Ds,
+    warehouse: Warehouse = None,
+) -> None:
+    """Play one day of the synthetic marketplace: users see the lists published the evening before, and act.
+
+    The first day starts a new world; each later one goes on where the day before ended. `recsys demo` plays a
+    whole history first.
+    """
+    from recsys.jobs import simulate as job
+
+    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds)))
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT in BigQuery's dialect.")],
+    ds: Annotated[str | None, typer.Option(help="Binds @ds, and hides what became known later.")] = None,
+    limit: Annotated[int, typer.Option(help="Rows to print at most.")] = 100,
+    warehouse: Warehouse = None,
+) -> None:
+    """Query the warehouse in BigQuery's dialect and print a table.
+
+    Example: `recsys sql "SELECT event_type, COUNT(*) AS n FROM staging.events GROUP BY 1 ORDER BY n DESC"`.
+    """
+    from recsys.warehouse import open_warehouse
+
+    result = open_warehouse(Settings.load(warehouse=warehouse)).query(query, ds=parse_ds(ds) if ds else None)
+    grid = RichTable(*result.column_names)
+    for row in result.slice(0, limit).to_pylist():
+        grid.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(grid)
+    console.print(f"{min(limit, result.num_rows):,} of {result.num_rows:,} rows")
+
+
+@app.command()
+def build(
+    tables: Annotated[list[str], typer.Argument(help="Tables to build, like features.user_daily, or a dataset.")],
+    ds: Ds,
+    until: Annotated[str | None, typer.Option(help="Build every day from --ds to this one.")] = None,
+    refresh: Annotated[bool, typer.Option(help="Take snapshots of the source again, even if they exist.")] = False,
+    warehouse: Warehouse = None,
+) -> None:
+    """Build tables from their SELECT under include/sql, one partition per data day, upstream first."""
+    from recsys.jobs import build as job
+
+    settings = Settings.load(warehouse=warehouse)
+    last = parse_ds(until) if until else parse_ds(ds)
+    show(job.build_range(settings, parse_ds(ds), last, tables=tables, refresh=refresh, progress=progress))
+
+
+@app.command()
+def check(
+    tables: Annotated[list[str], typer.Argument(help="Tables to check, like marketplace.events, or a dataset.")],
+    ds: Ds,
+    stage: Annotated[str, typer.Option(help="Name the results are recorded under.")] = "manual",
+    warehouse: Warehouse = None,
+) -> None:
+    """Run the Great Expectations suites of tables; a critical failure exits 1."""
+    from recsys.jobs import check as job
+
+    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds), stage=stage, tables=tables))
+
+
+@app.command()
+def train(ds: Ds, warehouse: Warehouse = None) -> None:
+    """Train the retrievers and the ranker on what was known by the end of a day; the gate decides on the champion."""
+    from recsys.jobs import train as job
+
+    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds)))
+
+
+@app.command()
+def score(ds: Ds, warehouse: Warehouse = None) -> None:
+    """Score every active user, check the lists and publish them, as the DAG score_daily does."""
+    from recsys.jobs import check as check_job
+    from recsys.jobs import plan_shards
+    from recsys.jobs import score as job
+    from recsys.jobs.build import run as build_table
+
+    settings, day = Settings.load(warehouse=warehouse), parse_ds(ds)
+    shards = plan_shards.run(settings, day)["shards"]
+    assert isinstance(shards, list)
+    for shard in shards:
+        progress(f"shard {shard}: {job.run(settings, day, shard=shard)}")
+    show(check_job.run(settings, day, stage="lists", tables=["scoring.lists"]))
+    show(build_table(settings, day, table="marts.recommendations"))
+
+
+@app.command()
+def assign(ds: Ds, warehouse: Warehouse = None) -> None:
+    """Record the arm of every active user for each running experiment."""
+    from recsys.jobs import assign as job
+
+    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds)))
+
+
+@app.command()
+def results(ds: Ds, warehouse: Warehouse = None) -> None:
+    """Print revenue per user, conversion and click-through by arm, with intervals, up to a day."""
+    from recsys.jobs import report
+
+    report.print_results(Settings.load(warehouse=warehouse), parse_ds(ds), console)
+
+
+@app.command()
+def report(ds: Ds, warehouse: Warehouse = None) -> None:
+    """Write the HTML report of a day: arms, intervals, truth where known, checks, the shelf."""
+    from recsys.jobs import report as job
+
+    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds)))
+
+
+@app.command()
+def truth(
+    ds: Ds,
+    replications: Annotated[int, typer.Option(help="Times the day is played for each policy.")] = 30,
+    warehouse: Warehouse = None,
+) -> None:
+    """Play a day for each policy alone and record what it truly earns; only a synthetic marketplace knows."""
+    from recsys.jobs import truth as job
+
+    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds), replications=replications))
+
+
+@app.command()
+def backtest(
+    cut: Annotated[str, typer.Option(help="First day of the test period, YYYY-MM-DD.", metavar="DAY")],
+    until: Annotated[str, typer.Option(help="Day after the last of the test period.", metavar="DAY")],
+    k: Annotated[int, typer.Option(help="Length of the lists that are judged.")] = 10,
+    json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """Train on all before a day, test on what customers bought from then on; prints a row per model.
+
+    Example: `recsys backtest --cut 2011-11-01 --until 2011-12-10 --k 10 --json figures.json`.
+    """
+    from recsys.jobs import backtest as job
+
+    settings = Settings.load(warehouse=warehouse)
+    figures = job.run(settings, parse_ds(cut), parse_ds(until), k, json_path=json, progress=progress)
+    models = figures["models"]
+    assert isinstance(models, dict)
+    grid = RichTable("model", f"NDCG@{k}", f"recall@{k}", f"revenue@{k}", "users")
+    for name, row in models.items():
+        grid.add_row(
+            name, f"{row[f'ndcg@{k}']:.3f}", f"{row[f'recall@{k}']:.3f}", f"{row[f'revenue@{k}']:.1f}", f"{row['users']:,}"
+        )
+    console.print(grid)
+
+
+@app.command()
+def demo(
+    days: Annotated[int, typer.Option(help="Days that lists are served by arm.", min=1)] = 5,
+    size: Annotated[str, typer.Option(help="Size of the marketplace: small or demo.")] = "demo",
+    warehouse: Warehouse = None,
+) -> None:
+    """Watch it work: a synthetic marketplace, the real DAGs day by day, and what each arm earned against the truth."""
+    from recsys.jobs import demo as job
+
+    job.run(Settings.load(warehouse=warehouse), days=days, size=size, console=console)
+
+
+@app.command()
+def airflow(
+    port: Annotated[int, typer.Option(help="Port of the Airflow UI.")] = 8080,
+    warehouse: Warehouse = None,
+) -> None:
+    """Start Airflow on this machine over the local warehouse; prints where to look and how to log in."""
+    from recsys.jobs import airflow_local
+
+    airflow_local.run(Settings.load(warehouse=warehouse), port=port, console=console)
+

@@ -1,0 +1,114 @@
+"""From the sufficient statistics of ``experiments.metrics_daily`` to the rows of ``experiments.results``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from recsys.experiments.definition import Experiment
+from recsys.experiments.statistics import (
+    Sample,
+    interval,
+    mean_sample,
+    ratio_sample,
+    sample_ratio_p_value,
+    welch_difference,
+)
+
+SRM_ALPHA = 0.001
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: its name, what it is called in a report, and how its sample comes from one arm's statistics."""
+
+    name: str
+    label: str
+    sample: Callable[[Mapping[str, Any]], Sample | None]
+
+
+METRICS = (
+    Metric(
+        "rpu",
+        "Revenue per user",
+        lambda s: mean_sample(int(s["users"]), float(s["revenue_sum"]), float(s["revenue_sq_sum"])),
+    ),
+    Metric(
+        "conversion",
+        "Conversion",
+        # A converter counts 1, so the sum of squares is the sum.
+        lambda s: mean_sample(int(s["users"]), float(s["converters"]), float(s["converters"])),
+    ),
+    Metric(
+        "ctr",
+        "Click-through",
+        lambda s: ratio_sample(
+            int(s["users"]),
+            float(s["clicks_sum"]),
+            float(s["impressions_sum"]),
+            float(s["clicks_sq_sum"]),
+            float(s["impressions_sq_sum"]),
+            float(s["clicks_impressions_sum"]),
+        ),
+    ),
+)
+
+
+def read_out(experiment: Experiment, metrics_daily: pd.DataFrame) -> pd.DataFrame:
+    """One row per metric, scope and arm, with intervals, the difference to control and the sample-ratio check.
+
+    Args:
+        experiment: the definition whose weights the sample ratio is held against.
+        metrics_daily: rows of ``experiments.metrics_daily`` of one data day and this experiment.
+
+    Returns:
+        Columns of ``experiments.results`` but ``ds``. ``is_valid`` is False where the sample ratio is off
+        (p < 0.001): no number of that scope may be believed then.
+    """
+    rows: list[dict[str, object]] = []
+    for scope, of_scope in metrics_daily.groupby("scope", sort=True):
+        by_arm = {str(arm): rows_.iloc[0].to_dict() for arm, rows_ in of_scope.groupby("arm")}
+        counts = {arm: int(row["users"]) for arm, row in by_arm.items()}
+        srm = sample_ratio_p_value(counts, experiment.weights)
+        for metric in METRICS:
+            samples = {arm: metric.sample(by_arm[arm]) for arm in experiment.weights if arm in by_arm}
+            rows += [
+                {
+                    "experiment_id": experiment.id,
+                    "metric": metric.name,
+                    "scope": scope,
+                    "arm": arm,
+                    "control": experiment.control,
+                    "users": counts[arm],
+                    **_estimates(
+                        sample, samples.get(experiment.control), arm == experiment.control, experiment.alpha
+                    ),
+                    "srm_p_value": srm,
+                    "is_valid": srm is None or srm >= SRM_ALPHA,
+                }
+                for arm, sample in samples.items()
+            ]
+    return pd.DataFrame(rows)
+
+
+def _estimates(
+    sample: Sample | None, control: Sample | None, is_control: bool, alpha: float
+) -> dict[str, object]:
+    names = ("mean", "mean_low", "mean_high", "difference", "difference_low", "difference_high", "p_value")
+    estimates: dict[str, object] = dict.fromkeys(names)
+    if sample is None:
+        return estimates
+    own = interval(sample, alpha)
+    estimates |= {"mean": own.value, "mean_low": own.low, "mean_high": own.high}
+    if control is not None and not is_control:
+        lift = welch_difference(sample, control, alpha)
+        estimates |= {
+            "difference": lift.value,
+            "difference_low": lift.low,
+            "difference_high": lift.high,
+            "p_value": lift.p_value,
+        }
+    return estimates

@@ -1,0 +1,1 @@
+"""Reports: frames in, text a person reads out."""
