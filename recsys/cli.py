@@ -25,7 +25,9 @@ errors = Console(stderr=True)
 
 Warehouse = Annotated[
     str | None,
-    typer.Option("--warehouse", "-w", help="Folder of the warehouse. Default: RECSYS_WAREHOUSE, else var/warehouse."),
+    typer.Option(
+        "--warehouse", "-w", help="Folder of the warehouse. Default: RECSYS_WAREHOUSE, else var/warehouse."
+    ),
 ]
 Ds = Annotated[str, typer.Option("--ds", help="Data day, YYYY-MM-DD.", metavar="DAY")]
 
@@ -53,9 +55,15 @@ def progress(message: str) -> None:
 
 @app.command("import")
 def import_(
-    path: Annotated[Path, typer.Argument(help="A folder with one file per source table, or one foreign file.")],
-    mapping: Annotated[Path | None, typer.Option(help="YAML that maps a foreign file onto the source tables.")] = None,
-    history: Annotated[bool, typer.Option(help="Also stage every imported day, so that windows are full.")] = True,
+    path: Annotated[
+        Path, typer.Argument(help="A folder with one file per source table, or one foreign file.")
+    ],
+    mapping: Annotated[
+        Path | None, typer.Option(help="YAML that maps a foreign file onto the source tables.")
+    ] = None,
+    history: Annotated[
+        bool, typer.Option(help="Also stage every imported day, so that windows are full.")
+    ] = True,
     warehouse: Warehouse = None,
 ) -> None:
     """Load your own data: Parquet or CSV files, checked against the table contracts before anything is written.
@@ -64,7 +72,11 @@ def import_(
     """
     from recsys.jobs import load
 
-    show(load.run(Settings.load(warehouse=warehouse), path, mapping=mapping, history=history, progress=progress))
+    show(
+        load.run(
+            Settings.load(warehouse=warehouse), path, mapping=mapping, history=history, progress=progress
+        )
+    )
 
 
 @app.command()
@@ -105,10 +117,14 @@ def sql(
 
 @app.command()
 def build(
-    tables: Annotated[list[str], typer.Argument(help="Tables to build, like features.user_daily, or a dataset.")],
+    tables: Annotated[
+        list[str], typer.Argument(help="Tables to build, like features.user_daily, or a dataset.")
+    ],
     ds: Ds,
     until: Annotated[str | None, typer.Option(help="Build every day from --ds to this one.")] = None,
-    refresh: Annotated[bool, typer.Option(help="Take snapshots of the source again, even if they exist.")] = False,
+    refresh: Annotated[
+        bool, typer.Option(help="Take snapshots of the source again, even if they exist.")
+    ] = False,
     warehouse: Warehouse = None,
 ) -> None:
     """Build tables from their SELECT under include/sql, one partition per data day, upstream first."""
@@ -121,7 +137,9 @@ def build(
 
 @app.command()
 def check(
-    tables: Annotated[list[str], typer.Argument(help="Tables to check, like marketplace.events, or a dataset.")],
+    tables: Annotated[
+        list[str], typer.Argument(help="Tables to check, like marketplace.events, or a dataset.")
+    ],
     ds: Ds,
     stage: Annotated[str, typer.Option(help="Name the results are recorded under.")] = "manual",
     warehouse: Warehouse = None,
@@ -214,7 +232,11 @@ def backtest(
     grid = RichTable("model", f"NDCG@{k}", f"recall@{k}", f"revenue@{k}", "users")
     for name, row in models.items():
         grid.add_row(
-            name, f"{row[f'ndcg@{k}']:.3f}", f"{row[f'recall@{k}']:.3f}", f"{row[f'revenue@{k}']:.1f}", f"{row['users']:,}"
+            name,
+            f"{row[f'ndcg@{k}']:.3f}",
+            f"{row[f'recall@{k}']:.3f}",
+            f"{row[f'revenue@{k}']:.1f}",
+            f"{row['users']:,}",
         )
     console.print(grid)
 
@@ -240,4 +262,3 @@ def airflow(
     from recsys.jobs import airflow_local
 
     airflow_local.run(Settings.load(warehouse=warehouse), port=port, console=console)
-

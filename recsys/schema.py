@@ -304,7 +304,8 @@ MONITORING: Final = (
 )
 
 TABLES: Final = {
-    table.name: table for table in (*SOURCES, *STAGING, *FEATURES, *LISTS, *EXPERIMENTS, *SYNTHETIC, *MONITORING)
+    table.name: table
+    for table in (*SOURCES, *STAGING, *FEATURES, *LISTS, *EXPERIMENTS, *SYNTHETIC, *MONITORING)
 }
 
 

@@ -55,9 +55,7 @@ def interval_chart(series: Sequence[Series], unit: str) -> str:
             f'<text x="{x + 14}" y="{HEIGHT - 1}">{escape(one.name)}</text>'
         )
     title = f"{unit} by day: " + ", ".join(one.name for one in series)
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 4}" role="img" aria-label="{escape(title)}">{"".join(body)}</svg>'
-    )
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 4}" role="img" aria-label="{escape(title)}">{"".join(body)}</svg>'
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,9 @@ def records(frame: pd.DataFrame) -> Sequence[dict[str, object]]:
 def render(report: DailyReport) -> str:
     """The whole report as one HTML page that needs no script and no other file."""
     environment = Environment(
-        loader=PackageLoader("recsys.reports"), autoescape=select_autoescape(default_for_string=True), trim_blocks=True
+        loader=PackageLoader("recsys.reports"),
+        autoescape=select_autoescape(default_for_string=True),
+        trim_blocks=True,
     )
     failed = report.checks[~report.checks["success"].astype(bool)] if len(report.checks) else report.checks
     return environment.get_template("daily.html").render(

@@ -1,0 +1,60 @@
+"""Settings: precedence, and errors that name the value and the remedy."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import SettingsError
+from recsys.settings import Settings, parse_ds
+
+
+def test_environment_beats_profile_beats_default(tmp_path: Path) -> None:
+    (tmp_path / "marketplace.yaml").write_text("item_unit: item\nhistory_days: 400\n")
+    settings = Settings.load({"RECSYS_WAREHOUSE": str(tmp_path), "RECSYS_HISTORY_DAYS": "30"})
+    assert (settings.item_unit, settings.history_days, settings.late_days) == ("item", 30, 2)
+
+
+def test_an_override_beats_the_environment(tmp_path: Path) -> None:
+    assert Settings.load({"RECSYS_WAREHOUSE": "elsewhere"}, warehouse=str(tmp_path)).warehouse == str(
+        tmp_path
+    )
+
+
+def test_an_override_of_none_counts_as_not_given() -> None:
+    assert Settings.load({"RECSYS_WAREHOUSE": "elsewhere"}, warehouse=None).warehouse == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LATE_DAYS", "two", "RECSYS_LATE_DAYS is 'two', which is no int"),
+        ("ITEM_UNIT", "thing", "choose one of group, item"),
+        ("TIMEZONE", "Mars/Olympus", "is no IANA zone"),
+        ("TIMEZONE", "../etc/passwd", "is no IANA zone"),
+        ("SHARDS", "0", "has to be 1 or more"),
+    ],
+)
+def test_bad_values_name_the_setting(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.load({f"RECSYS_{name}": value})
+
+
+def test_an_unknown_setting_in_the_profile_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "marketplace.yaml").write_text("histroy_days: 400\n")
+    with pytest.raises(SettingsError, match="unknown settings: histroy_days"):
+        Settings.load({"RECSYS_WAREHOUSE": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-1-5", "20260105", "2026-02-30", "yesterday", "", "2026-01-05; DROP TABLE x"]
+)
+def test_a_malformed_ds_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(SettingsError, match="write it as YYYY-MM-DD"):
+        parse_ds(text)
+
+
+def test_a_leap_day_is_a_ds() -> None:
+    assert parse_ds("2028-02-29") == date(2028, 2, 29)
