@@ -1,0 +1,59 @@
+"""Matrix factorisation of implicit feedback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+
+from recsys.features.interactions import Interactions
+from recsys.models.base import NOTHING, Recommender
+
+
+@dataclass
+class ALS(Recommender):
+    """Alternating least squares (Hu, Koren and Volinsky, 2008), computed by ``implicit``.
+
+    Only item factors are learned for keeps. A user's factors are solved from the history at hand, exactly, so a
+    weekly model follows what a user did yesterday. Confidence is ``alpha`` x log(1 + weight).
+    """
+
+    factors: int = 64
+    regularization: float = 0.05
+    alpha: float = 10.0
+    iterations: int = 15
+    seed: int = 20260101
+    name: ClassVar[str] = "als"
+
+    def _model(self) -> AlternatingLeastSquares:
+        return AlternatingLeastSquares(
+            factors=self.factors,
+            regularization=self.regularization,
+            alpha=self.alpha,
+            iterations=self.iterations,
+            num_threads=1,
+            random_state=self.seed,
+        )
+
+    def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
+        model = self._model()
+        model.fit(np.log1p(interactions.matrix), show_progress=False)
+        return {"item_factors": model.item_factors}
+
+    def _prepare(self) -> None:
+        model = self._model()
+        model.item_factors = self.learned["item_factors"]
+        n_users = len(self.history.user_ids)
+        self.user_factors = model.recalculate_user(np.arange(n_users), np.log1p(self.history.matrix))
+
+    def _scores(self, rows: np.ndarray) -> np.ndarray:
+        scores = np.full((len(rows), len(self.item_ids)), NOTHING, np.float32)
+        scores[rows >= 0] = self.user_factors[rows[rows >= 0]] @ self.learned["item_factors"].T
+        return scores
+
+    def _similarity(self, columns: np.ndarray) -> np.ndarray:
+        factors = self.learned["item_factors"]
+        unit = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12)
+        return unit[columns] @ unit.T

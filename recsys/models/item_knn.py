@@ -1,0 +1,51 @@
+"""Items bought by the same users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
+from scipy import sparse
+
+from recsys.features.interactions import Interactions
+from recsys.models.base import NOTHING, Recommender
+
+
+@dataclass
+class ItemKNN(Recommender):
+    """Item-based nearest neighbours (Deshpande and Karypis, 2004), computed by ``implicit``.
+
+    A score is the sum of the similarities to what the user has had, each weighted by the square root of how much,
+    divided by the sum of these weights: comparable between users with long and short histories.
+    """
+
+    neighbours: int = 50
+    distance: Literal["cosine", "bm25"] = "cosine"
+    name: ClassVar[str] = "item_knn"
+
+    def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
+        kind = CosineRecommender if self.distance == "cosine" else BM25Recommender
+        model = kind(K=self.neighbours + 1, num_threads=1)
+        model.fit(np.sqrt(interactions.matrix).astype(np.float64), show_progress=False)
+        similar = model.similarity.tocsr().astype(np.float32)
+        similar.sort_indices()
+        return {"data": similar.data, "indices": similar.indices, "indptr": similar.indptr}
+
+    def _prepare(self) -> None:
+        parts = (self.learned["data"], self.learned["indices"], self.learned["indptr"])
+        n = len(self.item_ids)
+        self.similar = sparse.csr_matrix(parts, shape=(n, n))
+        weights = np.sqrt(self.history.matrix)
+        total = np.asarray(weights.sum(axis=1)).ravel()
+        self.weights = sparse.diags(1 / np.maximum(total, 1e-12)).dot(weights).tocsr().astype(np.float32)
+
+    def _scores(self, rows: np.ndarray) -> np.ndarray:
+        scores = np.zeros((len(rows), len(self.item_ids)), np.float32)
+        scores[rows >= 0] = (self.weights[rows[rows >= 0]] @ self.similar).toarray()
+        return np.where(scores > 0, scores, NOTHING)
+
+    def _similarity(self, columns: np.ndarray) -> np.ndarray:
+        scores = self.similar[columns].toarray()
+        return np.where(scores > 0, scores, NOTHING)

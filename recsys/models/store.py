@@ -1,0 +1,90 @@
+"""Models on disk: arrays in npz, everything else in a JSON manifest with the SHA-256 of every file. No pickle.
+
+The same model gives the same bytes: npz members carry no time, JSON keys are sorted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from recsys.errors import ModelError
+
+MANIFEST = "manifest.json"
+ARRAYS = "arrays.npz"
+
+
+def save(folder: Path, arrays: Mapping[str, np.ndarray], manifest: Mapping[str, object]) -> None:
+    """Write ``arrays`` and ``manifest`` into ``folder``; a reader sees the old folder or the new one, never half.
+
+    Strings are stored as fixed-width unicode, so that loading never unpickles.
+    """
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    plain = {name: array.astype(str) if array.dtype == object else array for name, array in arrays.items()}
+    np.savez_compressed(aside / ARRAYS, **dict(sorted(plain.items())))  # type: ignore[arg-type]
+    seal(aside, manifest)
+    swap(aside, folder)
+
+
+def seal(folder: Path, manifest: Mapping[str, object]) -> None:
+    """Write the manifest of ``folder``: the given facts and the SHA-256 of every other file in it."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
+    digests = {str(p.relative_to(folder)): _sha256(p) for p in files}
+    text = json.dumps(
+        {**manifest, "sha256": digests}, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False
+    )
+    with (folder / MANIFEST).open("w", encoding="utf-8") as handle:
+        handle.write(text + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def swap(aside: Path, folder: Path) -> None:
+    """Put ``aside`` in the place of ``folder``."""
+    old = folder.with_name(f".{folder.name}.old.{os.getpid()}")
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_manifest(folder: Path) -> dict[str, object]:
+    """Read the manifest and check every file against its SHA-256.
+
+    Raises:
+        ModelError: when the manifest or a file is missing, or a file is not the one that was saved.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelError(
+            f"No model in {folder}: {MANIFEST} is missing. Train one with `recsys train --ds DAY`."
+        )
+    manifest: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    digests = manifest["sha256"]
+    assert isinstance(digests, dict)
+    for name, digest in digests.items():
+        if not (folder / name).is_file() or _sha256(folder / name) != digest:
+            raise ModelError(
+                f"{folder / name} is missing or damaged: its SHA-256 is not the saved one. Train again."
+            )
+    return manifest
+
+
+def read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    """Read the arrays; strings come back as object arrays of str."""
+    with np.load(folder / ARRAYS, allow_pickle=False) as stored:
+        return {
+            n: stored[n].astype(object) if stored[n].dtype.kind == "U" else stored[n] for n in stored.files
+        }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
