@@ -1,0 +1,24 @@
+"""Train the retrievers and the ranker on what was known at the end of one data day, and register the champion.
+
+**Reads** `features.*`. **Writes** the model folder of the warehouse. Runs on Mondays for the Sunday before; a run for
+any other day works as well.
+
+Triage
+- `train` failed on its gate: the new model is worse than the champion, which stays. Look at the metrics in the log.
+- `train` failed for a missing partition: run `features_daily` for the day it names.
+- `after` waits: `features_daily` of the day has not succeeded yet.
+"""
+
+from airflow.sdk import dag
+
+from recsys_order import after
+from recsys_tasks import DEFAULTS, WEEKLY, job
+
+
+@dag(schedule=WEEKLY, doc_md=__doc__, tags=["recsys", "weekly", "models"], **DEFAULTS)
+def train_weekly() -> None:
+    """Features to champion."""
+    after("features_daily") >> job("train")
+
+
+train_weekly()

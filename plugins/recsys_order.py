@@ -1,0 +1,115 @@
+"""Order between DAGs, and between the days of one DAG: see ``docs/adr/0002-cross-dag-order.md``.
+
+``after(...)`` is the first task of a DAG that stands on another one's day. It asks Airflow about *runs*, not about
+files, so a day that is being recomputed is waited for although its old partition is still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import BaseOperator
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from recsys.settings import Settings
+from recsys_tasks import data_day
+
+POLL_SECONDS = 5.0
+GIVE_UP_AFTER = timedelta(hours=24)
+UNFINISHED = ["queued", "running"]
+Wait = dict[str, Any]
+"""``{dag_id, logical_dates, states, count}``: over when so many runs of these dates are in one of the states."""
+
+
+class AfterOperator(BaseOperator):
+    """Wait, without a worker slot, until the runs that this one stands on are over."""
+
+    ui_color = "#e8e4f3"
+
+    def __init__(self, *, dag_ids: tuple[str, ...], earlier_days: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dag_ids = dag_ids
+        self.earlier_days = earlier_days
+
+    def execute(self, context: Any) -> None:
+        """Go on if nothing is to be waited for, otherwise hand over to the triggerer."""
+        run = context["dag_run"]
+        zone = Settings.load().timezone
+        ds = data_day(run.logical_date, zone)
+        waits = [same_day(dag_id, ds, zone, run.run_type, run.logical_date) for dag_id in self.dag_ids]
+        if self.earlier_days:
+            waits.append(earlier_days(run.dag_id, ds, zone, run.run_type, self.earlier_days))
+        if not all(is_over(wait, context["ti"].get_dr_count) for wait in waits):
+            self.defer(trigger=RunsTrigger(waits), method_name="resume", timeout=GIVE_UP_AFTER)
+
+    def resume(self, context: Any, event: Any = None) -> None:
+        """Called once the trigger has fired: there is nothing left to do."""
+
+
+class RunsTrigger(BaseTrigger):
+    """Fires when every wait is over."""
+
+    def __init__(self, waits: list[Wait]) -> None:
+        super().__init__()
+        self.waits = waits
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the import path and arguments that make this trigger again in the triggerer."""
+        return "recsys_order.RunsTrigger", {"waits": self.waits}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask every few seconds."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        for wait in self.waits:
+            while not await sync_to_async(is_over)(wait, RuntimeTaskInstance.get_dr_count):
+                await asyncio.sleep(POLL_SECONDS)
+        yield TriggerEvent("ready")
+
+
+def after(*dag_ids: str, earlier_days: int = 0) -> AfterOperator:
+    """First task of a DAG: wait until ``dag_ids`` have finished the same data day.
+
+    ``earlier_days`` also waits for unfinished runs of this very DAG for that many days before.
+    """
+    return AfterOperator(task_id="after", dag_ids=dag_ids, earlier_days=earlier_days, retries=0)
+
+
+def same_day(dag_id: str, ds: date, zone: str, run_type: str, logical_date: datetime) -> Wait:
+    """Wait for ``dag_id`` on ``ds``.
+
+    A scheduled or backfilled run waits until that run has succeeded, even if it does not exist yet. A run that a
+    person started (UI, ``airflow dags test``) waits for one under way and no longer: what is missing, its tasks name.
+    """
+    midnight = _midnight(ds, zone)
+    if run_type in ("scheduled", "backfill"):
+        return {"dag_id": dag_id, "logical_dates": [midnight], "states": ["success"], "count": 1}
+    dates = sorted({midnight, logical_date.isoformat()})
+    return {"dag_id": dag_id, "logical_dates": dates, "states": UNFINISHED, "count": 0}
+
+
+def earlier_days(dag_id: str, ds: date, zone: str, run_type: str, days: int) -> Wait:
+    """Wait until no run of ``dag_id`` for the ``days`` before ``ds`` is unfinished.
+
+    A backfilled run looks at running ones only: its queued neighbours may be waiting for its own slot.
+    """
+    dates = [_midnight(ds - timedelta(days=back), zone) for back in range(days, 0, -1)]
+    states = ["running"] if run_type == "backfill" else UNFINISHED
+    return {"dag_id": dag_id, "logical_dates": dates, "states": states, "count": 0}
+
+
+def is_over(wait: Wait, count_runs: Any) -> bool:
+    """Ask Airflow, through ``count_runs(dag_id=, logical_dates=, states=)``, whether ``wait`` is over."""
+    dates = [datetime.fromisoformat(text) for text in wait["logical_dates"]]
+    return bool(
+        count_runs(dag_id=wait["dag_id"], logical_dates=dates, states=wait["states"]) == wait["count"]
+    )
+
+
+def _midnight(ds: date, zone: str) -> str:
+    return datetime(ds.year, ds.month, ds.day, tzinfo=ZoneInfo(zone)).isoformat()

@@ -1,0 +1,109 @@
+"""The three task factories that every DAG is wired from: ``sql``, ``check`` and ``job``.
+
+A task names one job of ``recsys.jobs`` and its options; the job runs in the worker, which is the only place where
+pandas, DuckDB or a model is imported. This module has to stay light: Airflow imports it whenever it reads a DAG.
+
+``RecsysOperator.execute`` is where a job meets its machine. Running heavy jobs in a container means another operator
+behind ``job``; building tables inside BigQuery means the provider's own operator behind ``sql``. No DAG would change.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import BaseOperator, CronDataIntervalTimetable, CronTriggerTimetable, XComArg
+from airflow.sdk.exceptions import AirflowFailException
+
+from recsys.errors import RecsysError, SettingsError
+from recsys.settings import Settings
+
+ZONE = Settings.load().timezone
+DAILY = CronDataIntervalTimetable("0 0 * * *", timezone=ZONE)
+WEEKLY = CronTriggerTimetable("0 0 * * 1", timezone=ZONE, interval=timedelta(days=1))
+
+DEFAULTS: dict[str, Any] = {
+    "catchup": False,
+    "default_args": {
+        "owner": "recsys",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=1),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=30),
+    },
+}
+
+
+class RecsysOperator(BaseOperator):
+    """Run ``recsys.jobs.<job>.run(settings, ds, **options)`` in the worker and return its summary."""
+
+    template_fields = ("job", "options")
+    ui_color = "#dfefe6"
+
+    def __init__(self, *, job: str, options: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.job = job
+        self.options = options or {}
+
+    def execute(self, context: Any) -> Any:
+        """Run the job. What only a person can mend (any ``RecsysError``) fails at once, without retries."""
+        try:
+            settings = Settings.load()
+            ds = data_day(context["dag_run"].logical_date, settings.timezone)
+            run = importlib.import_module(f"recsys.jobs.{self.job}").run
+            return run(settings, ds, **self.options)
+        except RecsysError as error:
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+
+def data_day(logical_date: datetime | None, timezone: str) -> date:
+    """Return the data day a run is about: the date of its logical date in the marketplace's time zone.
+
+    Raises:
+        SettingsError: when the run has no logical date, as a run triggered without one in the UI.
+    """
+    if logical_date is None:
+        raise SettingsError(
+            "This run has no logical date, so it names no data day. Trigger it again with a logical date "
+            "(the day to compute), or use: airflow backfill create --dag-id DAG --from-date DS --to-date DS."
+        )
+    return logical_date.astimezone(ZoneInfo(timezone)).date()
+
+
+def sql(table: str) -> RecsysOperator:
+    """Build the partition ds of ``table`` from its SELECT under ``include/sql``."""
+    return RecsysOperator(task_id=table, job="build", options={"table": table})
+
+
+def check(stage: str, tables: Iterable[str]) -> RecsysOperator:
+    """Check the partition ds of ``tables``; a critical failure stops everything downstream."""
+    return RecsysOperator(
+        task_id=f"check_{stage}", job="check", options={"stage": stage, "tables": list(tables)}
+    )
+
+
+def job(name: str, **options: Any) -> Any:
+    """Run ``recsys.jobs.<name>``. An option that is another task's output (a list) maps: one task per element."""
+    mapped = [key for key, value in options.items() if isinstance(value, XComArg)]
+    if not mapped:
+        return RecsysOperator(task_id=name, job=name, options=options)
+    (key,) = mapped
+    fixed = {other: value for other, value in options.items() if other != key}
+    each = options[key].map(lambda value: {**fixed, key: value})
+    template = f"{key} {{{{ task.options['{key}'] }}}}"
+    return RecsysOperator.partial(task_id=name, job=name, map_index_template=template).expand(options=each)
+
+
+def wire(tasks: Iterable[RecsysOperator]) -> None:
+    """Order ``sql`` tasks as the ``upstream`` lines of their SQL headers say."""
+    from recsys.warehouse.tables import read_spec
+
+    by_table = {task.options["table"]: task for task in tasks}
+    settings = Settings.load()
+    for table, task in by_table.items():
+        for upstream in read_spec(settings, table).upstream:
+            if upstream in by_table:
+                by_table[upstream] >> task
