@@ -1,0 +1,176 @@
+"""What every warehouse can do, whichever engine stands behind it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from recsys import schema
+from recsys.errors import WarehouseError
+from recsys.settings import Settings
+from recsys.warehouse.tables import TableSpec, load_spec
+
+if TYPE_CHECKING:  # a DAG may import this module without paying for pandas
+    import pandas as pd
+    import pyarrow as pa
+
+MADE_BY = {
+    "scoring.lists": "recsys score",
+    "experiments.assignments": "recsys assign",
+    "experiments.results": "recsys results",
+    "monitoring.check_results": "recsys check",
+}
+"""Tables that a job writes; every other table outside ``marketplace`` is built from its SQL file."""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What one ``build`` did: ``path`` says where the rows are; ``built`` is False when a snapshot was kept."""
+
+    table: str
+    ds: date
+    rows: int
+    path: str
+    seconds: float
+    built: bool
+
+
+class Warehouse(ABC):
+    """Tables named ``dataset.table``, each as its contract in ``recsys.schema`` says.
+
+    Frames that come out: STRING is pandas ``str``, TIMESTAMP ``datetime64[us, UTC]``, DATE ``datetime64[s]``,
+    NUMERIC and FLOAT64 ``float64``, INT64 ``int64`` (``float64`` with NaN where the contract allows NULL),
+    BOOL ``bool`` (``boolean`` where it allows NULL). ``query`` returns Arrow, where NUMERIC stays exact.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the engine. The warehouse opens it again when it is used again."""
+
+    @abstractmethod
+    def query(
+        self,
+        sql: str,
+        params: Mapping[str, object] | None = None,
+        ds: date | None = None,
+        name: str = "query",
+    ) -> pa.Table:
+        """Run one SELECT in BigQuery's dialect.
+
+        ``params`` are bound as ``@name``, never pasted into the text. ``ds`` is bound as ``@ds`` and hides partitions
+        after it (those of ``marketplace`` excepted, so that an event from the future can be seen and quarantined).
+        ``name`` is what an error calls the text: a file, usually.
+
+        Raises:
+            SqlError: when the text cannot mean the same on both engines, or fails when run.
+        """
+
+    @abstractmethod
+    def build(self, table: str, ds: date, refresh: bool = False) -> BuildResult:
+        """Run ``include/sql/<dataset>/<table>.sql`` for ``ds`` and replace exactly that partition.
+
+        A table whose header says ``snapshot: once`` keeps a partition it has, unless ``refresh``.
+
+        Raises:
+            SqlError: the file is missing, cannot be run, or failed.
+            ContractError: the rows are not what the contract asks for; the old partition stays.
+            WarehouseError: a source table is absent, or the partition could not be written.
+        """
+
+    @abstractmethod
+    def read(
+        self,
+        table: str,
+        ds: date | None = None,
+        columns: Sequence[str] | None = None,
+        start: date | None = None,
+    ) -> pd.DataFrame:
+        """Return the partition ``ds`` (with ``start``: those of ``start..ds`` that exist), or a whole table.
+
+        Raises:
+            WarehouseError: nothing there; names the table, the day and the command that makes it.
+        """
+
+    @abstractmethod
+    def write(
+        self, table: str, frame: pd.DataFrame | pa.Table, ds: date | None = None, part: str | None = None
+    ) -> int:
+        """Replace the partition ``ds`` (or its ``part``) by ``frame``, sorted by the table's key; return the rows.
+
+        A missing partition column is filled in. See ``frames.to_contract`` for what is converted and what is refused.
+
+        Raises:
+            ContractError: names the table, the column and what was expected; nothing is written.
+            WarehouseError: could not be written (a full disk, say); the old partition stays.
+        """
+
+    @abstractmethod
+    def exists(self, table: str, ds: date | None = None) -> bool:
+        """Tell whether the table (with ``ds``: that partition of it) is there. An empty partition is there."""
+
+    @abstractmethod
+    def partitions(self, table: str) -> list[date]:
+        """List the days a partitioned table has, oldest first."""
+
+    @abstractmethod
+    def drop(self, table: str, ds: date | None = None) -> None:
+        """Remove a partition with all its parts (without ``ds``: a whole table). Nothing there is no error."""
+
+    def spec(self, table: str) -> TableSpec:
+        """Read the SQL file of ``table`` and its header."""
+        return load_spec(self.settings.sql_dir, table)
+
+    def _params(self, spec: TableSpec) -> dict[str, object]:
+        return {name: getattr(self.settings, name) for name in spec.params}
+
+    def _require_sources(self, spec: TableSpec) -> None:
+        for name in spec.upstream:
+            if name.startswith("marketplace.") and not schema.table(name).optional and not self.exists(name):
+                raise WarehouseError(f"{spec.name} needs {name}. {self.missing(name)}")
+
+    def missing(self, table: str, ds: date | None = None) -> str:
+        """Say where a table or partition was expected and which command makes it."""
+        what = f"{table} has no partition {ds}" if ds else f"{table} is empty"
+        return f"{what} (looked for {self.location(table, ds)}); make it with {remedy(table, ds)}."
+
+    @abstractmethod
+    def location(self, table: str, ds: date | None = None) -> str:
+        """Say where a table or partition is kept, whether it exists or not."""
+
+
+def remedy(table: str, ds: date | None) -> str:
+    """Name the command that makes ``table``."""
+    day = f" --ds {ds}" if ds else ""
+    if table.startswith("marketplace."):
+        return f"`recsys import DIR` or `recsys simulate{day}`"
+    return f"`{MADE_BY[table]}{day}`" if table in MADE_BY else f"`recsys build {table}{day}`"
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Open the warehouse that ``settings.warehouse`` names: a folder, made when first written to.
+
+    Raises:
+        WarehouseError: for ``bigquery://...``, which this version cannot open yet, and for other URLs.
+    """
+    from recsys.warehouse.local import LocalWarehouse  # noqa: PLC0415  (keeps DuckDB out of a DAG's import)
+
+    if "://" in settings.warehouse:
+        raise WarehouseError(
+            f"RECSYS_WAREHOUSE is {settings.warehouse!r}; this version opens local folders only. "
+            "Set it to a folder, like var/warehouse."
+        )
+    return LocalWarehouse(settings)

@@ -1,0 +1,188 @@
+"""DuckDB as the local warehouse uses it: connecting, views over files, copying out, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys import schema
+from recsys.errors import ContractError, SettingsError, SqlError, WarehouseError
+from recsys.warehouse import files, frames
+from recsys.warehouse.functions import farm_fingerprint
+
+DUCKDB_TYPES = {
+    "STRING": "VARCHAR",
+    "INT64": "BIGINT",
+    "FLOAT64": "DOUBLE",
+    "NUMERIC": "DECIMAL(38, 9)",
+    "BOOL": "BOOLEAN",
+    "DATE": "DATE",
+    "TIMESTAMP": "TIMESTAMPTZ",
+}
+SPILL = "_spill"
+
+
+def spill_dir(root: Path) -> Path:
+    """Folder this process's engine spills to when a build outgrows its memory."""
+    return root / SPILL / files.owner()
+
+
+def connect(root: Path, memory: str) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory engine: one thread, UTC, spilling below ``root``, with the functions DuckDB lacks."""
+    for left in (root / SPILL).glob("*~*~*"):
+        if files.is_gone(left.name):
+            _remove(left)
+    connection = duckdb.connect(
+        config={"threads": 1, "preserve_insertion_order": True, "temp_directory": str(spill_dir(root))}
+    )
+    try:
+        connection.execute(f"SET memory_limit = {quoted(memory)}")
+    except duckdb.Error as error:
+        raise SettingsError(f"RECSYS_MEMORY is {memory!r}; write it like 4GB.") from error
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.create_function(
+        "farm_fingerprint", _fingerprints, ["VARCHAR"], "BIGINT", type="arrow", null_handling="special"
+    )
+    return connection
+
+
+def _fingerprints(texts: pa.ChunkedArray) -> pa.Array:
+    return pa.array(
+        [None if text is None else farm_fingerprint(text) for text in texts.to_pylist()], pa.int64()
+    )
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def quoted(text: str) -> str:
+    """Write ``text`` as a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def view_sql(contract: schema.Table, paths: Sequence[Path]) -> str:
+    """Define the view of a table over its files; over none it has the contract's columns and no row."""
+    if paths:
+        listed = ", ".join(quoted(str(path)) for path in paths)
+        body = f"SELECT {', '.join(contract.column_names)} FROM read_parquet([{listed}], hive_partitioning = false)"
+    else:
+        empty = (f"CAST(NULL AS {DUCKDB_TYPES[column.type]}) AS {column.name}" for column in contract.columns)
+        body = f"SELECT {', '.join(empty)} LIMIT 0"
+    return f'CREATE OR REPLACE TEMP VIEW "{contract.name}" AS {body}'
+
+
+def copy(
+    connection: duckdb.DuckDBPyConnection,
+    contract: schema.Table,
+    sql: str,
+    bound: Mapping[str, object],
+    path: Path,
+) -> None:
+    """Write the rows of ``sql`` to ``path`` as the contract's types, sorted by its key, always the same bytes.
+
+    A source table may hold a key twice (staging quarantines it), so its remaining columns break the tie.
+    """
+    columns = ", ".join(f'CAST("{c.name}" AS {DUCKDB_TYPES[c.type]}) AS "{c.name}"' for c in contract.columns)
+    rest = [n for n in contract.column_names if n not in contract.key] if is_source(contract) else []
+    by = ", ".join(f'"{name}" NULLS FIRST' for name in (*contract.key, *rest))
+    connection.execute(
+        f"COPY (SELECT {columns} FROM ({sql}) ORDER BY {by}) TO {quoted(str(path))} "
+        "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false)",
+        dict(bound),
+    )
+
+
+def is_source(contract: schema.Table) -> bool:
+    """Tell whether the table comes from outside, so that its keys are checked in staging and not here."""
+    return contract.name.startswith("marketplace.")
+
+
+def check_file(
+    connection: duckdb.DuckDBPyConnection, contract: schema.Table, path: Path, ds: date | None
+) -> None:
+    """Refuse a written file that breaks the contract: NULL where required, another day's rows, a key twice.
+
+    Raises:
+        ContractError: names the table, the column or key, and how many rows.
+    """
+    metadata = pq.read_metadata(path)
+    if metadata.num_rows == 0:
+        return
+    source = f"read_parquet({quoted(str(path))}, hive_partitioning = false)"
+    for index, column in enumerate(contract.columns):
+        groups = (
+            metadata.row_group(group).column(index).statistics for group in range(metadata.num_row_groups)
+        )
+        nulls = sum(statistics.null_count or 0 for statistics in groups if statistics is not None)
+        if column.required and nulls:
+            raise ContractError(
+                f"{contract.name}.{column.name}: {nulls} values are NULL; it must not be NULL."
+            )
+    if contract.partition and ds:
+        foreign = _count(
+            connection, f'SELECT COUNT(*) FROM {source} WHERE "{contract.partition}" <> $ds', {"ds": ds}
+        )
+        if foreign:
+            raise ContractError(
+                f"{contract.name}: {foreign} rows have another {contract.partition} than {ds}."
+            )
+    if not is_source(contract):
+        _check_key(connection, contract, source)
+
+
+def _check_key(connection: duckdb.DuckDBPyConnection, contract: schema.Table, source: str) -> None:
+    key = ", ".join(f'"{name}"' for name in contract.key)
+    twice = connection.execute(
+        f"SELECT {key} FROM {source} GROUP BY ALL HAVING COUNT(*) > 1 ORDER BY ALL LIMIT 3"
+    )
+    rows = twice.fetchall()
+    if rows:
+        raise ContractError(
+            f"{contract.name}: the key ({', '.join(contract.key)}) is not unique; more than one row has "
+            f"{'; '.join(str(row) for row in rows)}."
+        )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, sql: str, bound: Mapping[str, object]) -> int:
+    row = connection.execute(sql, dict(bound)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def normalise(arrow: pa.Table) -> pa.Table:
+    """Bring a result to BigQuery's types: every integer INT64, every decimal NUMERIC, every time TIMESTAMP in UTC."""
+    columns = [arrow.column(field.name).cast(_bigquery_type(field.type)) for field in arrow.schema]
+    return pa.table(columns, names=arrow.column_names)
+
+
+def _bigquery_type(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_integer(type_) or (pa.types.is_decimal(type_) and type_.scale == 0):
+        return pa.int64()
+    if pa.types.is_decimal(type_):
+        return frames.NUMERIC
+    if pa.types.is_timestamp(type_) and type_.tz is not None:
+        return frames.TIMESTAMP
+    return type_
+
+
+@contextmanager
+def sql_errors(name: str, ds: date | None) -> Iterator[None]:
+    """Turn what the engine raises into a SqlError that names the file and the day; I/O errors pass."""
+    try:
+        yield
+    except duckdb.IOException:
+        raise
+    except duckdb.OutOfMemoryException as error:
+        raise WarehouseError(
+            f"{name}{f' for {ds}' if ds else ''}: out of memory; raise RECSYS_MEMORY. {error}"
+        ) from error
+    except duckdb.Error as error:
+        raise SqlError(f"{name}{f' for {ds}' if ds else ''}: {error}") from error

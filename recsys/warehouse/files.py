@@ -1,0 +1,96 @@
+"""Replace a file in one step, so that a reader sees the old bytes or the new ones and a kill leaves the old."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from recsys.errors import WarehouseError
+
+_ASIDE = re.compile(r"^\.(?P<name>.+)\.(?P<owner>[^.~]+~\d+~\d+)\.[0-9a-f]{8}\.tmp$")
+
+
+def owner() -> str:
+    """Name this process: host, pid and start time, so that a pid used again is told apart."""
+    return f"{_host()}~{os.getpid()}~{_started(os.getpid()) or 0}"
+
+
+def is_gone(name: str) -> bool:
+    """Tell whether the process called ``name`` is known to have ended. One of another host never is."""
+    host, pid, started = name.split("~")
+    if host != _host():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return _started(int(pid)) not in (int(started), None)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write to; on leaving, sync it to disk and move it over ``path``.
+
+    When the body raises, what was written aside is removed and ``path`` stays as it was. What killed writers of the
+    same file left behind is removed too.
+
+    Raises:
+        WarehouseError: when the disk refuses (full, read-only); names the path and the remedy.
+    """
+    aside = path.with_name(f".{path.name}.{owner()}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
+        yield aside
+        _sync(aside)
+        aside.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def cannot_write(path: Path, error: Exception) -> WarehouseError:
+    """Say that ``path`` was not written, why, and what to do."""
+    return WarehouseError(
+        f"Could not write {path}: {error}. What was there before is untouched. "
+        "Free disk space (or fix the folder's permissions), then run the same command again."
+    )
+
+
+def sweep(path: Path) -> None:
+    """Remove what writers of ``path`` that have since died left beside it."""
+    for candidate in path.parent.glob(f".{path.name}.*.tmp"):
+        match = _ASIDE.match(candidate.name)
+        if match and match["name"] == path.name and is_gone(match["owner"]):
+            candidate.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
+
+
+def _started(pid: int) -> int | None:
+    """Start time of a process in clock ticks since boot; None where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
