@@ -1,0 +1,102 @@
+"""The whole chain on one machine: a synthetic marketplace, the real DAGs day by day, the arms against the truth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from recsys.errors import WarehouseError
+from recsys.jobs import airflow_run, build, check, report, simulate, truth
+from recsys.settings import Settings
+
+FIRST_DAY = date(2026, 1, 1)
+HISTORY_DAYS = 40
+FEATURE_DAYS = 10
+"""Days before the first lists whose features are built, so that the ranker has days to learn from and to calibrate on."""
+DAILY_DAGS = ("features_daily", "experiment_assignment_daily", "score_daily")
+
+
+def run(settings: Settings, days: int, size: str, console: Console) -> None:
+    """Play ``HISTORY_DAYS`` without lists, train, then ``days`` days in closed loop; print and write the report.
+
+    Raises:
+        WarehouseError: when the warehouse holds data that this command did not make.
+    """
+    started = time.perf_counter()
+    step = _Steps(console)
+    _make_room(settings)
+    os.environ["RECSYS_WAREHOUSE"] = settings.warehouse  # what the tasks of the DAGs read
+    last_history = FIRST_DAY + timedelta(days=HISTORY_DAYS - 1)
+    _play_history(settings, size, last_history, step)
+    with step(f"Airflow: check, features, training, arms and first lists for {last_history}"):
+        for dag_id in ("features_daily", "train_weekly", "experiment_assignment_daily", "score_daily"):
+            airflow_run.run_dag(dag_id, last_history, progress=step.line)
+    for day in (last_history + timedelta(days=n) for n in range(1, days + 1)):
+        with step(f"{day}: users see their lists; the DAGs of the day"):
+            _play_day(settings, day, step.line)
+    last = last_history + timedelta(days=days)
+    console.print()
+    report.print_results(settings, last, console)
+    console.print(f"\nReport: {report.run(settings, last)['report']}", soft_wrap=True)
+    console.print(f"Checks: {check.build_docs(settings)}", soft_wrap=True)
+    console.print(f"Look around: recsys sql \"SELECT * FROM marts.recommendations WHERE ds = '{last}' LIMIT 10\"")
+    console.print(f"Done in {time.perf_counter() - started:.0f} s.")
+
+
+def _make_room(settings: Settings) -> None:
+    root = Path(settings.warehouse)
+    if (root / "marketplace").exists() and not (root / simulate.STATE_FOLDER).exists():
+        raise WarehouseError(
+            f"{root} holds data that is not synthetic, and the demo would replace it. "
+            "Name another folder: recsys demo --warehouse FOLDER."
+        )
+    if (root / simulate.STATE_FOLDER).exists():
+        shutil.rmtree(root)
+
+
+def _play_history(settings: Settings, size: str, last: date, step: _Steps) -> None:
+    with step(f"A marketplace lives through {HISTORY_DAYS} days without a recommender"):
+        simulate.history(settings, FIRST_DAY, HISTORY_DAYS, size=size, progress=step.line)
+    with step("Staging of these days, and features of the last ones"):
+        build.build_range(settings, FIRST_DAY, last, tables=["staging"], progress=step.line)
+        first = last - timedelta(days=FEATURE_DAYS - 1)
+        build.build_range(settings, first, last - timedelta(days=1), tables=["features"], progress=step.line)
+
+
+def _play_day(settings: Settings, day: date, progress: Callable[[str], None]) -> None:
+    progress(str(simulate.run(settings, day)))
+    truth.run(settings, day)
+    for dag_id in (*DAILY_DAGS, "experiment_metrics_daily"):
+        airflow_run.run_dag(dag_id, day, progress=progress)
+
+
+class _Steps:
+    """Numbered headings with their seconds, and one changing line of detail below the current one."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.count = 0
+        self.status = console.status("")
+
+    @contextmanager
+    def __call__(self, title: str) -> Iterator[None]:
+        self.count += 1
+        started = time.perf_counter()
+        self.console.print(f"[bold]{self.count}. {title}[/]", highlight=False)
+        with self.status:
+            yield
+        self.console.print(f"   {time.perf_counter() - started:.1f} s", style="dim", highlight=False)
+
+    def line(self, message: str) -> None:
+        """Show what is going on right now; on a terminal it is overwritten by the next."""
+        if self.console.is_terminal:
+            self.status.update(message)
+        else:
+            self.console.print(f"   {message}", markup=False, highlight=False)
