@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 
 from recsys.errors import WarehouseError
 from recsys.reports.daily import CUMULATIVE, DAY, METRICS, DailyReport, estimates, render, verdict
+from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
@@ -104,5 +105,8 @@ def _range(low: float, high: float, sign: str = "") -> str:
     return "" if pd.isna(low) else f"{low:{sign}.4f} to {high:{sign}.4f}"
 
 
-def _read_days(warehouse: Warehouse, table: str, ds: date, days: int = MOST_DAYS) -> pd.DataFrame:
-    return warehouse.read(table, ds, start=ds - timedelta(days=days - 1))
+def _read_days(warehouse: Warehouse, name: str, ds: date, days: int = MOST_DAYS) -> pd.DataFrame:
+    start = ds - timedelta(days=days - 1)
+    if not any(start <= day <= ds for day in warehouse.partitions(name)):
+        return pd.DataFrame(columns=table(name).column_names)
+    return warehouse.read(name, ds, start=start)

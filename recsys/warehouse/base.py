@@ -23,6 +23,7 @@ MADE_BY = {
     "experiments.assignments": "recsys assign",
     "experiments.results": "recsys results",
     "monitoring.check_results": "recsys check",
+    "synthetic.truth": "recsys truth",
 }
 """Tables that a job writes; every other table outside ``marketplace`` is built from its SQL file."""
 
