@@ -32,7 +32,7 @@ def translate(sql: str, name: str = "query") -> Translated:
         raise SqlError(f"{name}: cannot be read as BigQuery SQL: {error}") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise SqlError(f"{name}: has to be one SELECT.")
-    tree = statements[0]
+    tree = statements[0].transform(_zoned_timestamp)
     ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
     tables: set[str] = set()
     for table in tree.find_all(exp.Table):
@@ -45,3 +45,11 @@ def translate(sql: str, name: str = "query") -> Translated:
             table.set("alias", alias)
     params = tuple(sorted({p.name for p in tree.find_all(exp.Parameter)}))
     return Translated(tree.sql(dialect="duckdb"), tuple(sorted(tables)), params)
+
+
+def _zoned_timestamp(node: exp.Expression) -> exp.Expression:
+    """TIMESTAMP(day, zone): the instant the day begins there. sqlglot leaves the call, which DuckDB lacks."""
+    if isinstance(node, exp.Timestamp) and node.args.get("zone"):
+        wall_clock = exp.Cast(this=node.this, to=exp.DataType(this=exp.DataType.Type.TIMESTAMPNTZ))
+        return exp.AtTimeZone(this=wall_clock, zone=node.args["zone"])
+    return node
