@@ -19,7 +19,7 @@ from recsys_tasks import DAILY, DEFAULTS, check, job, sql
 @dag(schedule=DAILY, doc_md=__doc__, tags=["recsys", "daily", "scoring"], **DEFAULTS)
 def score_daily() -> None:
     """Features and champion to published lists."""
-    shards = job("plan_shards")
+    shards = job("plan_shards", returns="shards")
     chain(
         after("features_daily", "experiment_assignment_daily"),
         shards,

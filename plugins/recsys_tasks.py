@@ -38,15 +38,21 @@ DEFAULTS: dict[str, Any] = {
 
 
 class RecsysOperator(BaseOperator):
-    """Run ``recsys.jobs.<job>.run(settings, ds, **options)`` in the worker and return its summary."""
+    """Run ``recsys.jobs.<job>.run(settings, ds, **options)`` in the worker.
+
+    The job's summary becomes the task's XCom, or only its entry ``returns`` if that is named.
+    """
 
     template_fields = ("job", "options")
     ui_color = "#dfefe6"
 
-    def __init__(self, *, job: str, options: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, job: str, options: Mapping[str, Any] | None = None, returns: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.job = job
         self.options = options or {}
+        self.returns = returns
 
     def execute(self, context: Any) -> Any:
         """Run the job. What only a person can mend (any ``RecsysError``) fails at once, without retries."""
@@ -54,9 +60,11 @@ class RecsysOperator(BaseOperator):
             settings = Settings.load()
             ds = data_day(context["dag_run"].logical_date, settings.timezone)
             run = importlib.import_module(f"recsys.jobs.{self.job}").run
-            return run(settings, ds, **self.options)
+            summary = run(settings, ds, **self.options)
         except RecsysError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        self.log.info("%s of %s: %s", self.job, ds, summary)
+        return summary[self.returns] if self.returns else summary
 
 
 def data_day(logical_date: datetime | None, timezone: str) -> date:
@@ -85,25 +93,28 @@ def check(stage: str, tables: Iterable[str]) -> RecsysOperator:
     )
 
 
-def job(name: str, **options: Any) -> Any:
-    """Run ``recsys.jobs.<name>``. An option that is another task's output (a list) maps: one task per element."""
+def job(name: str, *, returns: str | None = None, **options: Any) -> Any:
+    """Run ``recsys.jobs.<name>``; ``returns`` names the entry of its summary that later tasks read.
+
+    An option that is the output of another task (a list) maps: one task per element, side by side.
+    """
     mapped = [key for key, value in options.items() if isinstance(value, XComArg)]
     if not mapped:
-        return RecsysOperator(task_id=name, job=name, options=options)
+        return RecsysOperator(task_id=name, job=name, options=options, returns=returns)
     (key,) = mapped
     fixed = {other: value for other, value in options.items() if other != key}
     each = options[key].map(lambda value: {**fixed, key: value})
-    template = f"{key} {{{{ task.options['{key}'] }}}}"
-    return RecsysOperator.partial(task_id=name, job=name, map_index_template=template).expand(options=each)
+    label = f"{key} {{{{ task.options['{key}'] }}}}"
+    return RecsysOperator.partial(task_id=name, job=name, map_index_template=label).expand(options=each)
 
 
 def wire(tasks: Iterable[RecsysOperator]) -> None:
     """Order ``sql`` tasks as the ``upstream`` lines of their SQL headers say."""
-    from recsys.warehouse.tables import read_spec
+    from recsys.warehouse.tables import load_spec
 
     by_table = {task.options["table"]: task for task in tasks}
-    settings = Settings.load()
+    sql_dir = Settings.load().sql_dir
     for table, task in by_table.items():
-        for upstream in read_spec(settings, table).upstream:
+        for upstream in load_spec(sql_dir, table).upstream:
             if upstream in by_table:
                 by_table[upstream] >> task

@@ -31,3 +31,7 @@ class ModelError(RecsysError):
 
 class ExperimentError(RecsysError):
     """An experiment definition or read-out is invalid."""
+
+
+class DagError(RecsysError):
+    """A task of an Airflow DAG failed."""
