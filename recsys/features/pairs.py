@@ -1,0 +1,88 @@
+"""What is known of a user and a listing together: one row of numbers per pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from recsys.features.audience import USER_FEATURES, Audience
+from recsys.features.shelf import ITEM_FEATURES, Shelf
+
+RETRIEVED = ("popularity", "item_knn", "als", "ease", "own_history")
+CROSSED = (
+    "category_share",
+    "brand_share",
+    "category_known",
+    "price_gap",
+    "price_distance",
+    "own_days",
+    "own_share",
+    "own_recency",
+    "own_due",
+    "own_weight",
+    "seen",
+    "seen_views",
+    "seen_likes",
+    "seen_carts",
+    "seen_recency",
+)
+PAIR_FEATURES = (*RETRIEVED, *CROSSED, *ITEM_FEATURES, *USER_FEATURES)
+
+
+def pair_features(
+    shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarray, retrieved: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Features of the pairs (audience row, shelf position): float32 [pairs, PAIR_FEATURES].
+
+    ``retrieved`` holds the score of each pair by each retriever, -inf where it has none; a retriever that is left
+    out scores 0 for all.
+    """
+    out = np.zeros((len(rows), len(PAIR_FEATURES)), np.float32)
+    for place, name in enumerate(RETRIEVED):
+        if name in retrieved:
+            out[:, place] = _squash(name, retrieved[name])
+    first = len(RETRIEVED)
+    crossed = _crossed(shelf, audience, rows, items)
+    for place, name in enumerate(CROSSED):
+        out[:, first + place] = crossed[name]
+    first += len(CROSSED)
+    out[:, first : first + len(ITEM_FEATURES)] = shelf.features[items]
+    out[:, first + len(ITEM_FEATURES) :] = audience.features[rows]
+    return out
+
+
+def _squash(name: str, scores: np.ndarray) -> np.ndarray:
+    known = np.where(np.isfinite(scores), scores, 0)
+    if name == "popularity":
+        return np.log(np.maximum(known, 0) + 1e-6)
+    return np.log1p(np.maximum(known, 0)) if name == "own_history" else known
+
+
+def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
+    category = audience.category_share.find(rows, shelf.category_code[items])[0][:, 0]
+    brand = audience.brand_share.find(rows, shelf.brand_code[items])[0][:, 0]
+    gap = (shelf.item_feature("log_price")[items] - audience.log_price[rows]) * audience.log_price_known[rows]
+    own, _ = audience.own.find(rows, shelf.group_code[items])
+    days, _, first, last, weight = own.T
+    seen, was_seen = audience.touched.find(rows, items)
+    bought = days > 0
+    age = np.maximum(audience.as_of - last, 0)
+    rhythm = (last - first) / np.maximum(days - 1, 1)
+    return {
+        "category_share": np.sqrt(category),
+        "brand_share": np.sqrt(brand),
+        "category_known": category > 0,
+        "price_gap": gap,
+        "price_distance": np.abs(gap),
+        "own_days": np.log1p(days),
+        "own_share": days / np.maximum(audience.order_days[rows], 1),
+        "own_recency": np.where(bought, np.exp2(-age / 30), 0),
+        "own_due": np.where(days > 1, np.clip(age / np.maximum(rhythm, 1), 0, 3), 0),
+        "own_weight": np.log1p(weight),
+        "seen": was_seen,
+        "seen_views": np.log1p(seen[:, 0]),
+        "seen_likes": np.log1p(seen[:, 1]),
+        "seen_carts": np.log1p(seen[:, 2]),
+        "seen_recency": np.where(was_seen, np.exp2(-np.maximum(audience.as_of - seen[:, 4], 0) / 3), 0),
+    }

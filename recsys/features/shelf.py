@@ -1,0 +1,131 @@
+"""The live listings of a day as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from recsys.schema import CATEGORY_ID, GROUP_ID, ITEM_ID, SELLER_ID
+
+ITEM_FEATURES = (
+    "log_price",
+    "popularity_1d",
+    "popularity_7d",
+    "popularity_30d",
+    "click_rate",
+    "purchase_rate",
+    "price_percentile",
+    "log_age",
+    "is_new",
+    "is_auction",
+    "bid_count",
+    "ends_soon",
+    "rating",
+    "cancel_rate",
+    "ships_within_days",
+    "is_verified",
+    "sell_through",
+    "trend",
+    "seasonal_index",
+)
+
+DEFAULTS: dict[str, float] = {
+    "take_rate": 0.1,
+    "age_days": 0.0,
+    "is_new": 0.0,
+    "popularity_1d": 0.0,
+    "popularity_7d": 0.0,
+    "popularity_30d": 0.0,
+    "click_rate": 0.0,
+    "purchase_rate": 0.0,
+    "price_percentile": 0.5,
+    "is_auction": 0.0,
+    "bid_count": 0.0,
+    "hours_left": np.inf,
+    "rating": 4.0,
+    "cancel_rate": 0.0,
+    "ships_within_days": 3.0,
+    "is_verified": 0.0,
+    "sell_through": 0.0,
+    "trend": 1.0,
+    "seasonal_index": 1.0,
+}
+"""What stands in for a column or value that a shop does not have."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Live listings sorted by item_id; ``*_code`` index into the id tables, -1 for none.
+
+    ``price``, ``take_rate`` and ``p_cancel`` are the audited factors of revenue, ``features`` is
+    float32 [listings, ITEM_FEATURES].
+    """
+
+    item_ids: pd.Index
+    group_ids: pd.Index
+    seller_ids: pd.Index
+    category_ids: pd.Index
+    brands: pd.Index
+    group_code: np.ndarray
+    seller_code: np.ndarray
+    category_code: np.ndarray
+    brand_code: np.ndarray
+    price: np.ndarray
+    take_rate: np.ndarray
+    p_cancel: np.ndarray
+    features: np.ndarray
+
+    @classmethod
+    def from_frame(cls, items: pd.DataFrame) -> Shelf:
+        """Read item_id, group_id, seller_id, category_id, price and, where there are any, brand and those of DEFAULTS."""
+        items = items.sort_values(ITEM_ID, kind="stable", ignore_index=True)
+        number = {name: _column(items, name, default) for name, default in DEFAULTS.items()}
+        codes = {name: pd.factorize(items[name], sort=True) for name in (GROUP_ID, SELLER_ID, CATEGORY_ID)}
+        brand = items["brand"] if "brand" in items else pd.Series(None, index=items.index, dtype=object)
+        brand_code, brands = pd.factorize(brand.str.lower() if brand.notna().any() else brand, sort=True)
+        price = items["price"].to_numpy(np.float64)
+        return cls(
+            item_ids=pd.Index(items[ITEM_ID], dtype=object),
+            group_ids=pd.Index(codes[GROUP_ID][1], dtype=object),
+            seller_ids=pd.Index(codes[SELLER_ID][1], dtype=object),
+            category_ids=pd.Index(codes[CATEGORY_ID][1], dtype=object),
+            brands=pd.Index(brands, dtype=object),
+            group_code=codes[GROUP_ID][0].astype(np.int32),
+            seller_code=codes[SELLER_ID][0].astype(np.int32),
+            category_code=codes[CATEGORY_ID][0].astype(np.int32),
+            brand_code=brand_code.astype(np.int32),
+            price=price,
+            take_rate=number["take_rate"].astype(np.float64),
+            p_cancel=np.clip(number["cancel_rate"], 0.0, 1.0).astype(np.float64),
+            features=_features(price, number),
+        )
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def item_feature(self, name: str) -> np.ndarray:
+        """One column of ``features``."""
+        return self.features[:, ITEM_FEATURES.index(name)]
+
+
+def _column(frame: pd.DataFrame, name: str, default: float) -> np.ndarray:
+    if name not in frame:
+        return np.full(len(frame), default)
+    return frame[name].astype("float64").fillna(default).to_numpy()
+
+
+def _features(price: np.ndarray, number: dict[str, np.ndarray]) -> np.ndarray:
+    derived = {
+        "log_price": np.log(np.maximum(price, 0.01)),
+        "log_age": np.log1p(np.maximum(number["age_days"], 0)),
+        "ends_soon": np.exp(-np.maximum(number["hours_left"], 0) / 24),
+        "click_rate": np.log(number["click_rate"] + 1e-4),
+        "purchase_rate": np.log(number["purchase_rate"] + 1e-4),
+        "trend": np.log(np.maximum(number["trend"], 0.01)),
+    }
+    for name in ("popularity_1d", "popularity_7d", "popularity_30d", "bid_count"):
+        derived[name] = np.log1p(np.maximum(number[name], 0))
+    columns = [derived[name] if name in derived else number[name] for name in ITEM_FEATURES]
+    return np.column_stack(columns).astype(np.float32)

@@ -1,0 +1,120 @@
+"""What training and scoring read from the warehouse."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pandas as pd
+
+from recsys.ranking.snapshot import Snapshot
+from recsys.settings import Settings
+from recsys.warehouse import Warehouse
+
+TOUCHED_DAYS = 14
+DEMAND_DAYS = 7
+
+_ITEMS = """
+SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(items.price AS FLOAT64) AS price,
+  items.take_rate, items.age_days, items.is_new, items.popularity_1d, items.popularity_7d, items.popularity_30d,
+  items.click_rate, items.purchase_rate, items.price_percentile, items.is_auction, items.bid_count, items.hours_left,
+  sellers.rating, sellers.cancel_rate, sellers.ships_within_days, sellers.is_verified, sellers.sell_through,
+  trend.trend, trend.seasonal_index, listings.brand
+FROM features.item_daily AS items
+LEFT JOIN staging.items AS listings ON listings.item_id = items.item_id AND listings.ds = @ds
+LEFT JOIN features.seller_daily AS sellers ON sellers.seller_id = items.seller_id AND sellers.ds = @ds
+LEFT JOIN features.category_trend AS trend ON trend.category_id = items.category_id AND trend.ds = @ds
+WHERE items.ds = @ds
+ORDER BY items.item_id
+"""
+_USERS = """
+SELECT user_id, region, is_new, days_since_active, days_since_purchase, views_7d, views_30d, likes_30d, purchases_7d,
+  purchases_90d, mean_log_price
+FROM features.user_daily
+WHERE ds = @ds AND {users}
+ORDER BY user_id
+"""
+_INTERACTIONS = """
+SELECT user_id, group_id, weight, purchases, purchase_days, first_date, last_date, last_purchase_date
+FROM features.interactions
+WHERE ds = @ds AND {users}
+ORDER BY user_id, group_id
+"""
+_AFFINITY = """
+SELECT user_id, category_id, affinity
+FROM features.user_category_affinity
+WHERE ds = @ds AND {users}
+ORDER BY user_id, category_id
+"""
+_TOUCHED = """
+SELECT user_id, item_id, SUM(views) AS views, SUM(likes) AS likes, SUM(offers + carts + bids) AS carts,
+  SUM(purchases) AS purchases, MAX(event_date) AS last_date
+FROM staging.user_item_daily
+WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @history_days DAY) AND @ds AND {users}
+  AND (purchases > 0 OR (ds > DATE_SUB(@ds, INTERVAL @days DAY) AND views + likes + offers + carts + bids > 0))
+GROUP BY user_id, item_id
+ORDER BY user_id, item_id
+"""
+_DEMAND = """
+SELECT COALESCE(users.region, '') AS region, actions.item_id, actions.event_date AS timestamp,
+  CAST(SUM(actions.views + 3 * actions.likes + 4 * (actions.offers + actions.carts + actions.bids)
+    + 8 * actions.purchases) AS FLOAT64) AS weight
+FROM staging.user_item_daily AS actions
+INNER JOIN features.item_daily AS items ON items.item_id = actions.item_id AND items.ds = @ds
+LEFT JOIN staging.users AS users ON users.user_id = actions.user_id AND users.ds = @ds
+WHERE actions.ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds
+  AND actions.event_date >= DATE_SUB(@ds, INTERVAL @days - 1 DAY)
+GROUP BY 1, actions.item_id, actions.event_date
+ORDER BY 1, actions.item_id, actions.event_date
+"""
+_BRANDS = """
+SELECT groups_.group_id, MIN(items.brand) AS brand
+FROM features.item_group AS groups_
+INNER JOIN staging.items AS items ON items.item_id = groups_.item_id AND items.ds = @ds
+WHERE groups_.ds = @ds AND items.brand IS NOT NULL
+GROUP BY groups_.group_id
+ORDER BY groups_.group_id
+"""
+
+
+def read_snapshot(
+    warehouse: Warehouse, settings: Settings, ds: date, shards: int = 1, shard: int = 0
+) -> Snapshot:
+    """Read the marketplace as it was known at the end of ``ds``, with the active users of one shard.
+
+    A user belongs to shard ABS(MOD(FARM_FINGERPRINT(user_id), shards)).
+    """
+    mine = "TRUE" if shards == 1 else "ABS(MOD(FARM_FINGERPRINT(user_id), @shards)) = @shard"
+    own: dict[str, object] = {} if shards == 1 else {"shards": shards, "shard": shard}
+
+    def read(sql: str, **params: object) -> pd.DataFrame:
+        declared = own | params if "{users}" in sql else params
+        return warehouse.query(sql.format(users=mine), declared, ds=ds).to_pandas()
+
+    frames = {
+        "items": read(_ITEMS),
+        "users": read(_USERS),
+        "interactions": read(_INTERACTIONS),
+        "affinity": read(_AFFINITY),
+        "touched": read(_TOUCHED, days=TOUCHED_DAYS, history_days=settings.history_days),
+        "demand": read(_DEMAND, days=DEMAND_DAYS),
+        "brands": read(_BRANDS),
+    }
+    return Snapshot.from_frames(frames, ds)
+
+
+def has_features(warehouse: Warehouse, ds: date) -> bool:
+    """Whether every feature table that ``read_snapshot`` needs has the partition ``ds``."""
+    names = (
+        "user_daily",
+        "item_daily",
+        "item_group",
+        "interactions",
+        "user_category_affinity",
+        "seller_daily",
+    )
+    return all(warehouse.exists(f"features.{name}", ds) for name in names)
+
+
+def days_back(ds: date, days: int) -> list[date]:
+    """The ``days`` days that end with ``ds``, oldest first."""
+    return [ds - timedelta(days=back) for back in range(days - 1, -1, -1)]

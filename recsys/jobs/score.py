@@ -1,0 +1,103 @@
+"""Make the lists of one shard of the active users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from recsys.errors import ModelError
+from recsys.jobs.inputs import read_snapshot
+from recsys.ranking.champion import newest_champion
+from recsys.ranking.pipeline import Ranker
+from recsys.ranking.revenue import Money
+from recsys.ranking.snapshot import Snapshot
+from recsys.schema import USER_ID, table
+from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+
+TABLE = "scoring.lists"
+DEFAULT_POLICY = "hybrid"
+
+_ASSIGNMENTS = """
+SELECT unit_id AS user_id, experiment_id, arm
+FROM experiments.assignments
+WHERE ds = @ds
+QUALIFY ROW_NUMBER() OVER (PARTITION BY unit_id ORDER BY experiment_id) = 1
+ORDER BY user_id
+"""
+
+
+def run(settings: Settings, ds: date, shard: int = 0) -> dict[str, object]:
+    """Write the part ``shard`` of ``scoring.lists`` for ``ds``: a list per active user of the shard.
+
+    A user in an experiment gets the policy that their arm is named after; everyone else the hybrid.
+
+    Raises:
+        ModelError: there is no champion with data up to ``ds``.
+        WarehouseError: the features of ``ds`` are missing.
+    """
+    if not 0 <= shard < settings.shards:
+        raise ModelError(
+            f"Shard {shard} is out of range; there are {settings.shards} (0 to {settings.shards - 1})."
+        )
+    with open_warehouse(settings) as warehouse:
+        snapshot = read_snapshot(warehouse, settings, ds, settings.shards, shard)
+        assigned = warehouse.query(_ASSIGNMENTS, ds=ds).to_pandas().set_index(USER_ID)
+        ranker = make_ranker(settings, snapshot)
+        users = snapshot.audience.user_ids
+        arms = assigned.reindex(users)
+        policy = arms["arm"].astype(object).where(arms["arm"].notna(), DEFAULT_POLICY).to_numpy(object)
+        parts = [
+            ranker.rank(snapshot.audience, np.flatnonzero(policy == name), name)
+            for name in sorted(set(policy))
+        ]
+        lists = (
+            pd.concat(parts, ignore_index=True)
+            if parts
+            else ranker.rank(snapshot.audience, np.empty(0, int), DEFAULT_POLICY)
+        )
+        place = users.get_indexer(pd.Index(lists[USER_ID]))
+        for name in ("experiment_id", "arm"):
+            values = arms[name].astype(object)
+            lists[name] = values.where(values.notna(), None).to_numpy(object)[place]
+        lists["ds"] = ds
+        rows = warehouse.write(TABLE, lists[table(TABLE).column_names], ds, part=f"{shard:03d}")
+    return {"shard": shard, "users": len(users), "rows": rows, "model": ranker.champion.label}
+
+
+def score_users(settings: Settings, ds: date, users: Sequence[str] | None, policy: str) -> pd.DataFrame:
+    """Lists of ``users`` (None: all active ones) of ``ds`` by one ``policy``, not written anywhere.
+
+    Columns as in ``pipeline.Ranker.rank``; an unknown or inactive user gets no rows.
+    """
+    with open_warehouse(settings) as warehouse:
+        snapshot = read_snapshot(warehouse, settings, ds)
+    return rank_users(make_ranker(settings, snapshot), snapshot, users, policy)
+
+
+def rank_users(ranker: Ranker, snapshot: Snapshot, users: Sequence[str] | None, policy: str) -> pd.DataFrame:
+    """Like ``score_users`` over a snapshot at hand, so that a second policy costs no second reading."""
+    audience = snapshot.audience
+    wanted = (
+        np.arange(len(audience))
+        if users is None
+        else np.unique(audience.user_ids.get_indexer(pd.Index(users)))
+    )
+    return ranker.rank(audience, wanted[wanted >= 0], policy)
+
+
+def make_ranker(settings: Settings, snapshot: Snapshot) -> Ranker:
+    """The newest champion up to the snapshot's day, with the histories of its users."""
+    champion = newest_champion(settings.models_dir, snapshot.ds).with_history(snapshot.history)
+    return Ranker(
+        champion,
+        snapshot.shelf,
+        snapshot.trending,
+        money=Money(settings.price_cap, settings.price_exponent),
+        item_unit=settings.item_unit,
+        list_size=settings.list_size,
+        reserve_size=settings.reserve_size,
+    )

@@ -1,0 +1,1 @@
+"""From candidates to an ordered list: pair scorer, revenue, filters, and the pipeline that batch and online call."""

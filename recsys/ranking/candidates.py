@@ -1,0 +1,167 @@
+"""Which listings are worth scoring for whom: several sources, each with a quota, filtered before they are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from recsys.features.audience import Audience
+from recsys.features.interactions import Interactions
+from recsys.features.shelf import Shelf
+from recsys.features.tables import Members
+from recsys.models.base import top
+from recsys.models.popularity import Popularity
+
+SOURCES = ("revisit", "own_history", "als", "item_knn", "ease", "popularity", "affinity", "trending")
+"""Names of the sources; a candidate of several is credited to the first."""
+CODE = {name: code for code, name in enumerate(SOURCES)}
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """How many candidates each source may name per user, and how a group becomes listings.
+
+    ``groups`` per retriever, each expanded to its ``per_group`` best listings; ``per_category`` listings of the
+    ``categories`` a user likes best; ``trending`` of the user's region; no more than ``per_seller`` listings of one
+    seller out of one group or category.
+    """
+
+    groups: int = 25
+    per_group: int = 3
+    categories: int = 4
+    per_category: int = 20
+    trending: int = 160
+    per_seller: int = 3
+
+
+@dataclass(frozen=True)
+class Trending:
+    """The listings in demand by region: ``items`` [regions + 1, most], the last row for everywhere; -1 fills up."""
+
+    regions: pd.Index
+    items: np.ndarray
+    shares: np.ndarray
+
+    def rows(self, regions: np.ndarray) -> np.ndarray:
+        """Row of each region; an unknown one reads the row for everywhere."""
+        found = self.regions.get_indexer(pd.Index(regions, dtype=object))
+        return np.where(found >= 0, found, len(self.regions))
+
+
+def trending(shelf: Shelf, demand: pd.DataFrame, most: int) -> Trending:
+    """Find the ``most`` listings in demand per region, time-decayed; behind them come the newest.
+
+    ``demand``: [region, item_id, weight, timestamp], region "" where unknown.
+    """
+    live = demand[demand["item_id"].isin(shelf.item_ids)]
+    frame = live.rename(columns={"region": "user_id"})
+    interactions = Interactions.from_frame(frame, segments={r: r for r in frame["user_id"].unique()})
+    most = min(most, len(shelf))
+    newest = np.argsort(shelf.item_feature("log_age"), kind="stable")[:most]
+    if not len(interactions.rows):
+        return Trending(pd.Index([], dtype=object), newest[None], np.zeros((1, most), np.float32))
+    model = Popularity(half_life_days=3.0).fit(interactions)
+    shares = np.vstack([model.learned["segment_share"], model.learned["share"][None]])
+    columns, values = top(shares, most)
+    positions = shelf.item_ids.get_indexer(interactions.item_ids)[columns].astype(np.int64)
+    if positions.shape[1] < most:
+        fill = newest[~np.isin(newest, positions[-1])][: most - positions.shape[1]]
+        positions = np.hstack([positions, np.tile(fill, (len(positions), 1))])
+        values = np.hstack([values, np.zeros((len(values), len(fill)), np.float32)])
+    return Trending(pd.Index(model.learned["segment_names"], dtype=object), positions, values)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs worth scoring, sorted by (row, item): audience row, shelf position, source code, trending share."""
+
+    rows: np.ndarray
+    items: np.ndarray
+    source: np.ndarray
+    share: np.ndarray
+
+
+def popular_candidates(
+    shelf: Shelf, audience: Audience, users: np.ndarray, shelf_trending: Trending, item_unit: str
+) -> Candidates:
+    """What is in demand where each user lives, allowed ones only."""
+    return _allowed(
+        shelf,
+        audience,
+        [_trending_pairs(audience, users, shelf_trending, shelf_trending.items.shape[1])],
+        item_unit,
+    )
+
+
+def hybrid_candidates(
+    shelf: Shelf,
+    audience: Audience,
+    users: np.ndarray,
+    *,
+    group_scores: Mapping[str, np.ndarray],
+    by_group: Members,
+    by_category: Members,
+    shelf_trending: Trending,
+    quotas: Quotas,
+    item_unit: str,
+) -> Candidates:
+    """The union of all sources for the ``users`` (audience rows, ascending).
+
+    ``group_scores`` holds, per retriever, the score of every group of the shelf: float32 [users, groups].
+    """
+    parts = [_revisit_pairs(audience, users)]
+    for name, scores in group_scores.items():
+        groups, values = top(scores, quotas.groups)
+        row, place = np.nonzero(np.isfinite(values))
+        owner, items = by_group.expand(groups[row, place], quotas.per_group)
+        parts.append(
+            (users[row[owner]], items, np.full(len(items), CODE[name]), np.zeros(len(items), np.float32))
+        )
+    parts.append(_affinity_pairs(audience, users, by_category, quotas))
+    parts.append(_trending_pairs(audience, users, shelf_trending, quotas.trending))
+    return _allowed(shelf, audience, parts, item_unit)
+
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _revisit_pairs(audience: Audience, users: np.ndarray) -> Pairs:
+    rows, items, _ = audience.touched.between(int(users[0]), int(users[-1]) + 1)
+    return rows, items, np.full(len(rows), CODE["revisit"]), np.zeros(len(rows), np.float32)
+
+
+def _affinity_pairs(audience: Audience, users: np.ndarray, by_category: Members, quotas: Quotas) -> Pairs:
+    rows, categories, values = audience.category_share.between(int(users[0]), int(users[-1]) + 1)
+    order = np.lexsort((categories, -values[:, 0], rows))
+    rows, categories = rows[order], categories[order]
+    first = np.searchsorted(rows, rows)
+    chosen = np.arange(len(rows)) - first < quotas.categories
+    owner, items = by_category.expand(categories[chosen], quotas.per_category)
+    return rows[chosen][owner], items, np.full(len(items), CODE["affinity"]), np.zeros(len(items), np.float32)
+
+
+def _trending_pairs(audience: Audience, users: np.ndarray, shelf_trending: Trending, most: int) -> Pairs:
+    region = shelf_trending.rows(audience.regions[users])
+    items, shares = shelf_trending.items[region, :most], shelf_trending.shares[region, :most]
+    rows = np.repeat(users, items.shape[1])
+    return rows, items.ravel(), np.full(items.size, CODE["trending"]), shares.ravel()
+
+
+def _allowed(shelf: Shelf, audience: Audience, parts: list[Pairs], item_unit: str) -> Candidates:
+    """Each pair once, never the user's own listing, and nothing bought already unless the shop restocks it."""
+    rows, items, source, share = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    key = rows.astype(np.int64) * len(shelf) + items
+    order = np.lexsort((-share, source, key))
+    key, source, share = key[order], source[order], share[order]
+    first = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, bool)
+    best = np.maximum.reduceat(share, np.flatnonzero(first)) if len(key) else share
+    key, source = key[first], source[first]
+    rows, items = key // len(shelf), key % len(shelf)
+    own = (audience.seller_code[rows] >= 0) & (audience.seller_code[rows] == shelf.seller_code[items])
+    keep = ~own
+    if item_unit == "group":
+        keep &= audience.touched.find(rows, items)[0][:, 3] == 0
+    return Candidates(rows[keep], items[keep], source[keep], best[keep])

@@ -1,0 +1,77 @@
+"""What training leaves behind and scoring picks up: the retrievers, the pair scorer and one manifest over them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from recsys.errors import ModelError
+from recsys.features.interactions import Interactions
+from recsys.features.pairs import PAIR_FEATURES
+from recsys.models import Recommender, load_model, store
+from recsys.ranking.scorer import PairScorer
+
+NAME = "hybrid"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """Retrievers over one catalogue of groups, and the scorer of pairs. ``facts``: data day, metrics, parameters."""
+
+    retrievers: Mapping[str, Recommender]
+    scorer: PairScorer
+    facts: Mapping[str, object]
+
+    @property
+    def label(self) -> str:
+        """Name and data day, as stored beside each recommendation."""
+        return f"{NAME}@{self.facts['ds']}"
+
+    @property
+    def catalogue(self) -> pd.Index:
+        """The groups that the retrievers know."""
+        return next(iter(self.retrievers.values())).item_ids
+
+    def with_history(self, interactions: Interactions) -> Champion:
+        """The same champion for the users of ``interactions``."""
+        retrievers = {name: model.with_history(interactions) for name, model in self.retrievers.items()}
+        return replace(self, retrievers=retrievers)
+
+    def save(self, models_dir: Path, ds: date) -> Path:
+        """Write the champion of data day ``ds``; a reader sees all of it or none. Holds no user."""
+        folder = models_dir / NAME / f"ds={ds}"
+        aside = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+        shutil.rmtree(aside, ignore_errors=True)
+        for name, model in self.retrievers.items():
+            model.save(aside / name, with_history=False)
+        store.save(aside / "scorer", self.scorer.arrays(), {"model": "pair_scorer"})
+        store.seal(aside, {**self.facts, "retrievers": list(self.retrievers)})
+        store.swap(aside, folder)
+        return folder
+
+
+def newest_champion(models_dir: Path, ds: date) -> Champion:
+    """Load the champion with the newest data day up to ``ds``.
+
+    Raises:
+        ModelError: when there is none, or a file of it is damaged.
+    """
+    folders = sorted((models_dir / NAME).glob("ds=????-??-??"))
+    known = [folder for folder in folders if folder.name <= f"ds={ds}"]
+    if not known:
+        raise ModelError(
+            f"No model in {models_dir / NAME} with data up to {ds}. Train one with `recsys train --ds {ds}`."
+        )
+    folder = known[-1]
+    facts = store.read_manifest(folder)
+    names = facts["retrievers"]
+    assert isinstance(names, list)
+    retrievers = {name: load_model(name, folder / name) for name in names}
+    scorer = PairScorer.from_arrays(store.read_arrays(folder / "scorer"), PAIR_FEATURES)
+    return Champion(retrievers, scorer, facts)

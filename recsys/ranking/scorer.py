@@ -1,0 +1,146 @@
+"""The probability that a user who is shown a listing buys it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from recsys.errors import ModelError
+
+MOST_NEGATIVES = 400_000
+
+
+@dataclass(frozen=True)
+class PairScorer:
+    """Logistic regression on standardised pair features, corrected for sampling and calibrated on later days.
+
+    logit p' = intercept + coefficients . (x - mean) / scale; then p = p' / (p' + (1 - p') / kept), where ``kept`` is
+    the share of negatives that were trained on; then Platt: logit p = slope x logit p + offset.
+    """
+
+    names: tuple[str, ...]
+    mean: np.ndarray
+    scale: np.ndarray
+    coefficients: np.ndarray
+    intercept: float
+    kept: float = 1.0
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def logit(self, features: np.ndarray) -> np.ndarray:
+        """Calibrated log-odds of the pairs, float32 [pairs]."""
+        weights = (self.coefficients / self.scale).astype(np.float32)
+        constant = self.intercept - float(self.mean @ (self.coefficients / self.scale))
+        raw = features @ weights + np.float32(constant + np.log(self.kept))
+        return np.asarray(self.slope * raw + self.offset, np.float32)
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Probability of a purchase for each row of ``features`` [pairs, names]: float64 in (0, 1)."""
+        return sigmoid(self.logit(features).astype(np.float64))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The scorer as arrays, for ``models.store``."""
+        numbers = np.array([self.intercept, self.kept, self.slope, self.offset])
+        names = np.array(self.names, dtype=object)
+        return {
+            "names": names,
+            "mean": self.mean,
+            "scale": self.scale,
+            "coefficients": self.coefficients,
+            "numbers": numbers,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], expected: tuple[str, ...]) -> PairScorer:
+        """Read a scorer back.
+
+        Raises:
+            ModelError: when it was trained on other features than this version computes.
+        """
+        names = tuple(arrays["names"])
+        if names != expected:
+            odd = sorted(set(names) ^ set(expected))
+            raise ModelError(f"The ranker was trained on other features (differing: {odd}). Train again.")
+        intercept, kept, slope, offset = (float(x) for x in arrays["numbers"])
+        return cls(
+            names, arrays["mean"], arrays["scale"], arrays["coefficients"], intercept, kept, slope, offset
+        )
+
+
+def fit_scorer(
+    features: np.ndarray,
+    purchased: np.ndarray,
+    *,
+    names: tuple[str, ...],
+    rng: np.random.Generator,
+    clicked: np.ndarray | None = None,
+    penalty: float = 1.0,
+) -> PairScorer:
+    """Fit on pairs that were shown: ``features`` [pairs, names], ``purchased`` 0/1.
+
+    With ``clicked`` the click is learned first, and its log-odds enter the purchase model as one nearly unpenalised
+    feature, over *all* pairs shown and not only the clicked ones (entire-space modelling, Ma et al. 2018): clicks are
+    many and say what draws a user, purchases are few and only correct them. Negatives beyond MOST_NEGATIVES are
+    sampled with ``rng``.
+
+    Raises:
+        ModelError: when all pairs have the same outcome.
+    """
+    if not 0 < purchased.sum() < len(purchased):
+        raise ModelError(
+            f"The ranker needs pairs with and without a purchase; {int(purchased.sum())} of {len(purchased)} have one. "
+            "Train on more days."
+        )
+    keep, kept = _sample(purchased, clicked, rng)
+    features, purchased = features[keep].astype(np.float64), purchased[keep]
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, 1.0)
+    x = (features - mean) / scale
+    base = np.zeros(x.shape[1])
+    if clicked is not None and 0 < clicked[keep].sum() < len(keep):
+        base = _logistic(x, clicked[keep], penalty)[0]
+    strong = 10.0 * (x @ base)[:, None]
+    weights, intercept = _logistic(np.hstack([x, strong]), purchased, penalty)
+    return PairScorer(names, mean, scale, weights[:-1] + 10.0 * weights[-1] * base, intercept, kept)
+
+
+def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) -> PairScorer:
+    """Platt scaling of ``scorer`` on pairs of *later* days than it was trained on.
+
+    Raises:
+        ModelError: when these days have no purchase, or the scorer orders them backwards.
+    """
+    if not 0 < purchased.sum() < len(purchased):
+        raise ModelError(
+            "The calibration days have no purchase of a listing that was shown. Train on more days."
+        )
+    raw = scorer.logit(features).astype(np.float64)
+    weights, offset = _logistic(raw[:, None], purchased, 1e-6)
+    if weights[0] <= 0:
+        raise ModelError(f"The ranker orders the calibration days backwards (Platt slope {weights[0]:.3f}).")
+    slope = float(weights[0])
+    return replace(scorer, slope=slope * scorer.slope, offset=slope * scorer.offset + offset)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)) without overflow."""
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def _sample(
+    purchased: np.ndarray, clicked: np.ndarray | None, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    positive = purchased > 0 if clicked is None else (purchased > 0) | (clicked > 0)
+    negatives = np.flatnonzero(~positive)
+    if len(negatives) <= MOST_NEGATIVES:
+        return np.arange(len(purchased)), 1.0
+    chosen = rng.choice(negatives, MOST_NEGATIVES, replace=False)
+    return np.sort(np.concatenate([np.flatnonzero(positive), chosen])), MOST_NEGATIVES / len(negatives)
+
+
+def _logistic(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
+    model = LogisticRegression(C=1.0 / penalty, max_iter=500, tol=1e-6)
+    model.fit(x, y > 0)
+    return model.coef_[0], float(model.intercept_[0])
