@@ -1,0 +1,90 @@
+"""How large a synthetic marketplace is, and how its people behave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final
+
+from recsys.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class MarketplaceConfig:
+    """Size and behaviour of a synthetic marketplace; docs/synthetic.md gives the source of each figure.
+
+    Times are UTC, money is in one currency. Two equal configurations make the same world, byte for byte.
+
+    Example:
+        >>> preset("small", users=200).users
+        200
+    """
+
+    seed: int = 20260101
+    first_day: date = date(2026, 1, 1)
+    # Size
+    users: int = 5_000
+    sellers: int = 900
+    new_users_per_day: float = 12.0
+    listings_per_day: float = 560.0
+    # Visits
+    sessions_per_user: float = 0.75
+    activity_sigma: float = 1.15
+    recommendation_share: float = 0.85
+    search_share: float = 0.34
+    browse_share: float = 0.2
+    attention: float = 13.0
+    position_exponent: float = 0.55
+    # Choice
+    click_base: float = -3.3
+    buy_base: float = -2.6
+    mood_mean: float = 0.3
+    private_taste: float = 0.5
+    # Shelf
+    auction_share: float = 0.12
+    lifetime_days: int = 30
+    withdraw_daily: float = 0.008
+    price_drop_daily: float = 0.05
+    price_cap: float = 1_500.0
+    cancel_mean: float = 0.05
+    campaign_share: float = 0.02
+    # Delivery of events
+    late_share: float = 0.012
+    too_late_share: float = 0.0003
+    duplicate_share: float = 0.004
+    broken_share: float = 0.0006
+
+
+PRESETS: Final = {
+    "small": MarketplaceConfig(users=300, sellers=60, new_users_per_day=1.5, listings_per_day=36.0),
+    "demo": MarketplaceConfig(),
+}
+
+
+def preset(name: str, **changes: object) -> MarketplaceConfig:
+    """Return the preset ``small`` (tests) or ``demo`` (``make run``) with some fields changed.
+
+    ``users`` alone changes the size of the whole marketplace: sellers and listings keep their proportion.
+
+    Raises:
+        SettingsError: for an unknown preset or field, naming those that exist.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"No marketplace preset {name!r}; choose one of {', '.join(PRESETS)}.")
+    base = PRESETS[name]
+    unknown = sorted(set(changes) - set(MarketplaceConfig.__dataclass_fields__))
+    if unknown:
+        known = ", ".join(MarketplaceConfig.__dataclass_fields__)
+        raise SettingsError(f"The marketplace has no option {', '.join(unknown)}; it has {known}.")
+    users = changes.get("users")
+    if isinstance(users, int):
+        if users < 20:
+            raise SettingsError(f"A marketplace of {users} users is too small to trade; ask for 20 or more.")
+        size = users / base.users
+        scaled: dict[str, object] = {
+            "sellers": max(5, round(base.sellers * size)),
+            "new_users_per_day": base.new_users_per_day * size,
+            "listings_per_day": base.listings_per_day * size,
+        }
+        changes = scaled | changes
+    return replace(base, **changes)  # type: ignore[arg-type]

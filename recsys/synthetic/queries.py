@@ -1,0 +1,56 @@
+"""Search phrases as numbers: (leaf, noun, modifier, language), where a modifier is a brand, an attribute or none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsys.synthetic.draws import Array
+from recsys.synthetic.vocabulary import ATTRIBUTES, BRAND_NAMES, LEAVES
+
+_NOUNS = 3
+_MODIFIERS = 1 + len(BRAND_NAMES) + len(ATTRIBUTES)
+
+
+def encode(leaf: Array, noun: Array, modifier: Array, local: Array) -> Array:
+    """Number phrases; ``modifier`` is 0 for none, 1.. for brands, then attributes; ``local`` is a bool."""
+    return ((leaf * _NOUNS + noun) * _MODIFIERS + modifier) * 2 + local
+
+
+def brand_modifier(brand: Array) -> Array:
+    """The modifier of a brand number; none where the brand is -1."""
+    return np.asarray(brand) + 1
+
+
+def attribute_modifier(attribute: Array) -> Array:
+    """The modifier of an attribute number."""
+    return np.asarray(attribute) + 1 + len(BRAND_NAMES)
+
+
+def leaf_of(query: Array) -> Array:
+    """The leaf category a phrase is about."""
+    return np.asarray(query) // (2 * _MODIFIERS * _NOUNS)
+
+
+def brand_of(query: Array) -> Array:
+    """The brand number in a phrase, -1 where it names none."""
+    modifier = np.asarray(query) // 2 % _MODIFIERS
+    return np.where((modifier >= 1) & (modifier <= len(BRAND_NAMES)), modifier - 1, -1)
+
+
+def text(query: int) -> str:
+    """The phrase as typed.
+
+    Example:
+        >>> text(0)
+        'dress'
+    """
+    rest, local = divmod(query, 2)
+    rest, modifier = divmod(rest, _MODIFIERS)
+    leaf, noun = divmod(rest, _NOUNS)
+    nouns = LEAVES[leaf].local_nouns if local else LEAVES[leaf].nouns
+    word = nouns[noun % len(nouns)]
+    if modifier == 0:
+        return word
+    if modifier <= len(BRAND_NAMES):
+        return f"{BRAND_NAMES[modifier - 1]} {word}".lower()
+    return f"{ATTRIBUTES[modifier - 1 - len(BRAND_NAMES)][local]} {word}"

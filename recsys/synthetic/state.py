@@ -1,0 +1,130 @@
+"""Everything the marketplace is at the end of a day, and how it is kept: arrays in one .npz, no pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, date, datetime
+from typing import Self
+
+import numpy as np
+
+from recsys.errors import RecsysError
+from recsys.synthetic.config import MarketplaceConfig
+
+Array = np.ndarray
+Columns = dict[str, Array]
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+NEVER = np.iinfo(np.int64).max
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+@dataclass
+class State:
+    """The marketplace at the end of ``ds``. Rows are numbered; ids are made from the numbers when tables are written.
+
+    Times are microseconds since 1970 UTC. ``users``: tastes, money, habits. ``sellers``: ``user`` is their own user
+    number. ``items``: every listing ever made, with ``closed`` = NEVER while it is open. ``prices``: one row per price
+    a listing has had. ``campaigns`` and ``keywords``. ``waiting``: events that happened but are not yet delivered, and
+    cancellations still to come. ``trend``: how hot each leaf category is.
+    """
+
+    config: MarketplaceConfig
+    ds: date
+    users: Columns
+    sellers: Columns
+    items: Columns
+    prices: Columns
+    campaigns: Columns
+    keywords: Columns
+    waiting: Columns
+    trend: Array
+
+    @property
+    def n_users(self) -> int:
+        """Registered users."""
+        return len(self.users["registered"])
+
+    @property
+    def n_items(self) -> int:
+        """Listings ever made."""
+        return len(self.items["listed"])
+
+    def copy(self) -> Self:
+        """A copy whose columns may be changed without changing this state."""
+        parts = {f.name: dict(getattr(self, f.name)) for f in fields(self) if f.name in _COLUMNS}
+        for columns in parts.values():
+            columns.update({name: values.copy() for name, values in columns.items()})
+        return replace(self, **parts, trend=self.trend.copy())
+
+    def to_bytes(self) -> bytes:
+        """Write as an uncompressed .npz; equal states give equal bytes."""
+        config = {
+            **asdict(self.config),
+            "first_day": self.config.first_day.isoformat(),
+            "ds": self.ds.isoformat(),
+        }
+        arrays = {
+            "config": np.frombuffer(json.dumps(config, sort_keys=True).encode(), np.uint8),
+            "trend": self.trend,
+        }
+        for part in _COLUMNS:
+            arrays |= {f"{part}.{name}": values for name, values in getattr(self, part).items()}
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            RecsysError: when the bytes are damaged or of another version.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                config = json.loads(arrays["config"].tobytes())
+                ds = date.fromisoformat(config.pop("ds"))
+                config["first_day"] = date.fromisoformat(config["first_day"])
+                parts: dict[str, Columns] = {part: {} for part in _COLUMNS}
+                for name in arrays.files:
+                    part, dot, column = name.partition(".")
+                    if dot:
+                        parts[part][column] = arrays[name]
+                return cls(config=MarketplaceConfig(**config), ds=ds, trend=arrays["trend"], **parts)
+        except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+            raise RecsysError(f"The saved marketplace cannot be read ({error}); start a new one.") from error
+
+
+_COLUMNS = ("users", "sellers", "items", "prices", "campaigns", "keywords", "waiting")
+
+
+def day_start(ds: date) -> int:
+    """Microseconds since 1970 at which day ``ds`` begins (UTC)."""
+    return (ds.toordinal() - _EPOCH) * DAY
+
+
+def day_of(times: Array) -> Array:
+    """Days since 1970 of times in microseconds."""
+    return times // DAY
+
+
+def as_date(day: int) -> date:
+    """The date of a number of days since 1970."""
+    return datetime.fromtimestamp(day * 86_400, UTC).date()
+
+
+def append(columns: Mapping[str, Array], new: Mapping[str, Array]) -> Columns:
+    """Add rows to columns; ``new`` has the same columns."""
+    if not columns:
+        return dict(new)
+    return {name: np.concatenate([values, new[name]]) for name, values in columns.items()}
+
+
+def take(columns: Mapping[str, Array], rows: Array) -> Columns:
+    """Pick rows by number or by mask."""
+    return {name: values[rows] for name, values in columns.items()}

@@ -1,0 +1,144 @@
+"""What any policy would truly earn on a day, by playing the day many times from the same morning.
+
+Every policy meets the same visitors, moods and private tastes (common random numbers), so differences between policies
+have a far smaller error than each policy's own figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from recsys.errors import RecsysError
+from recsys.synthetic import tables
+from recsys.synthetic.draws import Array, Draws
+from recsys.synthetic.play import Visit, dawn, open_pages
+from recsys.synthetic.state import NEVER, State
+from recsys.synthetic.taste import Taste
+from recsys.synthetic.visits import RECOMMENDATION
+
+_PRESELECTED = 400
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a policy earns if every user gets its lists, with one value per replication in the arrays.
+
+    Per user who saw a recommendation page on the day (``users``), as the experiment counts them: ``rpu`` = platform
+    revenue = amount paid x take rate, cancelled or not; ``conversion`` = share that bought. ``ctr`` = clicks by
+    impressions on the recommendation page. ``rpu_all`` = platform revenue of everybody by all registered users.
+    """
+
+    users: Array
+    rpu: Array
+    conversion: Array
+    ctr: Array
+    rpu_all: Array
+    recommended_share: Array
+
+    def summary(self) -> dict[str, float]:
+        """Means over the replications, and the standard error of the mean RPU."""
+        n = len(self.rpu)
+        names = ("users", "rpu", "conversion", "ctr", "rpu_all", "recommended_share")
+        error = float(self.rpu.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+        return {name: float(getattr(self, name).mean()) for name in names} | {
+            "rpu_error": error,
+            "replications": float(n),
+        }
+
+
+def true_rpu(
+    state: State,
+    ds: date,
+    lists: pd.DataFrame,
+    replications: int = 30,
+    fallback: pd.DataFrame | None = None,
+) -> Truth:
+    """True revenue per user, conversion and click-through of a policy on day ``ds``.
+
+    Args:
+        state: the world at the end of the day before.
+        ds: the day that is played.
+        lists: the policy's list for every user: user_id, rank, item_id.
+        replications: times the day is played.
+        fallback: what users without a list see: rank, item_id.
+    """
+    return compare(state, ds, {"policy": lists}, replications, fallback)["policy"]
+
+
+def compare(
+    state: State,
+    ds: date,
+    lists_by_policy: Mapping[str, pd.DataFrame | None],
+    replications: int = 30,
+    fallback: pd.DataFrame | None = None,
+) -> dict[str, Truth]:
+    """``true_rpu`` of several policies with the same chances; replication r of each may be subtracted.
+
+    Raises:
+        RecsysError: for fewer than one replication.
+    """
+    if replications < 1:
+        raise RecsysError(f"The truth needs 1 replication or more, not {replications}.")
+    morning, gone = dawn(state, ds)
+    taste = Taste(morning, ds)
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in lists_by_policy}
+    for replication in range(1, replications + 1):
+        draws = Draws(state.config.seed, ds, replication)
+        for name, lists in lists_by_policy.items():
+            found[name].append(
+                _measure(morning, open_pages(morning, ds, gone, lists, fallback, draws, taste))
+            )
+    return {name: Truth(*np.array(rows).T) for name, rows in found.items()}
+
+
+def _measure(morning: State, visit: Visit) -> tuple[float, ...]:
+    items, outcome, pages, rows = morning.items, visit.outcome, visit.pages, visit.rows
+    sold = np.array(outcome.sales.row, dtype=np.int64)
+    buyer = np.concatenate([outcome.user[sold], visit.bids.top_bidder[visit.won]])
+    item = np.concatenate([rows["item"][sold], visit.won])
+    amount = np.concatenate([np.array(outcome.sales.price), visit.bids.top_bid[visit.won]])
+    revenue = amount * items["take"][item]
+    shown = (outcome.position > 0) & (pages["surface"][rows["page"]] == RECOMMENDATION)
+    exposed = np.unique(outcome.user[shown])
+    counted = np.isin(buyer, exposed)
+    impressions, clicks = shown.sum(), (shown & outcome.click).sum()
+    on_page = revenue[: len(sold)][shown[sold]].sum()
+    users = max(len(exposed), 1)
+    return (
+        len(exposed),
+        revenue[counted].sum() / users,
+        len(np.unique(buyer[counted])) / users,
+        clicks / max(impressions, 1),
+        revenue.sum() / morning.n_users,
+        on_page / max(revenue.sum(), 1e-9),
+    )
+
+
+def oracle_lists(state: State, ds: date, k: int = 50) -> pd.DataFrame:
+    """Lists by true expected revenue: what a recommender that could read minds would publish before ``ds``.
+
+    Only listings open at the end of the day before, never the user's own, none beyond the user's purse. No rationing: a
+    listing may stand in many lists.
+    """
+    taste, users, items = Taste(state, ds), state.users, state.items
+    open_ = np.flatnonzero((items["closed"] == NEVER) & ~items["auction"])
+    seller = state.sellers["user"][items["seller"][open_]]
+    parts = []
+    for user in range(state.n_users):
+        promise = taste.promise(user, open_)
+        promise[(seller == user) | (items["price"][open_] > users["wallet"][user])] = -np.inf
+        likely = open_[np.argpartition(-promise, min(_PRESELECTED, len(open_) - 1))[:_PRESELECTED]]
+        wish = taste.wish(np.full(len(likely), user), likely)
+        value = wish.click * wish.buy * items["price"][likely] * items["take"][likely]
+        value[(state.sellers["user"][items["seller"][likely]] == user)] = -1.0
+        parts.append(likely[np.argsort(-value, kind="stable")[:k]])
+    number = np.repeat(np.arange(state.n_users), [len(part) for part in parts])
+    rank = np.concatenate([np.arange(1, len(part) + 1) for part in parts])
+    return pd.DataFrame(
+        {"user_id": tables.user_ids(number), "rank": rank, "item_id": tables.item_ids(np.concatenate(parts))}
+    )

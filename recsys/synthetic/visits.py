@@ -1,0 +1,220 @@
+"""Who opens the app when, and what each page could show: the published list, search results, new listings.
+
+A page has rows in order; which of them are still there and how far the user scrolls is settled in ``market``.
+Sessions and organic pages do not depend on the lists, so every policy meets the same visitors.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from recsys.synthetic import queries
+from recsys.synthetic.draws import Array, Draws
+from recsys.synthetic.state import DAY, NEVER, SECOND, Columns, State, day_start
+from recsys.synthetic.taste import Taste
+from recsys.synthetic.vocabulary import ATTRIBUTES, BRAND_NAMES, LEAVES
+from recsys.synthetic.world import world_of
+
+RECOMMENDATION, SEARCH, BROWSE = 0, 1, 2
+SURFACES = ("recommendation", "search", "browse")
+MAX_DEPTH = 40
+SLACK = 20
+"""Rows a page asks for beyond twice its depth, in case listings are sold before it opens."""
+
+
+def pages_of_day(state: State, ds: date, taste: Taste, draws: Draws) -> Columns:
+    """Draw the pages opened on ``ds``, in order of time.
+
+    Columns: ``user``, ``session``, ``time`` (microseconds), ``surface``, ``depth`` (rows the user scrolls to),
+    ``query`` (-1 unless a search), ``leaf`` (-1 unless organic).
+    """
+    rng, users, config = draws.generator("sessions"), state.users, state.config
+    start = day_start(ds)
+    rate = users["activity"] * (1.15 if ds.weekday() >= 5 else 0.94)
+    rate = np.where(users["registered"] >= start, np.maximum(rate, 0.7), rate)
+    user = np.repeat(np.arange(state.n_users), rng.poisson(rate))
+    n = len(user)
+    hour = (users["hour"][user] + rng.normal(0, 3.0, n)) % 24
+    time = start + (hour / 24 * (DAY - 900 * SECOND)).astype(np.int64)
+    time = np.maximum(time, users["registered"][user] + 5 * SECOND)
+    leaf = _wished_leaf(state, taste, rng, user)
+    shares = (config.recommendation_share, config.search_share, config.browse_share)
+    parts = []
+    for surface, share in enumerate(shares):
+        opens = rng.random(n) < share
+        scroll = users["attention"][user] * np.exp(rng.normal(0, 0.4, n)) * (1.0, 0.75, 0.75)[surface]
+        part = {
+            "user": user,
+            "session": np.arange(n),
+            "time": time + (0, 90 * SECOND, 240 * SECOND)[surface],
+            "surface": np.full(n, surface),
+            "depth": np.clip(np.round(scroll), 3, MAX_DEPTH).astype(np.int64),
+            "query": _queries(state, rng, user, leaf) if surface == SEARCH else np.full(n, -1),
+            "leaf": leaf if surface else np.full(n, -1),
+        }
+        parts.append({name: values[opens] for name, values in part.items()})
+    pages = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.lexsort((pages["surface"], pages["session"], pages["time"]))
+    return {name: values[order] for name, values in pages.items()}
+
+
+def _wished_leaf(state: State, taste: Taste, rng: np.random.Generator, user: Array) -> Array:
+    wishes = state.users["interest"][user] + taste.climate.astype(np.float32)
+    return (wishes + rng.gumbel(size=wishes.shape)).argmax(axis=1)
+
+
+def _queries(state: State, rng: np.random.Generator, user: Array, leaf: Array) -> Array:
+    world, n = world_of(state.config), len(user)
+    nouns = np.array([len(item.nouns) for item in LEAVES])
+    sold_here = np.full((len(world.parent_brands), len(BRAND_NAMES)), -50.0)
+    for parent, brands in enumerate(world.parent_brands):
+        sold_here[parent, brands] = 0.0
+    liked = state.users["brand_taste"][user] + sold_here[world.leaf_parent[leaf]]
+    brand = (liked + rng.gumbel(size=liked.shape)).argmax(axis=1)
+    attribute = rng.integers(0, len(ATTRIBUTES), n)
+    kind = rng.random(n)
+    modifier = np.where(kind < 0.35, queries.brand_modifier(brand), 0)
+    modifier = np.where(kind > 0.8, queries.attribute_modifier(attribute), modifier)
+    return queries.encode(leaf, rng.integers(0, nouns[leaf]), modifier, (user % 5 == 0).astype(np.int64))
+
+
+def organic_rows(state: State, pages: Columns, draws: Draws) -> Columns:
+    """Rows of search and browse pages: listings of the wished leaf (and brand, if named), better ranks first."""
+    rng, items = draws.generator("examine"), state.items
+    open_ = np.flatnonzero(items["closed"] == NEVER)
+    organic = np.flatnonzero(pages["surface"] != RECOMMENDATION)
+    brand = queries.brand_of(pages["query"][organic])
+    brand[pages["query"][organic] < 0] = -1
+    leaf, width = pages["leaf"][organic], len(BRAND_NAMES) + 1
+    # Two ways to look into the shelf: by leaf and brand, and by leaf alone where a brand has too few.
+    by_brand = items["leaf"][open_] * width + items["brand"][open_] + 1
+    score = np.log1p(items["heat"][open_]) + 0.6 * items["quality"][open_] + rng.gumbel(size=len(open_))
+    newest = items["listed"][open_]
+    take = np.minimum(pages["depth"][organic] + 6, MAX_DEPTH)
+    row = np.repeat(np.arange(len(organic)), take)
+    luck = rng.random(len(row))
+    found = np.full(len(row), -1)
+    browse = pages["surface"][organic] == BROWSE
+    branded = brand >= 0
+    for mask, keys, wanted, rank in (
+        (~browse, items["leaf"][open_], leaf, score),
+        (browse, items["leaf"][open_], leaf, newest),
+        (branded, by_brand, leaf * width + brand + 1, score),
+    ):
+        _look_up(found, mask[row], open_, keys, wanted[row], rank, luck)
+    keep = (found >= 0) & (state.sellers["user"][items["seller"][found]] != pages["user"][organic][row])
+    page, item = organic[row[keep]], found[keep]
+    _, first = np.unique(page * state.n_items + item, return_index=True)
+    first.sort()
+    n = len(first)
+    return {
+        "page": page[first],
+        "item": item[first],
+        "propensity": np.full(n, np.nan),
+        "campaign": np.full(n, -1),
+    }
+
+
+def _look_up(
+    found: Array,
+    mask: Array,
+    open_: Array,
+    keys: Array,
+    wanted: Array,
+    rank: Array,
+    luck: Array,
+    few: int = 6,
+) -> None:
+    """Where ``mask``, put into ``found`` a listing whose key is wanted, more likely one of a high rank."""
+    order = np.lexsort((-rank, keys))
+    sorted_keys = keys[order]
+    first = np.searchsorted(sorted_keys, wanted[mask], "left")
+    count = np.searchsorted(sorted_keys, wanted[mask], "right") - first
+    place = first + (count * luck[mask] ** 1.7).astype(np.int64)
+    hit = np.where(count > 0, open_[order[np.minimum(place, len(order) - 1)]], -1)
+    found[mask] = np.where(count >= few, hit, np.where(found[mask] >= 0, found[mask], hit))
+
+
+def ad_rows(state: State, pages: Columns, draws: Draws) -> Columns:
+    """One promoted listing on top of a search page whose phrase is a keyword of a running campaign."""
+    keywords, campaigns = state.keywords, state.campaigns
+    search = np.flatnonzero(pages["surface"] == SEARCH)
+    empty = {"page": search[:0], "item": search[:0], "propensity": np.empty(0), "campaign": search[:0]}
+    if not keywords or not len(keywords["query"]) or not len(search):
+        return empty
+    item = campaigns["item"][keywords["campaign"]]
+    running = (campaigns["ended"][keywords["campaign"]] == NEVER) & (state.items["closed"][item] == NEVER)
+    numbers = np.flatnonzero(running)
+    order = numbers[np.argsort(keywords["query"][numbers], kind="stable")]
+    sorted_query, query = keywords["query"][order], pages["query"][search]
+    first = np.searchsorted(sorted_query, query, "left")
+    count = np.searchsorted(sorted_query, query, "right") - first
+    hit = count > 0
+    luck = draws.generator("campaigns").random(len(search))
+    chosen = order[(first + (count * luck).astype(np.int64))[hit]]
+    campaign = keywords["campaign"][chosen]
+    page, item = search[hit], campaigns["item"][campaign]
+    own = state.sellers["user"][state.items["seller"][item]] == pages["user"][page]
+    page, item, campaign = page[~own], item[~own], campaign[~own]
+    return {"page": page, "item": item, "propensity": np.full(len(page), np.nan), "campaign": campaign}
+
+
+def list_rows(
+    state: State, pages: Columns, lists: pd.DataFrame | None, fallback: pd.DataFrame | None
+) -> Columns:
+    """Rows of recommendation pages: the user's published list, else the fallback, without what is already gone."""
+    users, items, propensity = known_rows(state, lists, "user_id")
+    starts = np.searchsorted(users, np.arange(state.n_users + 1))
+    page = np.flatnonzero(pages["surface"] == RECOMMENDATION)
+    user = pages["user"][page]
+    count, offset = starts[user + 1] - starts[user], starts[user]
+    if fallback is not None:
+        _, more, more_propensity = known_rows(state, fallback, None)
+        offset = np.where(count > 0, offset, len(items))
+        count = np.where(count > 0, count, len(more))
+        items, propensity = np.concatenate([items, more]), np.concatenate([propensity, more_propensity])
+    count = np.minimum(count, 2 * pages["depth"][page] + SLACK)
+    ends = count.cumsum()
+    place = (
+        np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count) + np.repeat(offset, count)
+    )
+    return {
+        "page": np.repeat(page, count),
+        "item": items[place],
+        "propensity": propensity[place],
+        "campaign": np.full(len(place), -1),
+    }
+
+
+def known_rows(state: State, lists: pd.DataFrame | None, by: str | None) -> tuple[Array, Array, Array]:
+    """Read a frame of lists into (user, item, propensity) numbers by rank, without listings that are gone or unknown."""
+    if lists is None or lists.empty:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
+    user = numbers_of(lists[by]) if by else np.zeros(len(lists), dtype=np.int64)
+    item = numbers_of(lists["item_id"])
+    propensity = lists["propensity"].to_numpy(float) if "propensity" in lists else np.ones(len(lists))
+    known = (user >= 0) & (user < state.n_users) & (item >= 0) & (item < state.n_items)
+    known[known] = state.items["closed"][item[known]] == NEVER
+    order = np.lexsort((lists["rank"].to_numpy(), user))
+    order = order[known[order]]
+    return user[order], item[order], propensity[order]
+
+
+def numbers_of(ids: pd.Series) -> Array:
+    """The numbers in ids like ``u000012`` and ``i0000345``; -1 for an id that is not one of ours."""
+    codes, unique = pd.factorize(ids)
+    numbers = [int(text[1:]) if str(text)[1:].isdecimal() else -1 for text in map(str, unique)]
+    return np.array([*numbers, -1], dtype=np.int64)[codes]
+
+
+def rows_of(parts: list[Columns]) -> Columns:
+    """Put rows together, page by page, in the order the parts are given; a listing is on a page once."""
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.argsort(rows["page"], kind="stable")
+    key = rows["page"][order] * np.int64(2**32) + rows["item"][order]
+    _, first = np.unique(key, return_index=True)
+    first.sort()
+    return {name: values[order[first]] for name, values in rows.items()}
