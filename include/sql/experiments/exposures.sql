@@ -4,7 +4,7 @@
 -- partition: ds
 -- cluster: experiment_id, unit_id
 -- upstream: experiments.assignments, staging.events
--- params: timezone, experiment_days
+-- params: experiment_days
 WITH assigned AS (
     SELECT
         experiment_id,
