@@ -6,7 +6,7 @@ that a day can be played again from the evening before and give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def run(settings: Settings, ds: date, size: str = "demo", users: int | None = No
         lists = warehouse.read(LISTS, state.ds) if warehouse.exists(LISTS, state.ds) else None
         state, day = play(state, ds, lists, trending(state))
         _rewind(settings, warehouse, ds)
-        arrivals = _by_day([day])
+        arrivals = _by_day(day)
         for event_date in _touched(warehouse, ds, arrivals):
             _merge_events(warehouse, event_date, ds, arrivals.get(event_date))
         warehouse.write(REPORTS, day.campaign_daily, ds)
@@ -71,6 +71,7 @@ def history(
     settings: Settings,
     start_day: date,
     days: int,
+    *,
     size: str = "demo",
     users: int | None = None,
     progress: Callable[[str], None] | None = None,
@@ -87,7 +88,7 @@ def history(
         for number in range(days):
             ds = start_day + timedelta(days=number)
             state, day = play(state, ds, None, trending(state))
-            for event_date, frame in _by_day([day]).items():
+            for event_date, frame in _by_day(day).items():
                 pending.setdefault(event_date, []).append(frame)
             events += len(day.events)
             warehouse.write(REPORTS, day.campaign_daily, ds)
@@ -192,18 +193,19 @@ def _rewind(settings: Settings, warehouse: Warehouse, ds: date) -> None:
             warehouse.drop(REPORTS, day)
 
 
-def _by_day(days: Iterable[DayTables]) -> dict[date, pa.Table]:
-    return {
-        event_date.date(): pa.Table.from_pandas(frame, preserve_index=False)
-        for day in days
-        for event_date, frame in day.events.groupby("event_date", sort=True)
-    }
+def _by_day(day: DayTables) -> dict[date, pa.Table]:
+    """The events that arrived, by the day they happened, in the contract's types."""
+    contract, parts = table(EVENTS), {}
+    for moment, frame in day.events.groupby("event_date", sort=True):
+        event_date = pd.Timestamp(str(moment)).date()
+        parts[event_date] = to_contract(contract, frame, event_date)
+    return parts
 
 
 def _touched(warehouse: Warehouse, ds: date, arrivals: Mapping[date, pa.Table]) -> list[date]:
     """Event days that hold, or will hold, something known on ``ds`` or later."""
     known = warehouse.query(_KNOWN_SINCE, {"start": datetime.combine(ds, time(), UTC)})
-    return sorted({*arrivals, *known.column("event_date").to_pylist()})
+    return sorted({*arrivals, *(day for day in known.column("event_date").to_pylist() if day)})
 
 
 def _merge_events(warehouse: Warehouse, event_date: date, ds: date, arrived: pa.Table | None) -> None:

@@ -32,7 +32,7 @@ def take_bids(state: State, pages: Columns, rows: Columns, outcome: Outcome, dra
     items, users, item, user = state.items, state.users, rows["item"], outcome.user
     top, bidder, count = items["top_bid"].copy(), items["top_bidder"].copy(), items["bids"].copy()
     keen = outcome.click & items["auction"][item] & outcome.mood[user]
-    keen[keen] = draws.uniform("bid", user[keen], item[keen]) < 2.5 * outcome.wish.buy[keen]
+    keen[keen] = draws.uniform("bid", user[keen], item[keen]) < 8.0 * outcome.wish.buy[keen]
     chosen = np.flatnonzero(keen)
     worth = items["fair"][item[chosen]] * np.exp(0.3 * draws.normal("bid", item[chosen], user[chosen]) - 0.05)
     worth = np.minimum(worth, users["wallet"][user[chosen]])

@@ -36,9 +36,9 @@ class MarketplaceConfig:
     attention: float = 13.0
     position_exponent: float = 0.55
     # Choice
-    click_base: float = -3.3
-    buy_base: float = -2.6
-    mood_mean: float = 0.3
+    click_base: float = -2.45
+    buy_base: float = -2.2
+    mood_mean: float = 0.32
     private_taste: float = 0.5
     # Shelf
     auction_share: float = 0.12

@@ -44,7 +44,9 @@ _NULLS: Mapping[str, float] = {"amount": np.nan, "propensity": np.nan}
 
 def events(n: int, **columns: Array | int) -> Columns:
     """Make ``n`` events; columns that are not given are NULL."""
-    made = {name: np.full(n, _NULLS.get(name, NOWHERE), dtype=dtype) for name, dtype in _DTYPES.items()}
+    made: Columns = {
+        name: np.full(n, _NULLS.get(name, NOWHERE), dtype=dtype) for name, dtype in _DTYPES.items()
+    }
     for name, values in columns.items():
         made[name] = np.broadcast_to(np.asarray(values, dtype=_DTYPES[name]), (n,)).copy()
     return made
@@ -57,7 +59,7 @@ def join(parts: list[Columns]) -> Columns:
 
 
 def of_pages(
-    state: State, day: int, pages: Columns, rows: Columns, outcome: Outcome, bids: Bids, draws: Draws
+    state: State, day: int, pages: Columns, rows: Columns, *, outcome: Outcome, bids: Bids, draws: Draws
 ) -> Columns:
     """Searches, impressions, views, likes, offers, carts, bids, purchases and follows of a day, in no order."""
     search = np.flatnonzero(pages["surface"] == SEARCH)

@@ -47,7 +47,7 @@ def make_listings(
     brand_price = np.where(brand >= 0, world.brand_log_price[brand] + 0.1, -0.15)
     fair = world.leaf_log_price[leaf] + brand_price + _CONDITION_LOG_PRICE[condition] + rng.normal(0, 0.42, n)
     auction = rng.random(n) < config.auction_share
-    ask = np.exp(fair + rng.normal(0.06, 0.22, n) - np.where(auction, 0.7, 0.0))
+    ask = np.exp(fair + rng.normal(0.06, 0.22, n) - np.where(auction, 0.85, 0.0))
     price = tidy_price(np.minimum(ask, config.price_cap))
     days = np.where(auction, rng.choice([3, 5, 7], n, p=[0.35, 0.25, 0.4]), config.lifetime_days)
     return {

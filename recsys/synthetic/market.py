@@ -7,6 +7,7 @@ sales it assumed are the sales it made, so that no page shows what an earlier on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,7 +58,9 @@ class _Intents:
     delay: Array
 
 
-def settle(state: State, pages: Columns, rows: Columns, gone: Array, taste: Taste, draws: Draws) -> Outcome:
+def settle(
+    state: State, pages: Columns, rows: Columns, gone: Array, *, taste: Taste, draws: Draws
+) -> Outcome:
     """Play the pages of a day.
 
     Args:
@@ -74,12 +77,13 @@ def settle(state: State, pages: Columns, rows: Columns, gone: Array, taste: Tast
     sales, ledger = Sales(), _Ledger(state)
     first_row = np.searchsorted(rows["page"], np.arange(len(pages["user"]) + 1))
     edges = np.linspace(0, len(pages["user"]), BLOCKS + 1).astype(int)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges.tolist()):
         if low == high:
             continue
         part = slice(first_row[low], first_row[high])
+        first = first_row[low:high]
         place, clicked, sold = _settle_block(
-            state, pages, rows, intents, part, first_row[low:high], gone, ledger
+            part, first, gone, ledger, state=state, pages=pages, rows=rows, intents=intents
         )
         position[part], click[part] = place, clicked
         ledger.book(sold, rows, intents, gone)
@@ -100,26 +104,27 @@ def _intents(
     clicks = (draws.uniform("click", user, item) < wish.click) & ~own
     luck, price = draws.uniform("buy", user, item), items["price"][item]
     able = clicks & mood[user] & ~items["auction"][item]
-    haggles = able & (luck >= wish.buy) & (luck < 1.4 * wish.buy) & (price >= 5)
+    haggles = able & (luck >= wish.buy) & (luck < 1.7 * wish.buy) & (price >= 5)
     offer = np.where(haggles, np.round(price * (0.72 + 0.2 * draws.uniform("offer", user, item)), 1), np.nan)
     agreed = haggles & (
         draws.uniform("accept", user, item) < state.sellers["flexible"][items["seller"][item]]
     )
     pays = np.where(able & (luck < wish.buy), price, np.where(agreed, offer, np.nan))
-    seen = draws.uniform("examine", rows["page"] + 1_000_003 * pages["session"][rows["page"]], item)
+    seen = draws.uniform("examine", rows["page"], item)
     delay = (40 + 400 * draws.uniform("cart", user, item)) * SECOND
     return mood, wish, _Intents(user, seen, clicks, pays, offer, delay.astype(np.int64))
 
 
 def _settle_block(
-    state: State,
-    pages: Columns,
-    rows: Columns,
-    intents: _Intents,
     part: slice,
     first_row: Array,
     gone: Array,
     ledger: _Ledger,
+    *,
+    state: State,
+    pages: Columns,
+    rows: Columns,
+    intents: _Intents,
 ) -> tuple[Array, Array, Sales]:
     page, item = rows["page"][part], rows["item"][part]
     time = pages["time"][page]

@@ -95,9 +95,11 @@ def play(
         RecsysError: when ``ds`` is not the day after the state's.
     """
     morning, gone = dawn(state, ds)
-    visit = open_pages(morning, ds, gone, lists, fallback, Draws(morning.config.seed, ds))
     draws, day = Draws(morning.config.seed, ds), day_start(ds) // DAY
-    made = happenings.of_pages(morning, day, visit.pages, visit.rows, visit.outcome, visit.bids, draws)
+    visit = open_pages(morning, ds, gone, lists=lists, fallback=fallback, draws=draws)
+    made = happenings.of_pages(
+        morning, day, visit.pages, visit.rows, outcome=visit.outcome, bids=visit.bids, draws=draws
+    )
     made = happenings.clamp(happenings.join([made, happenings.won(day, morning, visit.bids, visit.won)]), ds)
     bought = {name: values[made["type"] == happenings.TYPE["purchase"]] for name, values in made.items()}
     cancels = happenings.cancelled(morning, bought, draws)
@@ -136,6 +138,7 @@ def open_pages(
     morning: State,
     ds: date,
     gone: Array,
+    *,
     lists: pd.DataFrame | None,
     fallback: pd.DataFrame | None,
     draws: Draws,
@@ -151,7 +154,7 @@ def open_pages(
             visits.organic_rows(morning, pages, draws),
         ]
     )
-    outcome = settle(morning, pages, rows, gone, taste, draws)
+    outcome = settle(morning, pages, rows, gone, taste=taste, draws=draws)
     bids = auctions.take_bids(morning, pages, rows, outcome, draws)
     won = auctions.ended(morning, bids, day_start(ds) + DAY)
     return Visit(pages, rows, outcome, bids, won)

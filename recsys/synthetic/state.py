@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -56,9 +56,9 @@ class State:
 
     def copy(self) -> Self:
         """A copy whose columns may be changed without changing this state."""
-        parts = {f.name: dict(getattr(self, f.name)) for f in fields(self) if f.name in _COLUMNS}
-        for columns in parts.values():
-            columns.update({name: values.copy() for name, values in columns.items()})
+        parts: dict[str, Any] = {
+            part: {name: values.copy() for name, values in getattr(self, part).items()} for part in _COLUMNS
+        }
         return replace(self, **parts, trend=self.trend.copy())
 
     def to_bytes(self) -> bytes:
@@ -75,7 +75,7 @@ class State:
         for part in _COLUMNS:
             arrays |= {f"{part}.{name}": values for name, values in getattr(self, part).items()}
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What users truly want: the chance that a user clicks, buys or bids, for any (user, listing). Only the simulator knows.
+"""What users truly want: the chance that a user clicks or buys, for any listing. Only the simulator knows.
 
 A click is a logistic function of the match of taste (category, brand, style, a private part), the listing's quality,
 its price against the user's level, its age, season and trend. Given a click, a user in the mood to buy buys with
@@ -45,7 +45,7 @@ class Taste:
         age = np.maximum(day_start(ds) - items["listed"], 0) / DAY
         deal = np.log(items["fair"]) - self._log_price
         self._appeal = items["quality"] + self.climate[items["leaf"]] - 0.015 * age
-        self._deal = np.where(items["auction"], 0.2, deal)
+        self._deal = np.where(items["auction"], 0.5, deal)
         self._private = lasting(state.config.seed)
 
     def wish(self, user: Array, item: Array) -> Wish:
@@ -60,8 +60,8 @@ class Taste:
         over = self._level[item] - users["tier"][user]
         dear = np.where(over > 0, -0.9 * over**2, -0.25 * over**2)
         appeal, deal = self._appeal[item], self._deal[item]
-        click = config.click_base + 0.5 * match + 0.6 * appeal + 0.4 * dear + 0.3 * deal
-        buy = config.buy_base + 0.35 * match + 0.4 * appeal + 0.8 * dear + 1.0 * deal
+        click = config.click_base + 0.4 * match + 0.5 * appeal + 0.3 * dear + 0.2 * deal
+        buy = config.buy_base + 0.2 * match + 0.3 * appeal + 0.6 * dear + 0.8 * deal
         return Wish(match, _logistic(click), _logistic(buy))
 
     def promise(self, user: int, item: Array) -> Array:

@@ -21,7 +21,7 @@ def write_titles(items: Columns) -> Array:
     """One title per listing, from its brand, noun, attributes, size and condition; ``wording`` picks the style."""
     columns = ("leaf", "brand", "noun", "first", "second", "size", "condition", "wording")
     return np.array(
-        [_title(*row) for row in zip(*(items[c].tolist() for c in columns), strict=True)], dtype=object
+        [_title(row) for row in zip(*(items[c].tolist() for c in columns), strict=True)], dtype=object
     )
 
 
@@ -32,9 +32,8 @@ def write_descriptions(items: Columns) -> Array:
     return np.array([_description(*row) for row in rows], dtype=object)
 
 
-def _title(
-    leaf: int, brand: int, noun: int, first: int, second: int, size: int, condition: int, wording: int
-) -> str:
+def _title(row: tuple[int, ...]) -> str:
+    leaf, brand, noun, first, second, size, condition, wording = row
     local = int(wording % 5 == 0)
     category = LEAVES[leaf]
     nouns = category.local_nouns if local else category.nouns

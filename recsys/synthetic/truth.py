@@ -90,9 +90,8 @@ def compare(
     for replication in range(1, replications + 1):
         draws = Draws(state.config.seed, ds, replication)
         for name, lists in lists_by_policy.items():
-            found[name].append(
-                _measure(morning, open_pages(morning, ds, gone, lists, fallback, draws, taste))
-            )
+            visit = open_pages(morning, ds, gone, lists=lists, fallback=fallback, draws=draws, taste=taste)
+            found[name].append(_measure(morning, visit))
     return {name: Truth(*np.array(rows).T) for name, rows in found.items()}
 
 

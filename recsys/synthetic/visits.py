@@ -104,7 +104,7 @@ def organic_rows(state: State, pages: Columns, draws: Draws) -> Columns:
         (browse, items["leaf"][open_], leaf, newest),
         (branded, by_brand, leaf * width + brand + 1, score),
     ):
-        _look_up(found, mask[row], open_, keys, wanted[row], rank, luck)
+        _look_up(found, mask[row], open_, keys, wanted[row], rank=rank, luck=luck)
     keep = (found >= 0) & (state.sellers["user"][items["seller"][found]] != pages["user"][organic][row])
     page, item = organic[row[keep]], found[keep]
     _, first = np.unique(page * state.n_items + item, return_index=True)
@@ -124,6 +124,7 @@ def _look_up(
     open_: Array,
     keys: Array,
     wanted: Array,
+    *,
     rank: Array,
     luck: Array,
     few: int = 6,
@@ -190,7 +191,7 @@ def list_rows(
 
 
 def known_rows(state: State, lists: pd.DataFrame | None, by: str | None) -> tuple[Array, Array, Array]:
-    """Read a frame of lists into (user, item, propensity) numbers by rank, without listings that are gone or unknown."""
+    """Read lists into (user, item, propensity) numbers by rank, without listings gone or unknown."""
     if lists is None or lists.empty:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
     user = numbers_of(lists[by]) if by else np.zeros(len(lists), dtype=np.int64)

@@ -27,9 +27,9 @@ STYLE_DIM = 6
 class World:
     """Fixed facts. L leaves, P parents, B brands, A attributes, D = STYLE_DIM.
 
-    ``leaf_parent`` (L,); ``leaf_log_price`` (L,); ``leaf_weight`` (L,), sums to 1; ``season_peak`` and ``season`` (L,);
-    ``parent_brands`` per parent: brand numbers; ``brand_log_price`` (B,); ``attribute_style`` (A, D); ``leaf_attributes``
-    (L, A), sums to 1 per leaf; ``gender_bias`` (3, P), ``age_bias`` (4, P), ``region_bias`` (R, L).
+    ``leaf_parent`` (L,); ``leaf_log_price`` (L,); ``leaf_weight`` (L,), sums to 1; ``season_peak`` and ``season``
+    (L,); ``parent_brands`` per parent: brand numbers; ``brand_log_price`` (B,); ``attribute_style`` (A, D);
+    ``leaf_attributes`` (L, A), sums to 1 per leaf; ``gender_bias`` (3, P), ``age_bias`` (4, P), ``region_bias`` (R, L).
     """
 
     leaf_parent: Array
@@ -139,7 +139,6 @@ def new_sellers(config: MarketplaceConfig, rng: np.random.Generator, users: Colu
     n, world = config.sellers, world_of(config)
     user = np.sort(rng.choice(len(users["registered"]), n, replace=False))
     cancel = rng.beta(0.8, 0.8 / config.cancel_mean - 0.8, n)
-    registered = users["registered"][user]
     sales = rng.negative_binomial(1, 0.03, n)
     return {
         "user": user,
