@@ -132,7 +132,16 @@ def build(
 
     settings = Settings.load(warehouse=warehouse)
     last = parse_ds(until) if until else parse_ds(ds)
-    show(job.build_range(settings, parse_ds(ds), last, tables=tables, refresh=refresh, progress=progress))
+    show(
+        job.history(
+            settings,
+            parse_ds(ds),
+            last,
+            tables,
+            progress=lambda done: progress(f"{done.ds} {done.table}: {done.rows:,} rows in {done.seconds:.2f} s"),
+            refresh=refresh,
+        )
+    )
 
 
 @app.command()

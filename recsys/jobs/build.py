@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from recsys.errors import SettingsError
 from recsys.settings import Settings
 from recsys.warehouse import BuildResult, open_warehouse, order
+from recsys.warehouse.tables import sql_tables
 
 
 def run(settings: Settings, ds: date, table: str | None = None, refresh: bool = False) -> dict[str, object]:
@@ -33,7 +34,7 @@ def history(
 ) -> dict[str, object]:
     """Build ``tables`` for every day of ``start..end``, day by day, each day in the order the tables read each other.
 
-    One process and one engine for all of it. ``progress`` is called after every partition.
+    ``tables`` may name a whole dataset, like ``staging``. One process and one engine for all of it. ``progress`` is called after every partition.
 
     Raises:
         SettingsError: ``end`` is before ``start``.
@@ -41,7 +42,8 @@ def history(
     """
     if end < start:
         raise SettingsError(f"The last day {end} is before the first day {start}.")
-    ordered = order(tables, settings.sql_dir)
+    named = [name for table in tables for name in _expand(settings, table)]
+    ordered = order(named, settings.sql_dir)
     rows = 0
     seconds = 0.0
     days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
@@ -54,6 +56,10 @@ def history(
                 if progress:
                     progress(result)
     return {"tables": ordered, "days": len(days), "rows": rows, "seconds": round(seconds, 3)}
+
+
+def _expand(settings: Settings, name: str) -> list[str]:
+    return [name] if "." in name else sql_tables(settings.sql_dir, name)
 
 
 def _summary(result: BuildResult) -> dict[str, object]:

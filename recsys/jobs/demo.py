@@ -15,11 +15,13 @@ from rich.console import Console
 from recsys.errors import WarehouseError
 from recsys.jobs import airflow_run, build, check, report, simulate, truth
 from recsys.settings import Settings
+from recsys.warehouse import BuildResult
 
 FIRST_DAY = date(2026, 1, 1)
 HISTORY_DAYS = 40
 FEATURE_DAYS = 10
 """Days before the first lists whose features are built, so that the ranker has days to learn from and to calibrate on."""
+QUIET_SECONDS = 5.0
 DAILY_DAGS = ("features_daily", "experiment_assignment_daily", "score_daily")
 
 
@@ -65,9 +67,9 @@ def _play_history(settings: Settings, size: str, last: date, step: _Steps) -> No
     with step(f"A marketplace lives through {HISTORY_DAYS} days without a recommender"):
         simulate.history(settings, FIRST_DAY, HISTORY_DAYS, size=size, progress=step.line)
     with step("Staging of these days, and features of the last ones"):
-        build.build_range(settings, FIRST_DAY, last, tables=["staging"], progress=step.line)
-        first = last - timedelta(days=FEATURE_DAYS - 1)
-        build.build_range(settings, first, last - timedelta(days=1), tables=["features"], progress=step.line)
+        build.history(settings, FIRST_DAY, last, ["staging"], progress=step.built)
+        first = last - timedelta(days=FEATURE_DAYS)
+        build.history(settings, first, last - timedelta(days=1), ["features"], progress=step.built)
 
 
 def _play_day(settings: Settings, day: date, progress: Callable[[str], None]) -> None:
@@ -78,25 +80,31 @@ def _play_day(settings: Settings, day: date, progress: Callable[[str], None]) ->
 
 
 class _Steps:
-    """Numbered headings with their seconds, and one changing line of detail below the current one."""
+    """Numbered headings with their seconds; on a terminal, one changing line of detail below the current one."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.count = 0
         self.status = console.status("")
+        self.last_line = 0.0
 
     @contextmanager
     def __call__(self, title: str) -> Iterator[None]:
         self.count += 1
-        started = time.perf_counter()
+        started = self.last_line = time.perf_counter()
         self.console.print(f"[bold]{self.count}. {title}[/]", highlight=False)
         with self.status:
             yield
         self.console.print(f"   {time.perf_counter() - started:.1f} s", style="dim", highlight=False)
 
     def line(self, message: str) -> None:
-        """Show what is going on right now; on a terminal it is overwritten by the next."""
+        """Show what is going on right now; where lines cannot be overwritten, one every few seconds."""
         if self.console.is_terminal:
             self.status.update(message)
-        else:
+        elif time.perf_counter() - self.last_line > QUIET_SECONDS:
+            self.last_line = time.perf_counter()
             self.console.print(f"   {message}", markup=False, highlight=False)
+
+    def built(self, result: BuildResult) -> None:
+        """Show a partition that was built."""
+        self.line(f"{result.table} of {result.ds}: {result.rows:,} rows")
