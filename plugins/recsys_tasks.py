@@ -23,7 +23,9 @@ from recsys.settings import Settings
 
 ZONE = Settings.load().timezone
 DAILY = CronDataIntervalTimetable("0 0 * * *", timezone=ZONE)
-WEEKLY = CronTriggerTimetable("0 0 * * 1", timezone=ZONE, interval=timedelta(days=1))
+WEEKLY = CronTriggerTimetable("0 0 * * 1", timezone=ZONE, interval=timedelta(hours=12))
+"""Mondays at midnight, for the Sunday that has just ended. The run is dated Sunday noon, not midnight: a Sunday of 23
+or 25 hours would otherwise shift the date to another day."""
 
 DEFAULTS: dict[str, Any] = {
     "catchup": False,

@@ -1,0 +1,144 @@
+"""Which runs a run waits for."""
+
+import asyncio
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.trigger import CronTriggerTimetable
+from pendulum import timezone as pendulum_zone
+
+from recsys_order import RunsTrigger, after, earlier_days, is_over, same_day
+from recsys_tasks import DAILY, WEEKLY, data_day
+
+DAY = date(2026, 1, 5)
+MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+class Runs:
+    """Airflow's answer to "how many runs": ``{(dag_id, logical date): state}``."""
+
+    def __init__(self, states):
+        self.states = states
+
+    def count(self, *, dag_id, logical_dates, states):
+        return sum(self.states.get((dag_id, moment)) in states for moment in logical_dates)
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+@pytest.mark.parametrize(
+    ("state", "over"),
+    [(None, False), ("queued", False), ("running", False), ("failed", False), ("success", True)],
+)
+def test_a_scheduled_run_waits_until_the_other_dag_has_succeeded(run_type, state, over):
+    wait = same_day("features_daily", DAY, "UTC", run_type, MIDNIGHT)
+    assert is_over(wait, Runs({("features_daily", MIDNIGHT): state}).count) is over
+
+
+@pytest.mark.parametrize(
+    ("state", "over"),
+    [(None, True), ("queued", False), ("running", False), ("failed", True), ("success", True)],
+)
+def test_a_run_started_by_hand_waits_only_for_one_under_way(state, over):
+    moment = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+    wait = same_day("features_daily", DAY, "UTC", "manual", moment)
+    assert is_over(wait, Runs({("features_daily", MIDNIGHT): state}).count) is over
+    assert is_over(wait, Runs({("features_daily", moment): state}).count) is over
+
+
+def test_a_run_waits_for_midnight_of_its_own_zone():
+    wait = same_day("features_daily", DAY, "Asia/Tokyo", "backfill", MIDNIGHT)
+    assert is_over(wait, Runs({("features_daily", datetime(2026, 1, 4, 15, tzinfo=UTC)): "success"}).count)
+
+
+def test_a_scheduled_day_waits_for_every_unfinished_day_before_it():
+    wait = earlier_days("features_daily", DAY, "UTC", "scheduled", 3)
+    for state, over in [("running", False), ("queued", False), ("failed", True), ("success", True)]:
+        for day in (2, 3, 4):
+            assert (
+                is_over(wait, Runs({("features_daily", datetime(2026, 1, day, tzinfo=UTC)): state}).count)
+                is over
+            )
+    assert is_over(wait, Runs({("features_daily", MIDNIGHT): "running"}).count), "not for itself"
+    assert is_over(wait, Runs({("features_daily", datetime(2026, 1, 1, tzinfo=UTC)): "running"}).count)
+
+
+def test_a_backfilled_day_does_not_wait_for_a_queued_one_that_may_wait_for_its_slot():
+    wait = earlier_days("features_daily", DAY, "UTC", "backfill", 3)
+    before = ("features_daily", datetime(2026, 1, 4, tzinfo=UTC))
+    assert is_over(wait, Runs({before: "queued"}).count)
+    assert not is_over(wait, Runs({before: "running"}).count)
+
+
+def _context(runs, run_type="backfill", logical_date=MIDNIGHT, user=None):
+    run = SimpleNamespace(
+        dag_id="me", logical_date=logical_date, run_type=run_type, triggering_user_name=user
+    )
+    return {"dag_run": run, "ti": SimpleNamespace(get_dr_count=runs.count)}
+
+
+def test_after_goes_on_at_once_when_there_is_nothing_to_wait_for():
+    runs = Runs({("features_daily", MIDNIGHT): "success"})
+    after("features_daily", earlier_days=2).execute(_context(runs))
+
+
+def test_after_defers_and_its_trigger_fires_when_the_run_succeeds(monkeypatch):
+    runs = Runs({("features_daily", MIDNIGHT): "running"})
+    with pytest.raises(TaskDeferred) as deferred:
+        after("features_daily").execute(_context(runs))
+    path, arguments = deferred.value.trigger.serialize()
+    assert path == "recsys_order.RunsTrigger"
+    assert deferred.value.timeout is not None
+    trigger = RunsTrigger(**arguments)
+    monkeypatch.setattr("recsys_order.POLL_SECONDS", 0)
+    asked = []
+
+    def count(**question):
+        asked.append(question)
+        if len(asked) == 3:
+            runs.states["features_daily", MIDNIGHT] = "success"
+        return runs.count(**question)
+
+    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_dr_count", count)
+
+    async def first():
+        return await anext(trigger.run())
+
+    assert asyncio.run(first()).payload == "ready"
+    assert len(asked) == 3
+
+
+def test_a_dag_test_never_waits():
+    runs = Runs(
+        {("features_daily", MIDNIGHT): "running", ("me", datetime(2026, 1, 4, tzinfo=UTC)): "running"}
+    )
+    after("features_daily", earlier_days=2).execute(_context(runs, "manual", user="dag_test"))
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Paris", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe"]
+)
+def test_every_day_of_a_year_has_one_run_and_every_week_a_sunday(zone):
+    daily = CronDataIntervalTimetable(DAILY.expression, timezone=pendulum_zone(zone))
+    days = [data_day(info.logical_date, zone) for info in _runs(daily, zone)]
+    assert len(days) == len(set(days)) == 365
+    weekly = CronTriggerTimetable(WEEKLY.expression, timezone=pendulum_zone(zone), interval=WEEKLY.interval)
+    weeks = [data_day(info.logical_date, zone) for info in _runs(weekly, zone)]
+    assert {day.weekday() for day in weeks} == {6}
+    assert len(set(weeks)) >= 52
+    for info in _runs(daily, zone)[:3] + _runs(weekly, zone)[:3]:
+        end_of_day = info.data_interval.end.in_timezone(zone)
+        assert (end_of_day.hour, end_of_day.date() > data_day(info.logical_date, zone)) == (0, True)
+
+
+def _runs(timetable, zone):
+    start = datetime(2026, 1, 1, tzinfo=pendulum_zone(zone))
+    end = datetime(2026, 12, 31, tzinfo=pendulum_zone(zone))
+    restriction = TimeRestriction(start, end, catchup=True)
+    found, info = [], None
+    while info := timetable.next_dagrun_info_v2(last_dagrun_info=info, restriction=restriction):
+        found.append(info)
+    return found

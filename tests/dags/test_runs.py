@@ -1,0 +1,110 @@
+"""Whole DAGs, run by Airflow in this process, with jobs that only record what they are asked."""
+
+from datetime import date
+
+import pytest
+
+from recsys.errors import DagError, QualityError
+from recsys.jobs.airflow_run import run_dag
+from recsys.schema import FEATURES, SOURCES, STAGING
+from recsys.settings import Settings
+from recsys.warehouse.tables import load_spec
+
+DAY = date(2011, 11, 30)
+
+
+def test_features_are_built_in_the_order_of_their_headers(calls):
+    seen = []
+    result = run_dag("features_daily", DAY, progress=seen.append)
+    assert result["tasks"] == len(seen) == len(calls) + 1
+    assert seen[0] == "features_daily 2011-11-30: after"
+    assert {ds for _, ds, _ in calls} == {DAY}
+    assert calls[0][2] == {"stage": "sources", "tables": [table.name for table in SOURCES]}
+    features = [table.name for table in FEATURES]
+    checked = calls.index(("check", DAY, {"stage": "features", "tables": features}))
+    assert set(features) <= {options.get("table") for _, _, options in calls[:checked]}
+    built = [options["table"] for options in calls.of("build")]
+    assert sorted(built) == sorted(table.name for table in (*STAGING, *FEATURES))
+    for table in built:
+        upstream = set(load_spec(Settings.load().sql_dir, table).upstream) & set(built)
+        assert upstream <= set(built[: built.index(table)])
+
+
+def test_users_are_scored_shard_by_shard_and_published_once(calls):
+    run_dag("score_daily", DAY)
+    assert [job for job, _, _ in calls] == ["plan_shards", "score", "score", "score", "check", "build"]
+    assert sorted(options["shard"] for options in calls.of("score")) == [0, 1, 2]
+    assert calls.of("check") == [{"stage": "lists", "tables": ["scoring.lists"]}]
+    assert calls.of("build") == [{"table": "marts.recommendations"}]
+
+
+def test_the_other_dags_run_their_jobs(calls):
+    for dag_id in ("train_weekly", "experiment_assignment_daily", "experiment_metrics_daily"):
+        run_dag(dag_id, DAY)
+    assert [options.get("table", job) for job, _, options in calls] == [
+        "train",
+        "assign",
+        "experiments.exposures",
+        "experiments.user_outcomes_daily",
+        "experiments.metrics_daily",
+        "results",
+    ]
+
+
+def test_a_critical_check_stops_everything_downstream(calls):
+    def fail(job, options):
+        if options.get("stage") == "sources":
+            raise QualityError("marketplace.events: 3 rows have no event_id.")
+
+    calls.fail = fail
+    with pytest.raises(
+        DagError, match=r"check_sources: QualityError: marketplace\.events: 3 rows have no event_id"
+    ):
+        run_dag("features_daily", DAY)
+    assert [job for job, _, _ in calls] == ["check"]
+
+
+def test_lists_that_fail_their_check_are_not_published(calls):
+    def fail(job, options):
+        if job == "check":
+            raise QualityError("scoring.lists: 1 item is sold.")
+
+    calls.fail = fail
+    with pytest.raises(DagError, match="1 item is sold"):
+        run_dag("score_daily", DAY)
+    assert calls.of("build") == []
+
+
+def test_one_failed_shard_stops_the_publish(calls):
+    def fail(job, options):
+        if options.get("shard") == 1:
+            raise RuntimeError("out of memory")
+
+    calls.fail = fail
+    with pytest.raises(DagError, match="score: out of memory"):
+        run_dag("score_daily", DAY)
+    assert len(calls.of("score")) == 3
+    assert calls.of("check") == calls.of("build") == []
+
+
+def test_a_day_can_run_again_after_a_failure(calls):
+    def fail(job, options):
+        raise QualityError("no features")
+
+    calls.fail = fail
+    with pytest.raises(DagError, match="no features"):
+        run_dag("experiment_assignment_daily", DAY)
+    calls.fail = lambda job, options: None
+    run_dag("experiment_assignment_daily", DAY)
+    assert len(calls) == 2
+
+
+def test_a_run_is_about_the_day_of_the_marketplace(calls, monkeypatch):
+    monkeypatch.setenv("RECSYS_TIMEZONE", "America/New_York")
+    run_dag("experiment_assignment_daily", DAY)
+    assert calls == [("assign", DAY, {})]
+
+
+def test_an_unknown_dag_is_named_with_those_there_are():
+    with pytest.raises(DagError, match=r"no DAG 'keywords'.*features_daily"):
+        run_dag("keywords", DAY)
