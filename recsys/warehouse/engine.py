@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -10,10 +10,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from recsys import schema
 from recsys.errors import ContractError, SettingsError, SqlError, WarehouseError
 from recsys.warehouse import files, frames
+from recsys.warehouse.dialect import MACROS
 from recsys.warehouse.functions import farm_fingerprint
 
 DUCKDB_TYPES = {
@@ -46,15 +48,31 @@ def connect(root: Path, memory: str) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise SettingsError(f"RECSYS_MEMORY is {memory!r}; write it like 4GB.") from error
     connection.execute("SET TimeZone = 'UTC'")
-    connection.create_function(
-        "farm_fingerprint", _fingerprints, ["VARCHAR"], "BIGINT", type="arrow", null_handling="special"
-    )
+    _register(connection, "farm_fingerprint", farm_fingerprint, "BIGINT")
+    _register(connection, "unicode_lower", str.lower, "VARCHAR")
+    _register(connection, "unicode_upper", str.upper, "VARCHAR")
+    for macro in MACROS:
+        connection.execute(f"CREATE MACRO {macro}")
     return connection
 
 
-def _fingerprints(texts: pa.ChunkedArray) -> pa.Array:
-    return pa.array(
-        [None if text is None else farm_fingerprint(text) for text in texts.to_pylist()], pa.int64()
+def _register(
+    connection: duckdb.DuckDBPyConnection, name: str, function: Callable[[str], object], returns: str
+) -> None:
+    """Make a function of one text known to the engine; NULL gives NULL."""
+    types = {"BIGINT": pa.int64(), "VARCHAR": pa.string()}
+
+    def over(texts: pa.ChunkedArray) -> pa.Array:
+        found = [None if text is None else function(text) for text in texts.to_pylist()]
+        return pa.array(found, types[returns])
+
+    connection.create_function(
+        name,
+        over,
+        ["VARCHAR"],
+        returns,
+        type=PythonUDFType.ARROW,
+        null_handling=FunctionNullHandling.SPECIAL,
     )
 
 

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys import schema
-from recsys.errors import ContractError, SqlError, WarehouseError
+from recsys.errors import ContractError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse import engine, files, frames
 from recsys.warehouse.base import BuildResult, Warehouse
-from recsys.warehouse.dialect import Translated, translate
+from recsys.warehouse.dialect import parameter_type, translate
 
 WHOLE = "all.parquet"
 _PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -56,11 +56,11 @@ class LocalWarehouse(Warehouse):
         ds: date | None = None,
         name: str = "query",
     ) -> pa.Table:
-        translated = translate(sql, name)
-        bound = self._bind(translated, {**(params or {}), **({"ds": ds} if ds else {})}, name)
-        with self._session(translated.tables, ds) as connection:
-            with engine.sql_errors(name, ds):
-                return engine.normalise(connection.sql(translated.sql, params=bound).to_arrow_table())
+        given = {**(params or {}), **({"ds": ds} if ds else {})}
+        translated = translate(sql, name, _types(given))
+        bound = {key: given[key] for key in translated.params}
+        with self._session(translated.tables, ds) as connection, engine.sql_errors(name, ds):
+            return engine.normalise(connection.sql(translated.sql, params=bound).to_arrow_table())
 
     def build(self, table: str, ds: date, refresh: bool = False) -> BuildResult:
         started = time.perf_counter()
@@ -70,8 +70,9 @@ class LocalWarehouse(Warehouse):
         if spec.snapshot_once and not refresh and path.is_file():
             return BuildResult(table, ds, pq.read_metadata(path).num_rows, str(path), 0.0, built=False)
         self._require_sources(spec)
-        translated = translate(spec.sql, str(spec.path))
-        bound = self._bind(translated, {"ds": ds, **self._params(spec)}, str(spec.path))
+        given = {"ds": ds, **self._params(spec)}
+        translated = translate(spec.sql, str(spec.path), _types(given), repeatable=True)
+        bound = {key: given[key] for key in translated.params}
         with self._session(translated.tables, ds) as connection:
             rows = self._replace(connection, contract, path, translated.sql, bound, str(spec.path), ds)
         return BuildResult(table, ds, rows, str(path), time.perf_counter() - started, built=True)
@@ -194,14 +195,6 @@ class LocalWarehouse(Warehouse):
         finally:
             cursor.close()
 
-    def _bind(self, translated: Translated, params: Mapping[str, object], name: str) -> dict[str, object]:
-        missing = [p for p in translated.params if p not in params]
-        if missing:
-            raise SqlError(
-                f"{name}: @{', @'.join(missing)} has no value; declare it in the header ('-- params: ...') or pass it."
-            )
-        return {p: params[p] for p in translated.params}
-
     def _replace(
         self,
         connection: duckdb.DuckDBPyConnection,
@@ -220,6 +213,10 @@ class LocalWarehouse(Warehouse):
                 return pq.read_metadata(aside).num_rows
         except duckdb.IOException as error:
             raise files.cannot_write(path, error) from error
+
+
+def _types(params: Mapping[str, object]) -> dict[str, str]:
+    return {name: parameter_type(name, value) for name, value in params.items()}
 
 
 def _close(reference: weakref.ref[LocalWarehouse]) -> None:

@@ -1,0 +1,271 @@
+"""The way of a text: parse, check its shape, resolve and type it, rewrite node by node, write DuckDB."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache, lru_cache
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.optimizer.annotate_types import TypeAnnotator, annotate_types
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.schema import MappingSchema
+
+from recsys import schema
+from recsys.errors import SqlError
+from recsys.warehouse.dialect import aggregates, numbers, text, times
+from recsys.warehouse.dialect.common import DUCKDB, HANDLERS, Node, Refused, call, cast, kind, typed
+from recsys.warehouse.dialect.syntax import SAME, reason
+
+__all__ = ["Translated", "aggregates", "numbers", "parameter_type", "text", "times", "translate"]
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+_PYTHON_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "BOOL"),
+    (int, "INT64"),
+    (float, "FLOAT64"),
+    (Decimal, "NUMERIC"),
+    (str, "STRING"),
+    (datetime, "TIMESTAMP"),
+    (date, "DATE"),
+)
+
+
+@dataclass(frozen=True)
+class Translated:
+    """A SELECT for DuckDB, the tables it reads (``dataset.table``) and the parameters it binds."""
+
+    sql: str
+    tables: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+def parameter_type(name: str, value: object) -> str:
+    """GoogleSQL type that a Python value is bound as: INT64, STRING, ..., or ARRAY<...> for a list.
+
+    Raises:
+        SqlError: the value has no such type.
+    """
+    if isinstance(value, list | tuple) and value:
+        return f"ARRAY<{parameter_type(name, value[0])}>"
+    for python, sql in _PYTHON_TYPES:
+        if isinstance(value, python):
+            return sql
+    raise SqlError(
+        f"@{name} is {value!r}; give a bool, int, float, Decimal, str, date, datetime or a list of them."
+    )
+
+
+def translate(
+    sql: str, name: str = "query", params: Mapping[str, str] | None = None, repeatable: bool = False
+) -> Translated:
+    """Translate one SELECT in BigQuery's dialect; tables become the names of the views of the local warehouse.
+
+    ``params`` maps the parameters to their GoogleSQL types. ``repeatable`` also refuses what may give other rows on
+    the next run: LIMIT without ORDER BY.
+
+    Raises:
+        SqlError: names the text, what cannot be kept equal, and what to write instead.
+
+    Example:
+        >>> translate("SELECT 1 / 3 AS third").sql
+        'SELECT CAST(GSQL_FINITE(GSQL_DIV(1, 3)) AS DOUBLE) AS "third"'
+    """
+    return _translate(sql, name, tuple(sorted((params or {}).items())), repeatable)
+
+
+@lru_cache(maxsize=256)
+def _translate(sql: str, name: str, params: tuple[tuple[str, str], ...], repeatable: bool) -> Translated:
+    try:
+        tree = _parse(sql)
+        used = _bind(tree, dict(params))
+        tree, tables = _resolve(tree)
+        _unnest(tree)
+        _rewrite(tree)
+        _project(tree)
+        if repeatable:
+            _refuse_accidents(tree)
+        written = tree.sql("duckdb", identify=True, unsupported_level=ErrorLevel.RAISE, comments=False)
+    except Refused as refusal:
+        raise SqlError(f"{name}: {refusal}.") from refusal
+    except SqlglotError as error:
+        raise SqlError(f"{name}: {_plain(error)}") from error
+    return Translated(written, tables, used)
+
+
+def _plain(error: SqlglotError) -> str:
+    return str(error).replace("\x1b[4m", "").replace("\x1b[0m", "")
+
+
+def _parse(sql: str) -> Node:
+    statements = [statement for statement in sqlglot.parse(sql, read="bigquery") if statement is not None]
+    if len(statements) != 1:
+        raise Refused(
+            f"has {len(statements)} statements; a file is one SELECT, and time and settings enter as @parameters"
+        )
+    tree = statements[0]
+    if not isinstance(tree, exp.Query):
+        kind_ = sql.split(None, 1)[0].upper() if isinstance(tree, exp.Command) else tree.key.upper()
+        raise Refused(f"is a {kind_} statement; write one SELECT, the runner does the writing")
+    return tree
+
+
+def _bind(tree: Node, types: dict[str, str]) -> tuple[str, ...]:
+    """Replace each @name by a typed placeholder, so that types follow from it."""
+    used = set()
+    for parameter in list(tree.find_all(exp.Parameter)):
+        name = parameter.name
+        if name not in types:
+            raise Refused(f"@{name} has no value; declare it in the header ('-- params: {name}') or pass it")
+        bound = exp.Cast(
+            this=exp.Placeholder(this=name), to=exp.DataType.build(types[name], dialect="bigquery")
+        )
+        bound.meta["parameter"] = True
+        bound.meta["source"] = f"@{name}"
+        parameter.replace(bound)
+        used.add(name)
+    return tuple(sorted(used))
+
+
+@cache
+def _contracts() -> MappingSchema:
+    """The table contracts as sqlglot wants them."""
+    tables: dict[str, dict[str, dict[str, str]]] = {}
+    for contract in schema.TABLES.values():
+        dataset, _, name = contract.name.partition(".")
+        tables.setdefault(dataset, {})[name] = {column.name: column.type for column in contract.columns}
+    return MappingSchema(tables, dialect="bigquery")
+
+
+def _resolve(tree: Node) -> tuple[Node, tuple[str, ...]]:
+    """Resolve tables and columns, expand stars and aliases, infer types; return the tables read."""
+    tables = set()
+    for table, full in list(_tables(tree)):
+        if full not in schema.TABLES:
+            dataset = full.partition(".")[0]
+            known = [name for name in schema.TABLES if name.startswith(f"{dataset}.")] or list(schema.TABLES)
+            raise Refused(f"there is no table {full}; known: {', '.join(known)}")
+        tables.add(full)
+        dataset, _, name = full.partition(".")
+        table.set("this", exp.to_identifier(name))
+        table.set("db", exp.to_identifier(dataset))
+    tree = qualify(tree, schema=_contracts(), dialect="bigquery", quote_identifiers=False, identify=False)
+    tree = annotate_types(tree, schema=_contracts(), dialect="bigquery", expression_metadata=_metadata())
+    for table, full in list(_tables(tree)):
+        alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name))
+        table.replace(
+            exp.Table(this=exp.to_identifier(full, quoted=True), alias=alias, joins=table.args.get("joins"))
+        )
+    return tree, tuple(sorted(tables))
+
+
+def _tables(tree: Node) -> Iterator[tuple[exp.Table, str]]:
+    """Tables of the warehouse that a text names: those that are no CTE."""
+    ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    for table in tree.find_all(exp.Table):
+        full = ".".join(part.name for part in table.parts)
+        if "." in full or full.lower() not in ctes:
+            yield table, full
+
+
+def _metadata() -> dict[type[Node], dict[str, object]]:
+    """Types as sqlglot infers them for BigQuery, with POW and LOG of a NUMERIC made NUMERIC."""
+
+    def by_both(annotator: TypeAnnotator, node: Node) -> Node:
+        annotator._annotate_by_args(node, "this", "expression")
+        if kind(node) == "INT64":
+            annotator._set_type(node, exp.DataType.Type.DOUBLE)
+        return node
+
+    known = dict(Dialect.get_or_raise("bigquery").EXPRESSION_METADATA)
+    by_this = {"annotator": lambda annotator, node: annotator._annotate_by_args(node, "this")}
+    both = dict.fromkeys((exp.Pow, exp.Log, exp.SafeDivide), {"annotator": by_both})
+    return {**known, **both, exp.Trunc: by_this}
+
+
+def _unnest(tree: Node) -> None:
+    """WITH OFFSET counts from 0, DuckDB's ordinality from 1; an array of STRUCTs becomes a column of structs."""
+    for unnest in list(tree.find_all(exp.Unnest)):
+        alias = unnest.args.get("alias")
+        offset = unnest.args.get("offset")
+        if alias is None:
+            continue
+        if offset and unnest.args.get("explode_array"):
+            raise Refused(
+                "UNNEST of STRUCTs WITH OFFSET is not kept equal; keep the offset as a field of the STRUCT"
+            )
+        if offset:
+            _count_from_zero(tree, alias.name, offset.name)
+        elif unnest.args.get("explode_array") and alias.columns:
+            column = alias.columns[0]
+            inner = exp.Select(
+                expressions=[exp.alias_(exp.func("UNNEST", unnest.expressions[0]), column.name)]
+            )
+            inner.meta["made"] = True
+            unnest.replace(exp.Subquery(this=inner, alias=exp.TableAlias(this=alias.this)))
+
+
+def _count_from_zero(tree: Node, table: str, offset: str) -> None:
+    for column in list(tree.find_all(exp.Column)):
+        if column.table == table and column.name == offset:
+            counted = exp.Paren(
+                this=exp.Sub(this=column.copy(), expression=typed(exp.Literal.number(1), "INT64"))
+            )
+            counted = typed(counted, "INT64")
+            counted.this.type = counted.type
+            column.replace(counted)
+
+
+def _rewrite(tree: Node) -> None:
+    """Give every node to its handler, children first; refuse a node that has none and is not the same by nature."""
+    nodes = list(tree.walk(bfs=False))
+    for node in nodes:
+        if isinstance(node, exp.Func) and not isinstance(node, exp.Cast):
+            node.meta["source"] = node.sql("bigquery")
+    for node in reversed(nodes):
+        handler = HANDLERS.get(type(node))
+        if handler is None:
+            if type(node) not in SAME and not isinstance(node.parent, exp.DataType | exp.ColumnDef):
+                written, why = reason(node)
+                raise Refused(f"{written}: {why}")
+            continue
+        parent, key, index = node.parent, node.arg_key, node.index
+        replacement = handler(node)
+        if replacement is node:
+            continue
+        if replacement.type is None:
+            replacement.type = node.type
+        if parent is not None and key is not None:
+            parent.set(key, replacement, index)
+
+
+def _project(tree: Node) -> None:
+    """Cast what a SELECT computes to the type GoogleSQL gives it, so that no INTEGER, HUGEINT, inf or nan travels on."""
+    for select in tree.find_all(exp.Select):
+        if select.meta.get("made"):
+            continue
+        for column in select.expressions:
+            value = column.this if isinstance(column, exp.Alias) else column
+            found = kind(value)
+            if found == "FLOAT64" and not isinstance(value, exp.Column):
+                value = call("gsql_finite", value)
+            if (
+                found in DUCKDB
+                and isinstance(column, exp.Alias)
+                and not isinstance(value, exp.Column | exp.Cast)
+            ):
+                column.set("this", cast(value, found))
+
+
+def _refuse_accidents(tree: Node) -> None:
+    for query in tree.find_all(exp.Query):
+        if query.args.get("limit") is not None and query.args.get("order") is None:
+            raise Refused(
+                "LIMIT without ORDER BY takes other rows from run to run; add ORDER BY over a unique key"
+            )
