@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class State:
                     if dot:
                         parts[part][column] = arrays[name]
                 return cls(config=MarketplaceConfig(**config), ds=ds, trend=arrays["trend"], **parts)
-        except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
             raise RecsysError(f"The saved marketplace cannot be read ({error}); start a new one.") from error
 
 
