@@ -130,17 +130,26 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def _revisit_pairs(audience: Audience, users: np.ndarray) -> Pairs:
     rows, items, _ = audience.touched.between(int(users[0]), int(users[-1]) + 1)
+    mine = _among(rows, users)
+    rows, items = rows[mine], items[mine]
     return rows, items, np.full(len(rows), CODE["revisit"]), np.zeros(len(rows), np.float32)
 
 
 def _affinity_pairs(audience: Audience, users: np.ndarray, by_category: Members, quotas: Quotas) -> Pairs:
     rows, categories, values = audience.category_share.between(int(users[0]), int(users[-1]) + 1)
     order = np.lexsort((categories, -values[:, 0], rows))
+    order = order[_among(rows[order], users)]
     rows, categories = rows[order], categories[order]
     first = np.searchsorted(rows, rows)
     chosen = np.arange(len(rows)) - first < quotas.categories
     owner, items = by_category.expand(categories[chosen], quotas.per_category)
     return rows[chosen][owner], items, np.full(len(items), CODE["affinity"]), np.zeros(len(items), np.float32)
+
+
+def _among(rows: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """Which of ``rows`` are among ``users``, which ascend; another policy may own the users between them."""
+    place = np.minimum(np.searchsorted(users, rows), len(users) - 1)
+    return np.asarray(users[place] == rows)
 
 
 def _trending_pairs(audience: Audience, users: np.ndarray, shelf_trending: Trending, most: int) -> Pairs:
