@@ -62,8 +62,9 @@ class LocalAirflow:
     def __init__(self, settings: Settings, port: int = 8080, extra: dict[str, str] | None = None) -> None:
         self.url = f"http://localhost:{port}"
         self.port = port
-        self.env = os.environ | environment(settings) | (extra or {})
-        self.home = Path(self.env["AIRFLOW_HOME"])
+        outer = os.environ | environment(settings) | (extra or {})
+        self.home = Path(outer["AIRFLOW_HOME"])
+        self.env = outer | self._own_environment() | (extra or {})
         self.password = ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -72,9 +73,6 @@ class LocalAirflow:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.home / "logs").mkdir(exist_ok=True)
         self.password = _password(self.home / "passwords.json")
-        self.env |= self._own_environment() | {
-            k: v for k, v in self.env.items() if k.startswith("AIRFLOW__CORE__PARALLELISM")
-        }
         try:
             self.cli("db", "migrate")
             for name in COMPONENTS:

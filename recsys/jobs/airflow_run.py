@@ -22,15 +22,16 @@ def environment(settings: Settings) -> dict[str, str]:
 
     AIRFLOW_HOME is kept if it is set, and is ``var/airflow`` of the project otherwise.
     """
-    home = Path(settings.home)
+    home = Path(settings.home).resolve()
+    is_folder = "://" not in settings.warehouse
     return {
         "AIRFLOW_HOME": os.environ.get("AIRFLOW_HOME") or str(home / "var" / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": settings.timezone,
-        "RECSYS_HOME": settings.home,
-        "RECSYS_WAREHOUSE": settings.warehouse,
+        "RECSYS_HOME": str(home),
+        "RECSYS_WAREHOUSE": str(Path(settings.warehouse).resolve()) if is_folder else settings.warehouse,
     }
 
 
