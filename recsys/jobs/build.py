@@ -29,12 +29,14 @@ def history(
     start: date,
     end: date,
     tables: Sequence[str],
+    *,
     progress: Callable[[BuildResult], None] | None = None,
     refresh: bool = False,
 ) -> dict[str, object]:
     """Build ``tables`` for every day of ``start..end``, day by day, each day in the order the tables read each other.
 
-    ``tables`` may name a whole dataset, like ``staging``. One process and one engine for all of it. ``progress`` is called after every partition.
+    ``tables`` may name a whole dataset, like ``staging``. One process and one engine for all of it. ``progress`` is
+    called after every partition.
 
     Raises:
         SettingsError: ``end`` is before ``start``.

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from recsys import schema
-from recsys.errors import WarehouseError
+from recsys.errors import ContractError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse.tables import TableSpec, load_spec
 
@@ -59,6 +59,7 @@ class Warehouse(ABC):
     ) -> None:
         self.close()
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the engine. The warehouse opens it again when it is used again."""
 
@@ -151,6 +152,27 @@ class Warehouse(ABC):
     @abstractmethod
     def location(self, table: str, ds: date | None = None) -> str:
         """Say where a table or partition is kept, whether it exists or not."""
+
+
+def check_columns(spec: TableSpec, columns: Sequence[tuple[str, str]]) -> None:
+    """Compare what a SELECT returns (name, GoogleSQL type) with the contract of its table.
+
+    Raises:
+        ContractError: names the columns that are missing, unknown or of another type.
+    """
+    found = dict(columns)
+    contract = schema.table(spec.name)
+    wrong = [f"lacks {c.name} {c.type}" for c in contract.columns if c.name not in found]
+    wrong += [
+        f"has {name}, which the contract does not know" for name in found if name not in contract.column_names
+    ]
+    wrong += [
+        f"has {c.name} as {found[c.name]}, expected {c.type} (CAST it)"
+        for c in contract.columns
+        if found.get(c.name, c.type) not in (c.type, "NULL", "UNKNOWN")
+    ]
+    if wrong:
+        raise ContractError(f"{spec.path}: the SELECT {'; '.join(wrong)}.")
 
 
 def remedy(table: str, ds: date | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -28,6 +29,7 @@ DUCKDB_TYPES = {
     "TIMESTAMP": "TIMESTAMPTZ",
 }
 SPILL = "_spill"
+_DAMAGED = ("No magic bytes", "too small to be a Parquet file", "Parquet file")
 
 
 def spill_dir(root: Path) -> Path:
@@ -98,25 +100,33 @@ def view_sql(contract: schema.Table, paths: Sequence[Path]) -> str:
     return f'CREATE OR REPLACE TEMP VIEW "{contract.name}" AS {body}'
 
 
-def copy(
-    connection: duckdb.DuckDBPyConnection,
-    contract: schema.Table,
-    sql: str,
-    bound: Mapping[str, object],
-    path: Path,
-) -> None:
-    """Write the rows of ``sql`` to ``path`` as the contract's types, sorted by its key, always the same bytes.
+@dataclass(frozen=True)
+class Copy:
+    """One write: the rows of ``sql`` as the columns of ``contract``; ``name`` and ``ds`` are for its errors."""
 
-    A source table may hold a key twice (staging quarantines it), so its remaining columns break the tie.
-    """
-    columns = ", ".join(f'CAST("{c.name}" AS {DUCKDB_TYPES[c.type]}) AS "{c.name}"' for c in contract.columns)
-    rest = [n for n in contract.column_names if n not in contract.key] if is_source(contract) else []
-    by = ", ".join(f'"{name}" NULLS FIRST' for name in (*contract.key, *rest))
-    connection.execute(
-        f"COPY (SELECT {columns} FROM ({sql}) ORDER BY {by}) TO {quoted(str(path))} "
-        "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false)",
-        dict(bound),
-    )
+    contract: schema.Table
+    sql: str
+    bound: Mapping[str, object]
+    name: str
+    ds: date | None
+
+    def run(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        """Write to ``path``, sorted by the key: the same rows are always the same bytes.
+
+        A source table may hold a key twice (staging quarantines it), so its remaining columns break the tie.
+        """
+        contract = self.contract
+        columns = ", ".join(
+            f'CAST("{c.name}" AS {DUCKDB_TYPES[c.type]}) AS "{c.name}"' for c in contract.columns
+        )
+        rest = [n for n in contract.column_names if n not in contract.key] if is_source(contract) else []
+        by = ", ".join(f'"{name}" NULLS FIRST' for name in (*contract.key, *rest))
+        with sql_errors(self.name, self.ds):
+            connection.execute(
+                f"COPY (SELECT {columns} FROM ({self.sql}) ORDER BY {by}) TO {quoted(str(path))} "
+                "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false)",
+                dict(self.bound),
+            )
 
 
 def is_source(contract: schema.Table) -> bool:
@@ -203,4 +213,8 @@ def sql_errors(name: str, ds: date | None) -> Iterator[None]:
             f"{name}{f' for {ds}' if ds else ''}: out of memory; raise RECSYS_MEMORY. {error}"
         ) from error
     except duckdb.Error as error:
+        if any(sign in str(error) for sign in _DAMAGED):
+            raise WarehouseError(
+                f"{name}: a file it reads is damaged; build or import it again. {error}"
+            ) from error
         raise SqlError(f"{name}{f' for {ds}' if ds else ''}: {error}") from error

@@ -61,7 +61,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def cannot_write(path: Path, error: Exception) -> WarehouseError:
-    """Say that ``path`` was not written, why, and what to do."""
+    """Say that ``path`` was not written, why, and what to do; a disk may also refuse what a build reads or spills."""
     return WarehouseError(
         f"Could not write {path}: {error}. What was there before is untouched. "
         "Free disk space (or fix the folder's permissions), then run the same command again."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,8 +35,9 @@ def to_contract(table: schema.Table, frame: pd.DataFrame | pa.Table, ds: date | 
     """Bring ``frame`` to the columns, order and types of the contract.
 
     Converted: whole numbers to INT64 (floats too, when every one is whole), numbers to FLOAT64, numbers to NUMERIC
-    rounded to 9 decimal places, dates and midnights to DATE, zoned times to TIMESTAMP in UTC, NaN to NULL. Refused:
-    anything else, text read as numbers or times above all. The partition column is filled in with ``ds`` when missing.
+    rounded to 9 decimal places, dates and midnights to DATE, zoned times to TIMESTAMP in UTC, NaN to NULL. Refused is
+    anything else, such as infinite values, and text in the place of numbers or times. The partition column is filled
+    in with ``ds`` when missing.
 
     Raises:
         ContractError: names the table, the column, what was found and what was expected.
@@ -55,7 +57,11 @@ def to_contract(table: schema.Table, frame: pd.DataFrame | pa.Table, ds: date | 
 def check_partition(table: schema.Table, arrow: pa.Table, ds: date | None) -> None:
     """Refuse rows whose partition column is not ``ds``."""
     if table.partition and ds and arrow.num_rows:
-        foreign = pc.sum(pc.not_equal(arrow.column(table.partition), pa.scalar(ds, pa.date32()))).as_py()
+        foreign = int(
+            np.count_nonzero(
+                pc.not_equal(arrow.column(table.partition), pa.scalar(ds, pa.date32())).to_numpy()
+            )
+        )
         if foreign:
             raise ContractError(
                 f"{table.name}: {foreign} of {arrow.num_rows} rows have another {table.partition} than the "
@@ -77,11 +83,11 @@ def _series(column: pa.ChunkedArray, type_: pa.DataType, nullable: bool) -> pd.S
     if pa.types.is_decimal(type_) or (pa.types.is_integer(type_) and nullable):
         return column.cast(pa.float64(), safe=False).to_pandas()
     if pa.types.is_boolean(type_) and nullable:
-        return column.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
+        return column.to_pandas(types_mapper=lambda _: pd.BooleanDtype())
     if pa.types.is_date(type_):
         return column.cast(pa.timestamp("s")).to_pandas()
     if pa.types.is_string(type_):
-        return column.to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=float("nan"))}.get)
+        return column.to_pandas(types_mapper=lambda _: pd.StringDtype(na_value=float("nan")))
     return column.to_pandas()
 
 
@@ -159,7 +165,7 @@ def _int(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _float(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type):
-        return _nan_to_null(values)
+        return _finite(_nan_to_null(values))
     if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
         return values.cast(pa.float64(), safe=False)
     raise ValueError("write numbers")
@@ -167,10 +173,7 @@ def _float(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _numeric(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type):
-        values = _nan_to_null(values)
-        if pc.any(pc.invert(pc.is_finite(values))).as_py():
-            raise ValueError("infinite values are no NUMERIC")
-        return values.cast(pa.float64()).cast(NUMERIC)
+        return _finite(_nan_to_null(values)).cast(pa.float64()).cast(NUMERIC)
     if pa.types.is_integer(values.type):
         return values.cast(pa.int64()).cast(pa.decimal128(19, 0)).cast(NUMERIC)
     if pa.types.is_decimal(values.type):
@@ -200,6 +203,12 @@ def _timestamp(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if values.type.tz is None:
         raise ValueError("these times have no zone; add one with .dt.tz_localize('UTC')")
     return values.cast(TIMESTAMP, safe=False)
+
+
+def _finite(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pc.any(pc.invert(pc.is_finite(values))).as_py():
+        raise ValueError("some values are infinite")
+    return values
 
 
 def _nan_to_null(values: pa.ChunkedArray) -> pa.ChunkedArray:

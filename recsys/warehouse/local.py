@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import re
 import shutil
 import time
 import weakref
@@ -21,12 +20,9 @@ from recsys import schema
 from recsys.errors import ContractError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse import engine, files, frames
-from recsys.warehouse.base import BuildResult, Warehouse
+from recsys.warehouse.base import BuildResult, Warehouse, check_columns
 from recsys.warehouse.dialect import parameter_type, translate
-
-WHOLE = "all.parquet"
-_PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_FILE = re.compile(r"^ds=(\d{4}-\d{2}-\d{2})(?:\.([A-Za-z0-9_-]{1,64}))?\.parquet$")
+from recsys.warehouse.layout import Layout
 
 
 class LocalWarehouse(Warehouse):
@@ -40,6 +36,7 @@ class LocalWarehouse(Warehouse):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.root = Path(settings.warehouse)
+        self.layout = Layout(self.root)
         self._engine: duckdb.DuckDBPyConnection | None = None
 
     def close(self) -> None:
@@ -56,6 +53,7 @@ class LocalWarehouse(Warehouse):
         ds: date | None = None,
         name: str = "query",
     ) -> pa.Table:
+        """Run one SELECT; see ``Warehouse.query``."""
         given = {**(params or {}), **({"ds": ds} if ds else {})}
         translated = translate(sql, name, _types(given))
         bound = {key: given[key] for key in translated.params}
@@ -63,18 +61,21 @@ class LocalWarehouse(Warehouse):
             return engine.normalise(connection.sql(translated.sql, params=bound).to_arrow_table())
 
     def build(self, table: str, ds: date, refresh: bool = False) -> BuildResult:
+        """Replace one partition by its SELECT; see ``Warehouse.build``."""
         started = time.perf_counter()
         spec = self.spec(table)
         contract = schema.table(table)
-        path = self._path(contract, ds)
+        path = self.layout.path(contract, ds)
         if spec.snapshot_once and not refresh and path.is_file():
             return BuildResult(table, ds, pq.read_metadata(path).num_rows, str(path), 0.0, built=False)
         self._require_sources(spec)
         given = {"ds": ds, **self._params(spec)}
         translated = translate(spec.sql, str(spec.path), _types(given), repeatable=True)
+        check_columns(spec, translated.columns)
         bound = {key: given[key] for key in translated.params}
         with self._session(translated.tables, ds) as connection:
-            rows = self._replace(connection, contract, path, translated.sql, bound, str(spec.path), ds)
+            job = engine.Copy(contract, translated.sql, bound, str(spec.path), ds)
+            rows = self._replace(connection, job, path)
         return BuildResult(table, ds, rows, str(path), time.perf_counter() - started, built=True)
 
     def read(
@@ -84,97 +85,61 @@ class LocalWarehouse(Warehouse):
         columns: Sequence[str] | None = None,
         start: date | None = None,
     ) -> pd.DataFrame:
+        """Read partitions or a whole table as pandas; see ``Warehouse.read``."""
         contract = schema.table(table)
         unknown = [name for name in columns or () if name not in contract.column_names]
         if unknown:
-            raise ContractError(
-                f"{table} has no column {', '.join(unknown)}. It has {', '.join(contract.column_names)}."
-            )
-        paths = self._files(contract, ds, start)
+            known = ", ".join(contract.column_names)
+            raise ContractError(f"{table} has no column {', '.join(unknown)}. It has {known}.")
+        paths = self.layout.files(contract, ds, start)
         if not paths:
-            raise WarehouseError(self.missing(table, ds) + (f" (looked from {start} on)" if start else ""))
+            raise WarehouseError(self.missing(table, ds) + (f" Looked from {start} on." if start else ""))
         wanted = list(columns) if columns else contract.column_names
         try:
             pieces = [pq.read_table(path, columns=wanted, partitioning=None) for path in paths]
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowException) as error:
             raise WarehouseError(
-                f"{table}: cannot read {paths[0].parent}: {error}. {self.missing(table, ds)}"
+                f"{table}: a file in {paths[0].parent} cannot be read: {error}. {self.missing(table, ds)}"
             ) from error
         return frames.to_pandas(contract, pa.concat_tables(pieces).select(wanted))
 
     def write(
         self, table: str, frame: pd.DataFrame | pa.Table, ds: date | None = None, part: str | None = None
     ) -> int:
+        """Replace a partition by a frame; see ``Warehouse.write``."""
         contract = schema.table(table)
-        path = self._path(contract, ds, part)
+        path = self.layout.path(contract, ds, part)
         arrow = frames.to_contract(contract, frame, ds)
         with self._session((), ds) as connection:
             connection.register("incoming", arrow)
-            return self._replace(connection, contract, path, 'SELECT * FROM "incoming"', {}, table, ds)
+            rows = self._replace(
+                connection, engine.Copy(contract, 'SELECT * FROM "incoming"', {}, table, ds), path
+            )
+        for other in self.layout.other_form(contract, ds, part):
+            other.unlink(missing_ok=True)
+        return rows
 
     def exists(self, table: str, ds: date | None = None) -> bool:
+        """Tell whether a table or partition is there."""
         contract = schema.table(table)
         if ds is None and contract.partition:
             return bool(self.partitions(table))
-        return bool(self._files(contract, ds, None))
+        return bool(self.layout.files(contract, ds))
 
     def partitions(self, table: str) -> list[date]:
-        return sorted({day for day, _ in self._dated(schema.table(table))})
+        """List the days a partitioned table has, oldest first."""
+        return sorted({day for day, _ in self.layout.dated(schema.table(table))})
 
     def drop(self, table: str, ds: date | None = None) -> None:
-        contract = schema.table(table)
-        for path in self._files(contract, ds, None):
+        """Remove a partition with all its parts, or a whole table."""
+        for path in self.layout.files(schema.table(table), ds):
             path.unlink(missing_ok=True)
 
     def location(self, table: str, ds: date | None = None) -> str:
+        """Path of a partition or of a table's folder."""
         contract = schema.table(table)
-        return str(self._path(contract, ds) if ds or not contract.partition else self._folder(contract))
-
-    # -- files ---------------------------------------------------------------------------------------------------
-
-    def _folder(self, contract: schema.Table) -> Path:
-        return self.root.joinpath(*contract.name.split("."))
-
-    def _path(self, contract: schema.Table, ds: date | None, part: str | None = None) -> Path:
-        if contract.partition is None:
-            if part is not None:
-                raise WarehouseError(f"{contract.name} is kept whole; it has no parts.")
-            return self._folder(contract) / WHOLE
-        if ds is None:
-            raise WarehouseError(f"{contract.name} is partitioned by {contract.partition}; say which day.")
-        if part is not None and not _PART.fullmatch(part):
-            raise WarehouseError(
-                f"{contract.name}: part {part!r} may have letters, digits, '_' and '-' only."
-            )
-        return self._folder(contract) / (
-            f"ds={ds.isoformat()}.parquet" if part is None else f"ds={ds}.{part}.parquet"
-        )
-
-    def _dated(self, contract: schema.Table) -> list[tuple[date, Path]]:
-        """Partition files with their day, in order of day, then part."""
-        folder = self._folder(contract)
-        found = []
-        for path in folder.iterdir() if folder.is_dir() else ():
-            match = _FILE.match(path.name)
-            if match:
-                found.append((date.fromisoformat(match[1]), path))
-        return sorted(found)
-
-    def _files(self, contract: schema.Table, ds: date | None, start: date | None) -> list[Path]:
-        if contract.partition is None:
-            path = self._folder(contract) / WHOLE
-            return [path] if path.is_file() else []
-        if ds is None:
-            raise WarehouseError(f"{contract.name} is partitioned by {contract.partition}; say which day.")
-        return [path for day, path in self._dated(contract) if (start or ds) <= day <= ds]
-
-    def _visible(self, contract: schema.Table, ds: date | None) -> list[Path]:
-        if contract.partition is None:
-            return self._files(contract, None, None)
-        hide_after = None if contract.name.startswith("marketplace.") else ds
-        return [path for day, path in self._dated(contract) if hide_after is None or day <= hide_after]
-
-    # -- engine --------------------------------------------------------------------------------------------------
+        whole = ds is None and contract.partition is not None
+        return str(self.layout.folder(contract) if whole else self.layout.path(contract, ds))
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if self._engine is None:
@@ -190,26 +155,18 @@ class LocalWarehouse(Warehouse):
             cursor.execute("SET TimeZone = 'UTC'")
             for name in tables:
                 contract = schema.table(name)
-                cursor.execute(engine.view_sql(contract, self._visible(contract, ds)))
+                with engine.sql_errors(name, ds):
+                    cursor.execute(engine.view_sql(contract, self.layout.visible(contract, ds)))
             yield cursor
         finally:
             cursor.close()
 
-    def _replace(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        contract: schema.Table,
-        path: Path,
-        sql: str,
-        bound: Mapping[str, object],
-        name: str,
-        ds: date | None,
-    ) -> int:
+    def _replace(self, connection: duckdb.DuckDBPyConnection, job: engine.Copy, path: Path) -> int:
+        """Write the rows of ``job`` aside, check them, and move them to ``path``."""
         try:
             with files.replacing(path) as aside:
-                with engine.sql_errors(name, ds):
-                    engine.copy(connection, contract, sql, bound, aside)
-                engine.check_file(connection, contract, aside, ds)
+                job.run(connection, aside)
+                engine.check_file(connection, job.contract, aside, job.ds)
                 return pq.read_metadata(aside).num_rows
         except duckdb.IOException as error:
             raise files.cannot_write(path, error) from error

@@ -59,7 +59,7 @@ def load_spec(sql_dir: Path, table: str) -> TableSpec:
 
 
 @cache
-def _load(path: Path, table: str, stamp: int) -> TableSpec:  # noqa: ARG001  (stamp: a changed file is read again)
+def _load(path: Path, table: str, stamp: int) -> TableSpec:  # stamp: a changed file is read again
     return parse_spec(path.read_text(encoding="utf-8"), table, path)
 
 

@@ -7,14 +7,14 @@ from typing import TypeAlias
 
 from sqlglot import exp
 
-Node: TypeAlias = exp.Expression
+Node: TypeAlias = exp.Expr
 Handler: TypeAlias = Callable[[Node], Node]
 
 HANDLERS: dict[type[Node], Handler] = {}
 """Function or operator -> what stands for it in DuckDB. Children are already rewritten when a handler runs."""
 
-D = exp.DataType.Type
-KINDS: dict[exp.DataType.Type, str] = {
+D = exp.DType
+KINDS: dict[exp.DType, str] = {
     **dict.fromkeys((D.TINYINT, D.SMALLINT, D.INT, D.BIGINT), "INT64"),
     **dict.fromkeys((D.FLOAT, D.DOUBLE), "FLOAT64"),
     D.DECIMAL: "NUMERIC",
@@ -39,7 +39,7 @@ DUCKDB: dict[str, str] = {
 NUMBERS = ("INT64", "FLOAT64", "NUMERIC")
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  (a verdict on a text, turned into SqlError)
     """This text cannot be kept equal on both engines; the message says why and what to write instead."""
 
 
@@ -82,7 +82,7 @@ def shown(node: Node) -> str:
 
 def call(name: str, *arguments: Node | str | int) -> Node:
     """A call of a DuckDB function or macro; text and whole numbers become literals."""
-    nodes = [a if isinstance(a, exp.Expression) else exp.convert(a) for a in arguments]
+    nodes = [a if isinstance(a, exp.Expr) else exp.convert(a) for a in arguments]
     return exp.Anonymous(this=name, expressions=nodes)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-WHITESPACE = "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+WHITESPACE = (
+    "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 """What TRIM removes when it is not told: Unicode's White_Space. DuckDB's removes U+0020 only."""
 
 _SPACES = "'" + WHITESPACE + "'"
 _INTEGER = r"'^\s*[+-]?[0-9]+\s*$'"
-_SECOND = 1_000_000
 
 MACROS: tuple[str, ...] = (
     # Numbers. GoogleSQL knows no inf and no nan from arithmetic: it raises.
@@ -20,7 +22,8 @@ MACROS: tuple[str, ...] = (
     "gsql_from_units(n) AS CAST(CAST(n AS DECIMAL(38, 0)) * CAST('0.000000001' AS DECIMAL(10, 9)) AS DECIMAL(38, 9))",
     "gsql_half_away(n, d) AS CAST(n // d AS HUGEINT) + CASE WHEN 2 * abs(n % d) >= abs(d) "
     "THEN CASE WHEN (n < 0) = (d < 0) THEN 1 ELSE -1 END ELSE 0 END",
-    "gsql_exact_div(a, b) AS gsql_from_units(gsql_half_away(gsql_units(a) * CAST(1000000000 AS HUGEINT), gsql_units(b)))",
+    "gsql_exact_div(a, b) AS "
+    "gsql_from_units(gsql_half_away(gsql_units(a) * CAST(1000000000 AS HUGEINT), gsql_units(b)))",
     "gsql_numeric_div(a, b) AS CASE WHEN b = 0 THEN error('division by zero; write SAFE_DIVIDE') "
     "ELSE gsql_exact_div(a, b) END",
     "gsql_safe_numeric_div(a, b) AS CASE WHEN b = 0 THEN NULL ELSE gsql_exact_div(a, b) END",

@@ -60,7 +60,7 @@ def _wants_numeric(parent: Node) -> bool:
 @handles(exp.Add, exp.Sub, exp.Mul)
 def arithmetic(node: Node) -> Node:
     """+, - and * of numbers; NUMERIC keeps 9 decimal places, rounding half away from zero."""
-    for side in (node.left, node.right):
+    for side in (node.this, node.expression):
         if kind(side) in ("DATE", "TIMESTAMP", "INTERVAL"):
             raise Refused(
                 f"{shown(node)}: DATE and TIMESTAMP arithmetic differs; write DATE_ADD, DATE_SUB, DATE_DIFF, "
@@ -69,11 +69,11 @@ def arithmetic(node: Node) -> Node:
         need(side, *NUMBERS, what=f"{node.key.upper()}")
     if kind(node) == "NUMERIC":
         return cast(exp.Paren(this=node), "NUMERIC") if isinstance(node, exp.Mul) else node
-    if kind(node) == "INT64" and not isinstance(node.left, exp.Column | exp.Cast):
-        node.set("this", cast(node.left, "INT64"))
+    if kind(node) == "INT64" and not isinstance(node.this, exp.Column | exp.Cast):
+        node.set("this", cast(node.this, "INT64"))
     if kind(node) == "FLOAT64":
-        node.set("this", as_double(node.left))
-        node.set("expression", as_double(node.right))
+        node.set("this", as_double(node.this))
+        node.set("expression", as_double(node.expression))
     return node
 
 

@@ -71,7 +71,7 @@ REASONS: dict[str, str] = {
     "RAND": _CHANCE,
     "UUID": _CHANCE,
     "TABLESAMPLE": _CHANCE,
-    "ANYVALUE": "it may pick another row on each engine; write MIN, MAX, or ARRAY_AGG(x ORDER BY ... LIMIT 1)[OFFSET(0)]",
+    "ANYVALUE": "it may pick another row each time; write MIN, MAX, or ARRAY_AGG(x ORDER BY ... LIMIT 1)[OFFSET(0)]",
     "ARGMAX": "ties are broken differently; write ARRAY_AGG(x ORDER BY y DESC, key LIMIT 1)[OFFSET(0)]",
     "ARGMIN": "ties are broken differently; write ARRAY_AGG(x ORDER BY y, key LIMIT 1)[OFFSET(0)]",
     "APPROXDISTINCT": f"{_SKETCH} COUNT(DISTINCT x)",
@@ -114,8 +114,5 @@ def reason(node: Node) -> tuple[str, str]:
         name = str(node.this).upper()
         return name, REASONS.get(name, GENERIC)
     name = type(node).__name__.upper()
-    if isinstance(node, exp.Func):
-        written = node.sql("bigquery").partition("(")[0] or node.sql_name()
-    else:
-        written = name
+    written = node.sql("bigquery").partition("(")[0] if isinstance(node, exp.Func) else name
     return written, REASONS.get(name, GENERIC)

@@ -15,7 +15,7 @@ def _text(node: Node, what: str) -> Node:
 @handles(exp.Concat, exp.DPipe)
 def concat(node: Node) -> Node:
     """CONCAT and ||: NULL when any part is NULL (DuckDB's CONCAT would skip it)."""
-    parts = node.expressions if isinstance(node, exp.Concat) else [node.left, node.right]
+    parts = node.expressions if isinstance(node, exp.Concat) else [node.this, node.expression]
     made = _text(parts[0], "CONCAT")
     for part in parts[1:]:
         made = exp.DPipe(this=made, expression=_text(part, "CONCAT"), safe=True)

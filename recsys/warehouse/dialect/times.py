@@ -241,8 +241,10 @@ def extract(node: Node) -> Node:
 @handles(exp.UnixSeconds, exp.UnixMillis, exp.UnixMicros)
 def unix(node: Node) -> Node:
     """UNIX_SECONDS, UNIX_MILLIS and UNIX_MICROS; downwards, also before 1970."""
-    micros = call("epoch_us", _timestamp(node.this, node.sql_name()))
-    unit = {exp.UnixSeconds: 1_000_000, exp.UnixMillis: 1_000}.get(type(node), 1)
+    micros = call("epoch_us", _timestamp(node.this, "UNIX_SECONDS"))
+    unit = (
+        1_000_000 if isinstance(node, exp.UnixSeconds) else 1_000 if isinstance(node, exp.UnixMillis) else 1
+    )
     return typed(micros if unit == 1 else call("gsql_floor", micros, unit), "INT64")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -37,13 +38,20 @@ _PYTHON_TYPES: tuple[tuple[type, str], ...] = (
 )
 
 
+_TABLE_ARGS = ("this", "db", "catalog", "alias", "joins")
+
+
 @dataclass(frozen=True)
 class Translated:
-    """A SELECT for DuckDB, the tables it reads (``dataset.table``) and the parameters it binds."""
+    """A SELECT for DuckDB, the tables it reads (``dataset.table``), the parameters it binds, and what it returns.
+
+    ``columns`` are pairs of name and GoogleSQL type (NULL or UNKNOWN where it cannot be told).
+    """
 
     sql: str
     tables: tuple[str, ...]
     params: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
 
 
 def parameter_type(name: str, value: object) -> str:
@@ -86,6 +94,7 @@ def _translate(sql: str, name: str, params: tuple[tuple[str, str], ...], repeata
         tree = _parse(sql)
         used = _bind(tree, dict(params))
         tree, tables = _resolve(tree)
+        columns = tuple((column.alias_or_name, kind(column)) for column in tree.selects)
         _unnest(tree)
         _rewrite(tree)
         _project(tree)
@@ -96,14 +105,14 @@ def _translate(sql: str, name: str, params: tuple[tuple[str, str], ...], repeata
         raise SqlError(f"{name}: {refusal}.") from refusal
     except SqlglotError as error:
         raise SqlError(f"{name}: {_plain(error)}") from error
-    return Translated(written, tables, used)
+    return Translated(written, tables, used, columns)
 
 
 def _plain(error: SqlglotError) -> str:
     return str(error).replace("\x1b[4m", "").replace("\x1b[0m", "")
 
 
-def _parse(sql: str) -> Node:
+def _parse(sql: str) -> exp.Query:
     statements = [statement for statement in sqlglot.parse(sql, read="bigquery") if statement is not None]
     if len(statements) != 1:
         raise Refused(
@@ -136,14 +145,14 @@ def _bind(tree: Node, types: dict[str, str]) -> tuple[str, ...]:
 @cache
 def _contracts() -> MappingSchema:
     """The table contracts as sqlglot wants them."""
-    tables: dict[str, dict[str, dict[str, str]]] = {}
+    tables: dict[str, Any] = {}
     for contract in schema.TABLES.values():
         dataset, _, name = contract.name.partition(".")
         tables.setdefault(dataset, {})[name] = {column.name: column.type for column in contract.columns}
     return MappingSchema(tables, dialect="bigquery")
 
 
-def _resolve(tree: Node) -> tuple[Node, tuple[str, ...]]:
+def _resolve(tree: exp.Query) -> tuple[exp.Query, tuple[str, ...]]:
     """Resolve tables and columns, expand stars and aliases, infer types; return the tables read."""
     tables = set()
     for table, full in list(_tables(tree)):
@@ -151,6 +160,11 @@ def _resolve(tree: Node) -> tuple[Node, tuple[str, ...]]:
             dataset = full.partition(".")[0]
             known = [name for name in schema.TABLES if name.startswith(f"{dataset}.")] or list(schema.TABLES)
             raise Refused(f"there is no table {full}; known: {', '.join(known)}")
+        extra = [arg for arg, value in table.args.items() if value and arg not in _TABLE_ARGS]
+        if extra:
+            raise Refused(
+                f"{extra[0].upper()} of {full} is not kept equal; write it as WHERE, GROUP BY or a join"
+            )
         tables.add(full)
         dataset, _, name = full.partition(".")
         table.set("this", exp.to_identifier(name))
@@ -174,19 +188,25 @@ def _tables(tree: Node) -> Iterator[tuple[exp.Table, str]]:
             yield table, full
 
 
-def _metadata() -> dict[type[Node], dict[str, object]]:
+def _metadata() -> dict[type[Node], dict[str, Any]]:
     """Types as sqlglot infers them for BigQuery, with POW and LOG of a NUMERIC made NUMERIC."""
 
     def by_both(annotator: TypeAnnotator, node: Node) -> Node:
         annotator._annotate_by_args(node, "this", "expression")
         if kind(node) == "INT64":
-            annotator._set_type(node, exp.DataType.Type.DOUBLE)
+            annotator._set_type(node, exp.DType.DOUBLE)
         return node
 
-    known = dict(Dialect.get_or_raise("bigquery").EXPRESSION_METADATA)
-    by_this = {"annotator": lambda annotator, node: annotator._annotate_by_args(node, "this")}
-    both = dict.fromkeys((exp.Pow, exp.Log, exp.SafeDivide), {"annotator": by_both})
-    return {**known, **both, exp.Trunc: by_this}
+    def by_this(annotator: TypeAnnotator, node: Node) -> Node:
+        return annotator._annotate_by_args(node, "this")
+
+    changed: dict[type[Node], dict[str, Any]] = {
+        exp.Pow: {"annotator": by_both},
+        exp.Log: {"annotator": by_both},
+        exp.SafeDivide: {"annotator": by_both},
+        exp.Trunc: {"annotator": by_this},
+    }
+    return {**Dialect.get_or_raise("bigquery").EXPRESSION_METADATA, **changed}
 
 
 def _unnest(tree: Node) -> None:
@@ -214,12 +234,8 @@ def _unnest(tree: Node) -> None:
 def _count_from_zero(tree: Node, table: str, offset: str) -> None:
     for column in list(tree.find_all(exp.Column)):
         if column.table == table and column.name == offset:
-            counted = exp.Paren(
-                this=exp.Sub(this=column.copy(), expression=typed(exp.Literal.number(1), "INT64"))
-            )
-            counted = typed(counted, "INT64")
-            counted.this.type = counted.type
-            column.replace(counted)
+            less = exp.Sub(this=column.copy(), expression=typed(exp.Literal.number(1), "INT64"))
+            column.replace(typed(exp.Paren(this=typed(less, "INT64")), "INT64"))
 
 
 def _rewrite(tree: Node) -> None:
@@ -246,7 +262,7 @@ def _rewrite(tree: Node) -> None:
 
 
 def _project(tree: Node) -> None:
-    """Cast what a SELECT computes to the type GoogleSQL gives it, so that no INTEGER, HUGEINT, inf or nan travels on."""
+    """Cast what a SELECT computes to GoogleSQL's type, so that no INTEGER, HUGEINT, inf or nan travels on."""
     for select in tree.find_all(exp.Select):
         if select.meta.get("made"):
             continue
