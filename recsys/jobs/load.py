@@ -107,13 +107,13 @@ def _stage(settings: Settings, path: Path, mapping: Path | None, tell: Progress)
             f"{path} does not exist. Give a folder of Parquet or CSV files, or a file and a mapping."
         )
     if mapping:
-        return stage_mapped(path, mapping, settings.timezone, tell)
+        return stage_mapped(path, mapping, settings, tell)
     if path.is_file():
         raise ContractError(
             f"{path} is one file. Give the folder that holds one file per source table, or say with --mapping "
             "how this file becomes those tables (examples/online_retail.yaml is a model)."
         )
-    return stage_folder(path, settings.timezone, tell)
+    return stage_folder(path, settings, tell)
 
 
 def _write(settings: Settings, staged: Staged, tell: Progress) -> dict[str, int]:

@@ -16,8 +16,9 @@ import pyarrow as pa
 from recsys import schema
 from recsys.errors import ContractError
 from recsys.schema import Table
+from recsys.settings import Settings
 from recsys.sources.casts import Raw, Typed, type_table
-from recsys.sources.mapping import Skipped, apply_mapping, load_mapping, mapped_relation
+from recsys.sources.mapping import Skipped, apply_mapping, load_mapping, mapped_name, relation
 from recsys.sources.reader import connect, find_tables, open_file
 from recsys.sources.rules import check_table
 
@@ -94,28 +95,28 @@ def main_span(days: list[date]) -> list[date]:
     return max(runs, key=len, default=[])
 
 
-def stage_folder(folder: Path, timezone: str, progress: Progress) -> Staged:
+def stage_folder(folder: Path, settings: Settings, progress: Progress) -> Staged:
     """Check a folder that holds one Parquet or CSV file per source table.
 
     Raises:
         ContractError: the first table that does not fit, with everything that is wrong in it.
     """
     files = find_tables(folder)
-    staged = _open()
+    staged = _open(settings)
     try:
         for table in schema.SOURCES:
             if table.name in files:
                 file = files[table.name]
                 raw = Raw(file.scan(), file.label, file.is_csv)
-                typed = type_table(staged.con, table, raw, timezone)
-                _accept(staged, typed, timezone, progress)
+                typed = type_table(staged.con, table, raw, settings.timezone)
+                _accept(staged, typed, settings.timezone, progress)
     except BaseException:
         staged.close()
         raise
     return staged
 
 
-def stage_mapped(path: Path, mapping_path: Path, timezone: str, progress: Progress) -> Staged:
+def stage_mapped(path: Path, mapping_path: Path, settings: Settings, progress: Progress) -> Staged:
     """Check one foreign file, read through a mapping.
 
     Raises:
@@ -123,24 +124,26 @@ def stage_mapped(path: Path, mapping_path: Path, timezone: str, progress: Progre
     """
     mapping = load_mapping(mapping_path)
     file = open_file(path)
-    staged = _open()
+    staged = _open(settings)
     try:
         staged.skipped = apply_mapping(staged.con, mapping, file)
         _tell_skipped(file.label, staged.skipped, progress)
         for table in schema.SOURCES:
             if table.name in mapping.tables:
                 label = f"{mapping_path.name} (table {table.name.removeprefix('marketplace.')})"
-                typed = type_table(staged.con, table, Raw(mapped_relation(table.name), label), timezone)
-                _accept(staged, typed, timezone, progress)
+                typed = type_table(
+                    staged.con, table, Raw(relation(mapped_name(table.name)), label), settings.timezone
+                )
+                _accept(staged, typed, settings.timezone, progress)
     except BaseException:
         staged.close()
         raise
     return staged
 
 
-def _open() -> Staged:
+def _open(settings: Settings) -> Staged:
     scratch = tempfile.TemporaryDirectory(prefix="recsys-import-")
-    return Staged(connect(Path(scratch.name)), scratch)
+    return Staged(connect(Path(scratch.name), settings.memory), scratch)
 
 
 def _accept(staged: Staged, typed: Typed, timezone: str, progress: Progress) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ import yaml
 
 from recsys import schema
 from recsys.errors import ContractError, SqlError
+from recsys.sources.casts import ACCEPTED, DUCKDB_TYPES
 from recsys.sources.reader import SourceFile, describe, first_line, quote_name
 from recsys.warehouse.dialect import translate
 
 KEYS = ("description", "settings", "skip", "with", "tables")
-SOURCE = "source"
+FILE_ROWS, SORTED_ROWS, SOURCE = "file_rows", "sorted_rows", "source"
 ROW_NUMBER = "row_number"
 
 
@@ -104,47 +104,74 @@ def _refuse_unknown(
 
 
 def apply_mapping(con: duckdb.DuckDBPyConnection, mapping: SourceMapping, file: SourceFile) -> Skipped:
-    """Make each mapped table a DuckDB table named ``mapped.<table>``, read from the rows of ``file``.
+    """Make each mapped table a DuckDB table, ``mapped_relation``, read from the rows of ``file``.
 
     SELECTs see the rows that no skip rule took as ``source``, with their 1-based place in the file as
     ``row_number``, and the steps under ``with`` by name.
 
     Raises:
-        ContractError: when a SELECT or a skip rule cannot be run; names it and says why.
+        ContractError: a SELECT or a skip rule cannot be run, or what it reads is of a type that BigQuery has not.
     """
-    describe(con, file.scan(), file.label)
-    con.execute(
-        f"CREATE TABLE file_rows AS SELECT *, row_number() OVER () AS {ROW_NUMBER} FROM {file.scan()}"
+    runner = _Runner(con, mapping.path, {FILE_ROWS: _load(con, file)})
+    cases = " ".join(f"WHEN {where} THEN {number}" for number, (_, where) in enumerate(mapping.skip))
+    reason = f"CASE {cases} END" if cases else "CAST(NULL AS INT64)"
+    runner.create("skip", SORTED_ROWS, f"SELECT *, {reason} AS skip_rule FROM {FILE_ROWS}")
+    runner.create("skip", SOURCE, f"SELECT * EXCEPT (skip_rule) FROM {SORTED_ROWS} WHERE skip_rule IS NULL")
+    counts = dict(
+        con.execute(f"SELECT skip_rule, COUNT(*) FROM {relation(SORTED_ROWS)} GROUP BY ALL").fetchall()
     )
-    reason = "NULL"
-    if mapping.skip:
-        cases = " ".join(f"WHEN {where} THEN {number}" for number, (_, where) in enumerate(mapping.skip))
-        reason = f"CASE {cases} END"
-    make = partial(_create, con, mapping)
-    make("skip", "sorted_rows", f"SELECT *, {reason} AS skip_rule FROM file_rows")
-    make("skip", SOURCE, "SELECT * EXCEPT (skip_rule) FROM sorted_rows WHERE skip_rule IS NULL")
-    counts = dict(con.execute("SELECT skip_rule, COUNT(*) FROM sorted_rows GROUP BY ALL").fetchall())
     for name, sql in mapping.steps.items():
-        make(f"with: {name}", quote_name(str(name)), sql)
-    con.execute("CREATE SCHEMA mapped")
+        runner.create(f"with: {name}", str(name), str(sql))
     for name, sql in mapping.tables.items():
-        make(f"tables: {name.removeprefix('marketplace.')}", mapped_relation(name), sql)
+        short = name.removeprefix("marketplace.")
+        runner.create(f"tables: {short}", mapped_name(name), str(sql))
     by_reason = {rule: counts.get(number, 0) for number, (rule, _) in enumerate(mapping.skip)}
     return Skipped(sum(counts.values()), by_reason)
 
 
-def mapped_relation(name: str) -> str:
-    """Return the DuckDB relation that holds the mapped rows of source table ``name``."""
-    return f"mapped.{quote_name(name)}"
+def relation(name: str) -> str:
+    """Return what DuckDB calls the step ``name``: the name that translated texts use."""
+    return quote_name(f"foreign.{name.lower()}")
 
 
-def _create(
-    con: duckdb.DuckDBPyConnection, mapping: SourceMapping, place: str, relation: str, sql: str
-) -> None:
-    where = f"{mapping.path}, {place}"
-    try:
-        con.execute(f"CREATE TABLE {relation} AS {translate(sql, where).sql}")
-    except SqlError as error:
-        raise ContractError(str(error)) from error
-    except duckdb.Error as error:
-        raise ContractError(f"{where}: {first_line(error)}") from error
+def mapped_name(table: str) -> str:
+    """Return the step that holds the rows of source table ``table``."""
+    return f"mapped_{table.removeprefix('marketplace.')}"
+
+
+def _load(con: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[str, str]:
+    """Copy the file, numbered, in BigQuery's types; return column -> type."""
+    types = {}
+    for column, found in describe(con, file.scan(), file.label).items():
+        types[column] = next((name for name, held in ACCEPTED.items() if found.partition("(")[0] in held), "")
+        if not types[column]:
+            raise ContractError(
+                f"{file.label}, column {column!r}: type {found} cannot be mapped; export it as a plain column."
+            )
+    casts = [f"CAST({quote_name(c)} AS {DUCKDB_TYPES[t]}) AS {quote_name(c)}" for c, t in types.items()]
+    con.execute(
+        f"CREATE TABLE {relation(FILE_ROWS)} AS "
+        f"SELECT {', '.join(casts)}, row_number() OVER () AS {ROW_NUMBER} FROM {file.scan()}"
+    )
+    return {**types, ROW_NUMBER: "INT64"}
+
+
+@dataclass
+class _Runner:
+    """Runs the SELECTs of one mapping; ``known`` is step -> column -> BigQuery type, of all steps so far."""
+
+    con: duckdb.DuckDBPyConnection
+    path: Path
+    known: dict[str, dict[str, str]]
+
+    def create(self, place: str, name: str, sql: str) -> None:
+        """Run one SELECT into a table that later ones may read by ``name``."""
+        where = f"{self.path}, {place}"
+        try:
+            translated = translate(sql, where, foreign=self.known)
+            self.con.execute(f"CREATE TABLE {relation(name)} AS {translated.sql}")
+        except SqlError as error:
+            raise ContractError(str(error)) from error
+        except duckdb.Error as error:
+            raise ContractError(f"{where}: {first_line(error)}") from error
+        self.known[name.lower()] = dict(translated.columns)

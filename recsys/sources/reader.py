@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import duckdb
 
 from recsys import schema
 from recsys.errors import ContractError
+from recsys.warehouse import engine
 
 CSV_ENDINGS = (".csv", ".csv.gz", ".tsv")
 ENDINGS = (".parquet", *CSV_ENDINGS)
@@ -52,13 +54,11 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def connect(temp_dir: Path) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB that spills to ``temp_dir``, keeps file order and reads every time as UTC."""
-    con = duckdb.connect(str(temp_dir / "import.duckdb"))
-    con.execute("SET TimeZone = 'UTC'")
-    con.execute("SET preserve_insertion_order = true")
-    con.execute(f"SET temp_directory = {quote_text(str(temp_dir / 'spill'))}")
-    return con
+def connect(scratch: Path, memory: str) -> duckdb.DuckDBPyConnection:
+    """Open the warehouse's engine for an import: all cores, file order kept, spilling to ``scratch``."""
+    connection = engine.connect(scratch, memory)
+    connection.execute(f"SET threads = {os.cpu_count() or 1}")
+    return connection
 
 
 def open_file(path: Path) -> SourceFile:

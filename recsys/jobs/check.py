@@ -1,0 +1,174 @@
+"""Check tables for a day: measure, judge, record everything, and stop the chain when a critical rule is broken."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recsys import quality, schema
+from recsys.errors import QualityError, SettingsError, WarehouseError
+from recsys.quality import CRITICAL, INFO, WARNING, Finding
+from recsys.reports.data_docs import write_site
+from recsys.settings import Settings
+from recsys.warehouse import Warehouse, open_warehouse
+
+RESULTS = "monitoring.check_results"
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "sources": tuple(table.name for table in schema.SOURCES),
+    "features": tuple(table.name for table in schema.FEATURES),
+    "lists": ("scoring.lists",),
+    "published": ("marts.recommendations",),
+}
+QUALITY_DIR = "_quality"
+_PARAMETER = re.compile(r"@([a-z_]+)")
+
+
+def run(
+    settings: Settings, ds: date, stage: str = "sources", tables: Sequence[str] | None = None
+) -> dict[str, object]:
+    """Run the suites of ``tables`` (default: all of ``stage``) on the partition ``ds``.
+
+    Every result goes to ``monitoring.check_results`` (partition ``ds``, part ``stage``) and, as Great Expectations
+    wrote it, to ``_quality/validations`` of the warehouse, before anything is raised.
+
+    Raises:
+        QualityError: a critical rule is broken; names table, rule, what was found, an example and the remedy.
+        SettingsError: no such stage.
+    """
+    if stage not in STAGES:
+        raise SettingsError(f"No stage {stage!r} to check. Stages: {', '.join(STAGES)}.")
+    names = list(tables) if tables is not None else list(STAGES[stage])
+    findings: list[Finding] = []
+    with open_warehouse(settings) as warehouse:
+        for name in names:
+            findings += _check_table(settings, warehouse, name, ds)
+        warehouse.write(RESULTS, _frame(findings, ds), ds, part=stage)
+    criticals = quality.failed(findings, CRITICAL)
+    warnings = quality.failed(findings, WARNING)
+    if criticals:
+        raise QualityError(_report(stage, ds, criticals, warnings))
+    return {
+        "stage": stage,
+        "tables": len(names),
+        "checks": len(findings),
+        "warnings": [f"{finding.table}: {finding.message}" for finding in warnings],
+    }
+
+
+def measure(settings: Settings, warehouse: Warehouse, table: str, ds: date) -> dict[str, Any]:
+    """Return the measures of ``table`` on ``ds`` by name. Parameters of the SELECT are settings of that name."""
+    sql = quality.load_measures(settings.expectations_dir, table)
+    path = f"{settings.expectations_dir / table}.sql"
+    params = {name: getattr(settings, name) for name in set(_PARAMETER.findall(sql)) if name != "ds"}
+    row = warehouse.query(sql, params, ds=ds, name=path).to_pylist()[0]
+    return {name: float(value) if isinstance(value, Decimal) else value for name, value in row.items()}
+
+
+def _check_table(settings: Settings, warehouse: Warehouse, name: str, ds: date) -> list[Finding]:
+    contract = schema.table(name)
+    if not warehouse.exists(name, ds if contract.partition else None):
+        return [_absent(warehouse, contract, ds)]
+    suite = quality.load_suite(settings.expectations_dir, name)
+    verdict = quality.validate(suite, measure(settings, warehouse, name, ds))
+    _keep(settings, verdict.validation, name, ds)
+    return list(verdict.findings)
+
+
+def _absent(warehouse: Warehouse, contract: schema.Table, ds: date) -> Finding:
+    """Judge a table that is not there: fine where it is optional, critical otherwise."""
+    what = warehouse.missing(contract.name, ds if contract.partition else None)
+    message = f"Not checked, it is optional: {what}" if contract.optional else what
+    return Finding(
+        table=contract.name,
+        check_id="present",
+        expectation="table_is_present",
+        column=None,
+        severity=INFO if contract.optional else CRITICAL,
+        success=contract.optional,
+        observed=None,
+        rows_at_fault=None,
+        message=message,
+    )
+
+
+def _frame(findings: Sequence[Finding], ds: date) -> pd.DataFrame:
+    rows = [
+        {
+            "table_name": finding.table,
+            "check_id": finding.check_id,
+            "expectation": finding.expectation,
+            "column_name": finding.column,
+            "severity": finding.severity,
+            "success": finding.success,
+            "observed": finding.observed,
+            "unexpected_count": finding.rows_at_fault,
+            "message": finding.message,
+            "ds": ds,
+        }
+        for finding in findings
+    ]
+    return pd.DataFrame(rows, columns=schema.table(RESULTS).column_names)
+
+
+def _report(stage: str, ds: date, criticals: Sequence[Finding], warnings: Sequence[Finding]) -> str:
+    lines = [
+        f"{len(criticals)} critical checks of stage {stage!r} failed for {ds}; nothing downstream was touched."
+    ]
+    lines += [f"  {finding.table}: {finding.message}" for finding in criticals]
+    if warnings:
+        lines.append(
+            f"  and {len(warnings)} warnings; all results: SELECT * FROM {RESULTS} WHERE ds = '{ds}'"
+        )
+    return "\n".join(lines)
+
+
+def _keep(settings: Settings, validation: Mapping[str, Any], table: str, ds: date) -> None:
+    """Keep the Great Expectations result of one table and day, replacing an earlier one by a rename."""
+    folder = validations_dir(settings) / ds.isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f"{table}.json.new"
+    aside.write_text(json.dumps(validation, ensure_ascii=False, default=str), encoding="utf-8")
+    aside.replace(folder / f"{table}.json")
+
+
+def validations_dir(settings: Settings) -> Path:
+    """Folder of the kept results: ``<warehouse>/_quality/validations/<ds>/<table>.json``."""
+    return Path(settings.warehouse) / QUALITY_DIR / "validations"
+
+
+def build_docs(settings: Settings, days: int = 7) -> Path:
+    """Render the kept results of the last ``days`` checked days as Great Expectations Data Docs; return the page.
+
+    Takes about a second for a day, so it is called when somebody wants to look, not after each check.
+
+    Raises:
+        WarehouseError: nothing has been checked yet.
+    """
+    kept = validations_dir(settings)
+    checked = sorted(path for path in kept.iterdir() if path.is_dir())[-days:] if kept.is_dir() else []
+    if not checked:
+        raise WarehouseError(
+            f"Nothing has been checked yet in {settings.warehouse}; run `recsys check` first."
+        )
+    site = Path(settings.warehouse) / QUALITY_DIR / "docs"
+    aside = site.with_name("docs.new")
+    shutil.rmtree(aside, ignore_errors=True)
+    results = {
+        (folder.name, path.stem): json.loads(path.read_text(encoding="utf-8"))
+        for folder in checked
+        for path in sorted(folder.glob("*.json"))
+    }
+    tables = sorted({table for _, table in results})
+    suites = [quality.load_suite(settings.expectations_dir, table) for table in tables]
+    write_site(suites, results, aside)
+    shutil.rmtree(site, ignore_errors=True)
+    aside.rename(site)
+    return site / "index.html"
