@@ -50,11 +50,10 @@ def run(settings: Settings, ds: date, size: str = "demo", users: int | None = No
         RecsysError: when the day before was not played, or the warehouse cannot hold a synthetic marketplace.
     """
     with open_warehouse(settings) as warehouse:
-        state = _evening_before(settings, ds) or _new_world(
-            settings, warehouse, _config(settings, ds, size, users)
-        )
-        if state.ds != ds - timedelta(days=1):
+        state = _evening_before(settings, ds)
+        if state is None and _played(settings):
             raise _gap(settings, ds)
+        state = state or _new_world(settings, warehouse, _config(settings, ds, size, users))
         lists = warehouse.read(LISTS, state.ds) if warehouse.exists(LISTS, state.ds) else None
         state, day = play(state, ds, lists, trending(state))
         _rewind(settings, warehouse, ds)

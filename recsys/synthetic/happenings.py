@@ -78,7 +78,7 @@ def of_pages(
     click = np.flatnonzero(outcome.click)
     once = click[np.unique(user[click] * state.n_items + item[click], return_index=True)[1]]
     likes = once[draws.uniform("like", user[once], item[once]) < _logistic(0.9 * match[once] - 2.6)]
-    carts = once[draws.uniform("cart", user[once], item[once]) < 1.5 * buy[once] * outcome.mood[user[once]]]
+    carts = once[draws.uniform("cart", user[once], item[once]) < 4.0 * buy[once] * outcome.mood[user[once]]]
     sold = np.array(outcome.sales.row, dtype=np.int64)
     sale_time = np.array(outcome.sales.time, dtype=np.int64)
     carts = np.setdiff1d(carts[~state.items["auction"][item[carts]]], sold)
