@@ -1,5 +1,6 @@
--- What the statistics need of each arm, as sums over its exposed units: of what became known on ds (scope day) and of all
--- since the start of the experiment (scope cumulative). Squares and products are of a unit's own total, so that a unit,
+-- What the statistics need of each arm, as sums over its exposed units: of what became known on ds, over the units that
+-- saw a list on ds (scope day), and of all since the start of the experiment, over all units that ever saw one (scope
+-- cumulative). Squares and products are of a unit's own total, so that a unit,
 -- not an event, is what is drawn at random.
 -- grain: experiment_id, arm, scope
 -- partition: ds
@@ -31,7 +32,9 @@ units AS (
         impressions,
         revenue
     FROM outcomes
-    WHERE ds = @ds
+    WHERE
+        ds = @ds
+        AND impressions > 0
     UNION ALL
     SELECT
         experiment_id,
