@@ -12,97 +12,21 @@
 WITH actions AS (
     SELECT
         actions.user_id,
-        actions.event_date,
-        EXTRACT(HOUR FROM actions.last_ts AT TIME ZONE @timezone) AS hour_of_day,
+        DATE_DIFF(@ds, actions.event_date, DAY) AS age,
         actions.views,
         actions.likes,
         actions.purchases,
         actions.cancels,
         actions.revenue,
-        actions.views + 3 * actions.likes + 8 * actions.purchases AS points,
+        IF(items.price > 0, actions.views + 3 * actions.likes + 8 * actions.purchases, 0) AS points,
         IF(actions.purchases > 0, items.price, NULL) AS paid_price,
-        IF(items.price > 0, LN(CAST(items.price AS FLOAT64)), NULL) AS log_price
+        IF(items.price > 0, LN(CAST(items.price AS FLOAT64)), 0) AS log_price
     FROM staging.user_item_daily AS actions
     LEFT JOIN features.item_group AS items
         ON actions.item_id = items.item_id AND items.ds = @ds
     WHERE
         actions.ds BETWEEN DATE_SUB(@ds, INTERVAL GREATEST(@active_days, 90) - 1 DAY) AND @ds
         AND actions.event_date >= DATE_SUB(@ds, INTERVAL GREATEST(@active_days, 90) - 1 DAY)
-),
-
--- One pass over the actions; all that follows reads this small table.
-hours AS (
-    SELECT
-        user_id,
-        event_date,
-        hour_of_day,
-        DATE_DIFF(@ds, event_date, DAY) AS age,
-        MOD(DATE_DIFF(event_date, DATE '2000-01-03', DAY), 7) + 1 AS weekday,
-        COUNT(*) AS actions,
-        SUM(views) AS views,
-        SUM(likes) AS likes,
-        SUM(purchases) AS purchases,
-        SUM(cancels) AS cancels,
-        SUM(revenue) AS spend,
-        MAX(paid_price) AS max_price,
-        SUM(IF(log_price IS NULL, 0, points)) AS points,
-        SUM(points * log_price) AS log_sum,
-        SUM(points * log_price * log_price) AS log_square_sum
-    FROM actions
-    GROUP BY user_id, event_date, hour_of_day
-),
-
-days AS (
-    SELECT
-        user_id,
-        weekday,
-        age,
-        SUM(actions) AS actions
-    FROM hours
-    WHERE age < 90
-    GROUP BY user_id, weekday, age
-),
-
-habits AS (
-    SELECT
-        user_id,
-        COUNT(*) AS active_days,
-        COUNTIF(weekday >= 6) / COUNT(*) AS weekend_share
-    FROM days
-    GROUP BY user_id
-),
-
-top_hours AS (
-    SELECT
-        user_id,
-        hour_of_day
-    FROM (
-        SELECT
-            user_id,
-            hour_of_day,
-            SUM(actions) AS actions
-        FROM hours
-        WHERE age < 90
-        GROUP BY user_id, hour_of_day
-    ) AS by_hour
-    WHERE TRUE
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY actions DESC, hour_of_day ASC) = 1
-),
-
-top_weekdays AS (
-    SELECT
-        user_id,
-        weekday
-    FROM (
-        SELECT
-            user_id,
-            weekday,
-            SUM(actions) AS actions
-        FROM days
-        GROUP BY user_id, weekday
-    ) AS by_weekday
-    WHERE TRUE
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY actions DESC, weekday ASC) = 1
 ),
 
 windows AS (
@@ -119,16 +43,78 @@ windows AS (
         SUM(IF(age < 7, purchases, 0)) AS purchases_7d,
         SUM(IF(age < 30, purchases, 0)) AS purchases_30d,
         SUM(IF(age < 90, purchases, 0)) AS purchases_90d,
-        SUM(IF(age < 7, spend, 0)) AS spend_7d,
-        SUM(IF(age < 30, spend, 0)) AS spend_30d,
-        SUM(IF(age < 90, spend, 0)) AS spend_90d,
+        SUM(IF(age < 7, revenue, 0)) AS spend_7d,
+        SUM(IF(age < 30, revenue, 0)) AS spend_30d,
+        SUM(IF(age < 90, revenue, 0)) AS spend_90d,
         SUM(IF(age < 90, cancels, 0)) AS cancels_90d,
-        MAX(IF(age < 90, max_price, NULL)) AS max_price_90d,
+        MAX(IF(age < 90, paid_price, NULL)) AS max_price_90d,
         SUM(IF(age < 90, points, 0)) AS points,
-        COALESCE(SUM(IF(age < 90, log_sum, NULL)), 0) AS log_sum,
-        COALESCE(SUM(IF(age < 90, log_square_sum, NULL)), 0) AS log_square_sum
-    FROM hours
+        SUM(IF(age < 90, points * log_price, 0)) AS log_sum,
+        SUM(IF(age < 90, points * log_price * log_price, 0)) AS log_square_sum
+    FROM actions
     GROUP BY user_id
+),
+
+days AS (
+    SELECT
+        user_id,
+        event_date,
+        MOD(DATE_DIFF(event_date, DATE '2000-01-03', DAY), 7) + 1 AS weekday,
+        COUNT(*) AS actions
+    FROM staging.user_item_daily
+    WHERE
+        ds BETWEEN DATE_SUB(@ds, INTERVAL 89 DAY) AND @ds
+        AND event_date >= DATE_SUB(@ds, INTERVAL 89 DAY)
+    GROUP BY user_id, event_date
+),
+
+weekdays AS (
+    SELECT
+        user_id,
+        weekday,
+        SUM(actions) AS actions,
+        COUNT(*) AS days
+    FROM days
+    GROUP BY user_id, weekday
+),
+
+habits AS (
+    SELECT
+        user_id,
+        SUM(days) AS active_days,
+        SUM(IF(weekday >= 6, days, 0)) / SUM(days) AS weekend_share
+    FROM weekdays
+    GROUP BY user_id
+),
+
+top_weekdays AS (
+    SELECT
+        user_id,
+        weekday
+    FROM weekdays
+    WHERE TRUE
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY actions DESC, weekday ASC) = 1
+),
+
+hours AS (
+    SELECT
+        user_id,
+        EXTRACT(HOUR FROM last_ts AT TIME ZONE @timezone) AS hour_of_day,
+        COUNT(*) AS actions
+    FROM staging.user_item_daily
+    WHERE
+        ds BETWEEN DATE_SUB(@ds, INTERVAL 89 DAY) AND @ds
+        AND event_date >= DATE_SUB(@ds, INTERVAL 89 DAY)
+    GROUP BY user_id, hour_of_day
+),
+
+top_hours AS (
+    SELECT
+        user_id,
+        hour_of_day
+    FROM hours
+    WHERE TRUE
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY actions DESC, hour_of_day ASC) = 1
 ),
 
 market AS (
