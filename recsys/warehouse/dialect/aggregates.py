@@ -63,10 +63,9 @@ def _argument(node: Node) -> Node:
 
 @handles(exp.CountIf)
 def countif(node: Node) -> Node:
-    """COUNTIF; DuckDB's is HUGEINT."""
+    """COUNTIF; DuckDB's is NULL over no rows."""
     need(node.this, "BOOL", what="COUNTIF")
-    made = call("count_if", node.this)
-    return typed(made, "INT64") if isinstance(node.parent, exp.Window) else cast(made, "INT64")
+    return typed(exp.Count(this=exp.Case(ifs=[exp.If(this=node.this, true=exp.Literal.number(1))])), "INT64")
 
 
 @handles(exp.Avg)

@@ -23,7 +23,7 @@ MACROS: tuple[str, ...] = (
     "gsql_half_away(n, d) AS CAST(n // d AS HUGEINT) + CASE WHEN 2 * abs(n % d) >= abs(d) "
     "THEN CASE WHEN (n < 0) = (d < 0) THEN 1 ELSE -1 END ELSE 0 END",
     "gsql_exact_div(a, b) AS "
-    "gsql_from_units(gsql_half_away(gsql_units(a) * CAST(1000000000 AS HUGEINT), gsql_units(b)))",
+    "gsql_from_units(gsql_half_away(gsql_units(a) * CAST(1000000000 AS HUGEINT), nullif(gsql_units(b), 0)))",
     "gsql_numeric_div(a, b) AS CASE WHEN b = 0 THEN error('division by zero; write SAFE_DIVIDE') "
     "ELSE gsql_exact_div(a, b) END",
     "gsql_safe_numeric_div(a, b) AS CASE WHEN b = 0 THEN NULL ELSE gsql_exact_div(a, b) END",

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import sqlglot
 from sqlglot import exp
@@ -26,6 +26,8 @@ from recsys.warehouse.dialect.syntax import SAME, reason
 
 __all__ = ["Translated", "aggregates", "numbers", "parameter_type", "text", "times", "translate"]
 
+Foreign: TypeAlias = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+FOREIGN = "foreign"
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 _PYTHON_TYPES: tuple[tuple[type, str], ...] = (
     (bool, "BOOL"),
@@ -71,12 +73,17 @@ def parameter_type(name: str, value: object) -> str:
 
 
 def translate(
-    sql: str, name: str = "query", params: Mapping[str, str] | None = None, repeatable: bool = False
+    sql: str,
+    name: str = "query",
+    params: Mapping[str, str] | None = None,
+    repeatable: bool = False,
+    foreign: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Translated:
     """Translate one SELECT in BigQuery's dialect; tables become the names of the views of the local warehouse.
 
     ``params`` maps the parameters to their GoogleSQL types. ``repeatable`` also refuses what may give other rows on
-    the next run: LIMIT without ORDER BY.
+    the next run: LIMIT without ORDER BY. ``foreign`` names further tables, without a dataset, that the text may read:
+    table -> column -> GoogleSQL type; in DuckDB they are called ``foreign.<table>``.
 
     Raises:
         SqlError: names the text, what cannot be kept equal, and what to write instead.
@@ -85,15 +92,19 @@ def translate(
         >>> translate("SELECT 1 / 3 AS third").sql
         'SELECT CAST(GSQL_FINITE(GSQL_DIV(1, 3)) AS DOUBLE) AS "third"'
     """
-    return _translate(sql, name, tuple(sorted((params or {}).items())), repeatable)
+    known = tuple((table, tuple(columns.items())) for table, columns in (foreign or {}).items())
+    return _translate(sql, name, tuple(sorted((params or {}).items())), repeatable, known)
 
 
 @lru_cache(maxsize=256)
-def _translate(sql: str, name: str, params: tuple[tuple[str, str], ...], repeatable: bool) -> Translated:
+def _translate(
+    sql: str, name: str, params: tuple[tuple[str, str], ...], repeatable: bool, foreign: Foreign
+) -> Translated:
     try:
         tree = _parse(sql)
         used = _bind(tree, dict(params))
-        tree, tables = _resolve(tree)
+        _fold_signs(tree)
+        tree, tables = _resolve(tree, foreign)
         columns = tuple((column.alias_or_name, kind(column)) for column in tree.selects)
         _unnest(tree)
         _rewrite(tree)
@@ -142,21 +153,34 @@ def _bind(tree: Node, types: dict[str, str]) -> tuple[str, ...]:
     return tuple(sorted(used))
 
 
-@cache
-def _contracts() -> MappingSchema:
-    """The table contracts as sqlglot wants them."""
-    tables: dict[str, Any] = {}
+def _fold_signs(tree: Node) -> None:
+    """Make -0.5 and (0.5) one literal each, as GoogleSQL does before it chooses between NUMERIC and FLOAT64."""
+    for found in list(tree.find_all(exp.Literal)):
+        literal: Node = found
+        while not found.is_string and not found.is_int and isinstance(literal.parent, exp.Paren | exp.Neg):
+            sign = "-" if isinstance(literal.parent, exp.Neg) else ""
+            folded = exp.Literal(this=f"{sign}{literal.this}".removeprefix("--"), is_string=False)
+            literal.parent.replace(folded)
+            literal = folded
+
+
+@lru_cache(maxsize=16)
+def _contracts(foreign: Foreign) -> MappingSchema:
+    """The table contracts, and the foreign tables, as sqlglot wants them."""
+    tables: dict[str, Any] = {FOREIGN: {name: dict(columns) for name, columns in foreign}} if foreign else {}
     for contract in schema.TABLES.values():
         dataset, _, name = contract.name.partition(".")
         tables.setdefault(dataset, {})[name] = {column.name: column.type for column in contract.columns}
     return MappingSchema(tables, dialect="bigquery")
 
 
-def _resolve(tree: exp.Query) -> tuple[exp.Query, tuple[str, ...]]:
+def _resolve(tree: exp.Query, foreign: Foreign) -> tuple[exp.Query, tuple[str, ...]]:
     """Resolve tables and columns, expand stars and aliases, infer types; return the tables read."""
     tables = set()
     for table, full in list(_tables(tree)):
-        if full not in schema.TABLES:
+        if full.lower() in {name for name, _ in foreign}:
+            full = f"{FOREIGN}.{full.lower()}"  # noqa: PLW2901
+        elif full not in schema.TABLES:
             dataset = full.partition(".")[0]
             known = [name for name in schema.TABLES if name.startswith(f"{dataset}.")] or list(schema.TABLES)
             raise Refused(f"there is no table {full}; known: {', '.join(known)}")
@@ -169,8 +193,8 @@ def _resolve(tree: exp.Query) -> tuple[exp.Query, tuple[str, ...]]:
         dataset, _, name = full.partition(".")
         table.set("this", exp.to_identifier(name))
         table.set("db", exp.to_identifier(dataset))
-    tree = qualify(tree, schema=_contracts(), dialect="bigquery", quote_identifiers=False, identify=False)
-    tree = annotate_types(tree, schema=_contracts(), dialect="bigquery", expression_metadata=_metadata())
+    tree = qualify(tree, schema=_contracts(foreign), dialect="bigquery", quote_identifiers=False, identify=False)
+    tree = annotate_types(tree, schema=_contracts(foreign), dialect="bigquery", expression_metadata=_metadata())
     for table, full in list(_tables(tree)):
         alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name))
         table.replace(
@@ -224,10 +248,9 @@ def _unnest(tree: Node) -> None:
             _count_from_zero(tree, alias.name, offset.name)
         elif unnest.args.get("explode_array") and alias.columns:
             column = alias.columns[0]
-            inner = exp.Select(
-                expressions=[exp.alias_(exp.func("UNNEST", unnest.expressions[0]), column.name)]
-            )
-            inner.meta["made"] = True
+            exploded = exp.Anonymous(this="UNNEST", expressions=[unnest.expressions[0]])
+            inner = exp.Select(expressions=[exp.Alias(this=exploded, alias=exp.to_identifier(column.name))])
+            exploded.meta["made"] = inner.meta["made"] = True
             unnest.replace(exp.Subquery(this=inner, alias=exp.TableAlias(this=alias.this)))
 
 
@@ -247,6 +270,8 @@ def _rewrite(tree: Node) -> None:
     for node in reversed(nodes):
         handler = HANDLERS.get(type(node))
         if handler is None:
+            if node.meta.get("made"):
+                continue
             if type(node) not in SAME and not isinstance(node.parent, exp.DataType | exp.ColumnDef):
                 written, why = reason(node)
                 raise Refused(f"{written}: {why}")
