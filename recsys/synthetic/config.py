@@ -33,11 +33,11 @@ class MarketplaceConfig:
     recommendation_share: float = 0.85
     search_share: float = 0.34
     browse_share: float = 0.2
-    attention: float = 13.0
+    attention: float = 10.5
     position_exponent: float = 0.55
     # Choice
-    click_base: float = -2.45
-    buy_base: float = -2.2
+    click_base: float = -1.95
+    buy_base: float = -2.6
     mood_mean: float = 0.32
     private_taste: float = 0.5
     # Shelf

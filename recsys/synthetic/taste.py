@@ -60,8 +60,10 @@ class Taste:
         over = self._level[item] - users["tier"][user]
         dear = np.where(over > 0, -0.9 * over**2, -0.25 * over**2)
         appeal, deal = self._appeal[item], self._deal[item]
-        click = config.click_base + 0.4 * match + 0.5 * appeal + 0.3 * dear + 0.2 * deal
-        buy = config.buy_base + 0.2 * match + 0.3 * appeal + 0.6 * dear + 0.8 * deal
+        # Dear things are wanted less often, whatever they are: log of price over a typical 20.
+        outlay = self._log_price[item] - 3.0
+        click = config.click_base + 0.45 * match + 0.5 * appeal + 0.3 * dear + 0.2 * deal - 0.15 * outlay
+        buy = config.buy_base + 0.25 * match + 0.3 * appeal + 0.6 * dear + 0.8 * deal - 0.45 * outlay
         return Wish(match, _logistic(click), _logistic(buy))
 
     def promise(self, user: int, item: Array) -> Array:
@@ -74,8 +76,8 @@ class Taste:
         match += 0.5 * np.where(brand >= 0, users["brand_taste"][user, brand], 0.0)
         over = self._level[item] - users["tier"][user]
         dear = np.where(over > 0, -0.9 * over**2, -0.25 * over**2)
-        total = 1.4 * match + 0.95 * self._appeal[item] + 1.3 * dear + 1.4 * self._deal[item]
-        return total + self._log_price[item] + np.log(items["take"][item])
+        total = 0.7 * match + 0.8 * self._appeal[item] + 0.9 * dear + self._deal[item]
+        return total + 0.4 * self._log_price[item] + np.log(items["take"][item])
 
     def mood(self, draws: Draws) -> Array:
         """Whether each user is in the mood to buy on this day (n_users,)."""
