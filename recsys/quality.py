@@ -103,9 +103,10 @@ def validate(suite: Mapping[str, Any], measures: Mapping[str, Any]) -> Verdict:
     frame = pd.DataFrame({name: [value] for name, value in measures.items()})
     with quiet():
         import great_expectations as gx  # noqa: PLC0415  (takes seconds)
+        from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415
 
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = context.data_sources.add_pandas("measures").add_dataframe_asset(table)
         batch = asset.add_batch_definition_whole_dataframe("one row").get_batch({"dataframe": frame})
         gx_suite = gx.ExpectationSuite(**{**suite, "expectations": known})

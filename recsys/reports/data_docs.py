@@ -14,19 +14,18 @@ from recsys.quality import CRITICAL, SEVERITIES, quiet, show
 
 # Data Docs draw their style, their scripts and a newsletter line from other hosts: offline they stay blank.
 _REMOTE = re.compile(
-    r"<link[^>]*https?://[^>]*>|<script[^>]*\bsrc=\"https?://[^>]*>.*?</script>|<img[^>]*https?://[^>]*>"
-    r"|<footer>.*?</footer>|<script>.*?</script>",
+    r"<link[^>]*https?://[^>]*>|<script.*?</script>|<img[^>]*https?://[^>]*>|<footer>.*?</footer>"
+    r"|url\('?https?://[^)]*\)",
     re.DOTALL,
 )
 _STYLE = """<style>
 body { font: 15px/1.5 system-ui, sans-serif; color: #1d2429; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
-.navbar, .btn, .card:has(input), .navigation { display: none !important; }
-table { border-collapse: collapse; width: 100%; margin-bottom: 1rem; }
+.navbar, .btn, .card, .navigation, .collapse, .col-lg-2, p:has(> a[data-toggle]) { display: none !important; }
+table { border-collapse: collapse; width: 100%; } h5 { margin: 1rem 0 .2rem; } hr { display: none; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #eef0f1; text-align: left; vertical-align: top; width: 33%; }
-th { color: #5b6770; font-size: 13px; } h5 { margin: 1rem 0 .2rem; }
+th { color: #5b6770; font-size: 13px; } .ge-section { margin: 0 !important; padding: 0 !important; }
 .fa-check-circle::before { content: "holds"; color: #0b7a75; } .fa-times::before { content: "broken"; color: #b5541c; }
 .fa-exclamation-triangle::before { content: "could not be judged"; color: #b5541c; } i { font-style: normal; }
-.ge-breadcrumbs, ol { list-style: none; padding: 0; } .collapse { display: none; }
 </style></head>"""
 
 
@@ -44,9 +43,8 @@ def write_site(
         for name in list(context.get_site_names()):
             context.delete_data_docs_site(name)
         backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
-        context.add_data_docs_site(
-            "quality", {"class_name": "SiteBuilder", "store_backend": backend, "show_how_to_buttons": False}
-        )
+        site: Any = {"class_name": "SiteBuilder", "store_backend": backend, "show_how_to_buttons": False}
+        context.add_data_docs_site("quality", site)
         for suite in suites:
             context.suites.add(gx.ExpectationSuite(**suite))
         for (day, table), result in results.items():
@@ -56,7 +54,8 @@ def write_site(
             context.validation_results_store.set(_key(day, table), kept)
         context.build_data_docs(site_names=["quality"])
     for page in folder.rglob("*.html"):
-        page.write_text(offline(page.read_text(encoding="utf-8")), encoding="utf-8")
+        home = "../" * (len(page.relative_to(folder).parts) - 1) + "index.html"
+        page.write_text(offline(page.read_text(encoding="utf-8"), home), encoding="utf-8")
     (folder / "index.html").write_text(overview(results, page_paths(folder)), encoding="utf-8")
 
 
@@ -71,9 +70,10 @@ def _key(day: str, table: str) -> Any:
     return ValidationResultIdentifier(ExpectationSuiteIdentifier(table), run, table)
 
 
-def offline(page: str) -> str:
-    """Take out of an HTML page all that comes from other hosts, and give it a style of its own."""
-    return _REMOTE.sub("", page).replace("</head>", _STYLE, 1)
+def offline(page: str, home: str) -> str:
+    """Take out of an HTML page all that comes from other hosts; give it a style of its own and a way back."""
+    page = _REMOTE.sub("", page).replace("</head>", _STYLE, 1)
+    return re.sub(r"(<body[^>]*>)", rf'\1<p><a href="{home}">All days and tables</a></p>', page, count=1)
 
 
 def page_paths(folder: Path) -> dict[tuple[str, str], str]:

@@ -181,7 +181,7 @@ def _value_problems(
 
 def _example(con: duckdb.DuckDBPyConnection, relation: str, column: str, test: str) -> tuple[int, object]:
     found = con.execute(
-        f"SELECT _row, {quote_name(column)} FROM (SELECT *, row_number() OVER () AS _row FROM {relation}) "
-        f"WHERE {test} ORDER BY _row LIMIT 1"
+        f"SELECT _row, CAST({quote_name(column)} AS VARCHAR) "
+        f"FROM (SELECT *, row_number() OVER () AS _row FROM {relation}) WHERE {test} ORDER BY _row LIMIT 1"
     ).fetchone()
     return (found[0], found[1]) if found else (0, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import duckdb
 
@@ -58,7 +59,7 @@ def check_table(con: duckdb.DuckDBPyConnection, typed: Typed, timezone: str) -> 
 
 
 def _duplicates(con: duckdb.DuckDBPyConnection, typed: Typed) -> list[str]:
-    key = ", ".join(quote_name(column) for column in typed.table.key)
+    key = ", ".join(f"CAST({quote_name(column)} AS VARCHAR)" for column in typed.table.key)
     found = con.execute(
         f"SELECT {key}, COUNT(*) AS n, COUNT(*) OVER () FROM {typed.relation} GROUP BY {key} "
         f"HAVING n > 1 ORDER BY n DESC, {key} LIMIT 1"
@@ -66,7 +67,7 @@ def _duplicates(con: duckdb.DuckDBPyConnection, typed: Typed) -> list[str]:
     if found is None:
         return []
     *value, count, keys = found
-    shown = ", ".join(f"{column} = {str(v)!r}" for column, v in zip(typed.table.key, value, strict=True))
+    shown = ", ".join(f"{column} = {v!r}" for column, v in zip(typed.table.key, value, strict=True))
     return [
         f"{', '.join(typed.table.key)} has to be unique: {shown} occurs {count} times ({keys:,} such keys)"
     ]
@@ -77,13 +78,14 @@ def _broken(
 ) -> list[str]:
     key = typed.table.key[0]
     found = con.execute(
-        f"SELECT {quote_name(column)}, {quote_name(key)}, COUNT(*) OVER () FROM {typed.relation} "
+        f"SELECT CAST({quote_name(column)} AS VARCHAR), {quote_name(key)}, COUNT(*) OVER () FROM {typed.relation} "
         f"WHERE {broken} ORDER BY {quote_name(key)} LIMIT 1"
     ).fetchone()
     if found is None:
         return []
     value, row_key, count = found
-    shown = f"{value.normalize():f}" if hasattr(value, "normalize") else repr(value)
+    types = {known.name: known.type for known in typed.table.columns}
+    shown = f"{Decimal(value).normalize():f}" if types[column] == "NUMERIC" else repr(value)
     return [
         f"column {column!r}: expected {expected}, found {shown} for {key} {row_key!r} ({count:,} such rows)"
     ]
@@ -91,7 +93,7 @@ def _broken(
 
 def _wrong_days(con: duckdb.DuckDBPyConnection, typed: Typed, timezone: str) -> list[str]:
     found = con.execute(
-        f"SELECT event_id, event_date, event_ts, COUNT(*) OVER () FROM {typed.relation} "
+        f"SELECT event_id, event_date, CAST(event_ts AS VARCHAR), COUNT(*) OVER () FROM {typed.relation} "
         f"WHERE event_date <> CAST(event_ts AT TIME ZONE {quote_text(timezone)} AS DATE) ORDER BY event_id LIMIT 1"
     ).fetchone()
     if found is None:
