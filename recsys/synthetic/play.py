@@ -185,7 +185,6 @@ def _dusk(morning: State, ds: date, visit: Visit, bought: Columns, cancels: Colu
     items["reason"][left] = np.where(outcome.gone[left] == items["ends"][left], EXPIRED, WITHDRAWN)
     items["reason"][sold] = SOLD
     items["closed"][left] = outcome.gone[left]
-    items["stock"] = np.maximum(items["stock"], 1)
     clicked = visit.rows["item"][outcome.click]
     np.add.at(items["heat"], clicked, 1.0)
     seller = items["seller"][bought["item"]]

@@ -146,7 +146,7 @@ def new_sellers(config: MarketplaceConfig, rng: np.random.Generator, users: Colu
         "volume": rng.pareto(1.6, n) + 0.25,
         "cancel": cancel,
         "quality": rng.normal(0, 0.45, n),
-        "flexible": rng.beta(3, 3, n),
+        "flexible": rng.beta(3, 5, n),
         "leaves": rng.choice(len(LEAVES), (n, 3), p=world.leaf_weight),
         "verified": rng.random(n) < np.clip(0.55 - 2.5 * cancel, 0.05, 1),
         "ships": 1 + rng.poisson(0.8 + 12 * cancel),

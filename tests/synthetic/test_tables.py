@@ -48,6 +48,9 @@ def test_a_closed_listing_says_why_and_an_open_one_does_not(tables: dict[str, pd
     assert set(items["close_reason"].dropna()) == {"sold", "withdrawn", "expired"}
     assert (items.loc[closed, "closed_at"] >= items.loc[closed, "listed_at"]).all()
     assert (items["auction_ends_at"].notna() == (items["sale_type"] == "auction")).all()
+    sold = items["close_reason"] == "sold"
+    assert (items.loc[sold, "stock"] == 0).all()
+    assert (items.loc[~sold, "stock"] > 0).all()
 
 
 def test_price_changes_begin_with_the_first_price_and_end_with_the_present_one(
