@@ -26,11 +26,12 @@ sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 from bench import stages  # noqa: E402
 from bench.machine import Stage, describe, run_stage  # noqa: E402
 from bench.market import LAST_DAY  # noqa: E402
+from bench.plain import comparisons  # noqa: E402
 from bench.report import print_results  # noqa: E402
 from recsys import schema  # noqa: E402
 from recsys.settings import Settings  # noqa: E402
 
-STAGES = ("generate", "features", "score")
+STAGES = ("generate", "features", "score", "compare")
 SLOTS = 2
 DONE = "generated.json"
 
@@ -75,6 +76,8 @@ def run_stages(
         found.append(run_stage("features", stages.features(settings, LAST_DAY), SLOTS, say))
     if "score" in wanted:
         found += _score(settings, say)
+    if "compare" in wanted:
+        found.append(run_stage("compare", comparisons(settings, LAST_DAY), 1, say))
     return found
 
 

@@ -92,8 +92,7 @@ def write_catalogue(settings: Settings, market: Market) -> None:
         "marketplace.items": (ITEMS, _listing_columns(market)),
         "marketplace.price_changes": (PRICE_CHANGES, _price_changes(market)),
     }
-    with open_warehouse(settings) as warehouse, duckdb.connect(config={"threads": 2}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with open_warehouse(settings) as warehouse, _engine(2) as connection:
         for table, (sql, columns) in frames.items():
             warehouse.write(table, _select(connection, sql, columns))
 
@@ -101,11 +100,17 @@ def write_catalogue(settings: Settings, market: Market) -> None:
 def write_events(settings: Settings, market: Market, days: Sequence[date]) -> int:
     """Write ``marketplace.events`` of each of ``days``; return the rows."""
     rows = 0
-    with open_warehouse(settings) as warehouse, duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with open_warehouse(settings) as warehouse, _engine(1) as connection:
         for day in days:
             rows += _write_day(warehouse, connection, market, day)
     return rows
+
+
+def _engine(threads: int) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"threads": threads})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def _write_day(warehouse: Warehouse, connection: duckdb.DuckDBPyConnection, market: Market, day: date) -> int:

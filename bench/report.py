@@ -23,7 +23,7 @@ def print_results(root: Path) -> None:
     print("\nMachine: " + ", ".join(f"{key} {value}" for key, value in shown["machine"].items()))
     print(f"Date: {shown['date']}\n")
     print("\n".join(summary(full, tenth)))
-    for stage in ("features", "train", "score"):
+    for stage in ("features", "train", "score", "compare"):
         print("\n".join(["", f"{stage}:", "", *details(stage, full, tenth)]))
 
 
