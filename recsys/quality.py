@@ -101,8 +101,7 @@ def validate(suite: Mapping[str, Any], measures: Mapping[str, Any]) -> Verdict:
         raise ContractError(f"{table}.json judges {', '.join(unknown)}, which {table}.sql does not measure.")
     known = [e for e in suite["expectations"] if measures[e["kwargs"]["column"]] is not None]
     frame = pd.DataFrame({name: [value] for name, value in measures.items()})
-    with quiet():
-        import great_expectations as gx  # noqa: PLC0415  (takes seconds)
+    with quiet() as gx:
         from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415
 
         context = gx.get_context(mode="ephemeral")
@@ -145,7 +144,7 @@ def _complaint(rule: Mapping[str, Any], measures: Mapping[str, Any]) -> str:
         if key in rule["kwargs"]:
             bounds.append(f"{word} {rule['kwargs'][key]:g}")
     found = f"{column} is {show(measures[column])}, expected {' and '.join(bounds)}"
-    if base != column:
+    if base != column and base in measures:
         found += f" ({show(measures[base])} rows)"
     example = measures.get(f"{base}_example")
     if example is not None:
@@ -163,13 +162,23 @@ def show(value: Any) -> str | None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Great Expectations from reporting its use, drawing progress bars and filling the log."""
+def quiet() -> Iterator[Any]:
+    """Import Great Expectations when it is needed (it takes seconds) and keep it from reporting use and logging.
+
+    Yields the module.
+    """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logger = logging.getLogger("great_expectations")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    import great_expectations as gx  # noqa: PLC0415
+
+    loggers = [
+        logging.getLogger(name)
+        for name in ("great_expectations", "great_expectations.data_context.types.base")
+    ]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
-        yield
+        yield gx
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -33,8 +33,7 @@ def write_site(
     suites: Iterable[Mapping[str, Any]], results: Mapping[tuple[str, str], Mapping[str, Any]], folder: Path
 ) -> None:
     """Write Data Docs into ``folder``: ``index.html`` over all days, a page per suite and per (day, table) result."""
-    with quiet():
-        import great_expectations as gx  # noqa: PLC0415  (takes seconds)
+    with quiet() as gx:
         from great_expectations.core.expectation_validation_result import (  # noqa: PLC0415
             ExpectationSuiteValidationResult,
         )
