@@ -38,7 +38,9 @@ def start_campaigns(state: State, ds: date) -> None:
     query = _phrases(state, rng, chosen)
     keep = np.arange(5 * n) % 5 < np.repeat(rng.integers(2, 6, n), 5)
     campaign, query = campaign[keep], query[keep]
-    _, once = np.unique(campaign * 10_000_000 + query, return_index=True)
+    # Two ways to put a phrase together can read the same; a campaign holds each text once.
+    typed = [f"{owner} {queries.text(int(phrase))}" for owner, phrase in zip(campaign, query, strict=True)]
+    once = np.unique(np.array(typed, dtype=str), return_index=True)[1]
     state.keywords = append(
         state.keywords,
         {
