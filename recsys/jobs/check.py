@@ -34,18 +34,19 @@ _PARAMETER = re.compile(r"@([a-z_]+)")
 def run(
     settings: Settings, ds: date, stage: str = "sources", tables: Sequence[str] | None = None
 ) -> dict[str, object]:
-    """Run the suites of ``tables`` (default: all of ``stage``) on the partition ``ds``.
+    """Run the suites of ``tables`` (default: those of ``stage``; a dataset stands for its tables) on ``ds``.
 
     Every result goes to ``monitoring.check_results`` (partition ``ds``, part ``stage``) and, as Great Expectations
     wrote it, to ``_quality/validations`` of the warehouse, before anything is raised.
 
     Raises:
         QualityError: a critical rule is broken; names table, rule, what was found, an example and the remedy.
-        SettingsError: no such stage.
+        SettingsError: no tables named and no such stage.
+        ContractError: no such table, or it has no suite.
     """
-    if stage not in STAGES:
+    if tables is None and stage not in STAGES:
         raise SettingsError(f"No stage {stage!r} to check. Stages: {', '.join(STAGES)}.")
-    names = list(tables) if tables is not None else list(STAGES[stage])
+    names = [name for given in (STAGES[stage] if tables is None else tables) for name in _expand(given)]
     findings: list[Finding] = []
     with open_warehouse(settings) as warehouse:
         for name in names:
@@ -61,6 +62,11 @@ def run(
         "checks": len(findings),
         "warnings": [f"{finding.table}: {finding.message}" for finding in warnings],
     }
+
+
+def _expand(given: str) -> list[str]:
+    """Return the checked tables of a dataset, or the one table that ``given`` names."""
+    return [name for names in STAGES.values() for name in names if name.startswith(f"{given}.")] or [given]
 
 
 def measure(settings: Settings, warehouse: Warehouse, table: str, ds: date) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recsys import schema
-from recsys.errors import QualityError, SettingsError, WarehouseError
+from recsys.errors import ContractError, QualityError, SettingsError, WarehouseError
 from recsys.jobs import check
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -315,6 +315,13 @@ def test_absent_tables(settings: Settings, tmp_path: Path) -> None:
 def test_unknown_stage(settings: Settings) -> None:
     with pytest.raises(SettingsError, match="sources, features, lists, published"):
         check.run(settings, DS, "dessert")
+
+
+def test_a_dataset_stands_for_its_tables(settings: Settings) -> None:
+    summary = check.run(settings, DS, "manual", ["features", "scoring.lists"])
+    assert summary["tables"] == len(schema.FEATURES) + 1
+    with pytest.raises(ContractError, match=r"No table 'features\.nothing'"):
+        check.run(settings, DS, "manual", ["features.nothing"])
 
 
 def test_a_day_checked_twice_gives_the_same_bytes(settings: Settings) -> None:
