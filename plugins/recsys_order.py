@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
@@ -22,6 +23,7 @@ from recsys_tasks import data_day
 POLL_SECONDS = 5.0
 GIVE_UP_AFTER = timedelta(hours=24)
 UNFINISHED = ["queued", "running"]
+READY = "ready"
 Wait = dict[str, Any]
 """``{dag_id, logical_dates, states, count}``: over when so many runs of these dates are in one of the states."""
 
@@ -46,32 +48,44 @@ class AfterOperator(BaseOperator):
         waits = [same_day(dag_id, ds, zone, run.run_type, run.logical_date) for dag_id in self.dag_ids]
         if self.earlier_days:
             waits.append(earlier_days(run.dag_id, ds, zone, run.run_type, self.earlier_days))
-        if not all(is_over(wait, context["ti"].get_dr_count) for wait in waits):
-            self.defer(trigger=RunsTrigger(waits), method_name="resume", timeout=GIVE_UP_AFTER)
+        waits = [wait for wait in waits if not is_over(wait, context["ti"].get_dr_count)]
+        if waits:
+            self.log.info("Waiting for %s", describe(waits))
+            deadline = datetime.now(UTC) + GIVE_UP_AFTER
+            self.defer(trigger=RunsTrigger(waits, deadline.isoformat()), method_name="resume")
 
     def resume(self, context: Any, event: Any = None) -> None:
-        """Called once the trigger has fired: there is nothing left to do."""
+        """Called once the trigger has fired: go on, or fail for good if it gave up."""
+        if event != READY:
+            raise AirflowFailException(
+                f"Gave up after {GIVE_UP_AFTER}. Waited for {describe(event)}; mend or run that."
+            )
 
 
 class RunsTrigger(BaseTrigger):
-    """Fires when every wait is over."""
+    """Fires when every wait is over, or with those that are not when ``deadline`` (ISO 8601) has passed."""
 
-    def __init__(self, waits: list[Wait]) -> None:
+    def __init__(self, waits: list[Wait], deadline: str) -> None:
         super().__init__()
         self.waits = waits
+        self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the import path and arguments that make this trigger again in the triggerer."""
-        return "recsys_order.RunsTrigger", {"waits": self.waits}
+        return "recsys_order.RunsTrigger", {"waits": self.waits, "deadline": self.deadline}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask every few seconds."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        for wait in self.waits:
+        deadline = datetime.fromisoformat(self.deadline)
+        for number, wait in enumerate(self.waits):
             while not await sync_to_async(is_over)(wait, RuntimeTaskInstance.get_dr_count):
+                if datetime.now(UTC) > deadline:
+                    yield TriggerEvent(self.waits[number:])
+                    return
                 await asyncio.sleep(POLL_SECONDS)
-        yield TriggerEvent("ready")
+        yield TriggerEvent(READY)
 
 
 def after(*dag_ids: str, earlier_days: int = 0) -> AfterOperator:
@@ -79,7 +93,7 @@ def after(*dag_ids: str, earlier_days: int = 0) -> AfterOperator:
 
     ``earlier_days`` also waits for unfinished runs of this very DAG for that many days before.
     """
-    return AfterOperator(task_id="after", dag_ids=dag_ids, earlier_days=earlier_days, retries=0)
+    return AfterOperator(task_id="after", dag_ids=dag_ids, earlier_days=earlier_days)
 
 
 def same_day(dag_id: str, ds: date, zone: str, run_type: str, logical_date: datetime) -> Wait:
@@ -111,6 +125,16 @@ def is_over(wait: Wait, count_runs: Any) -> bool:
     return bool(
         count_runs(dag_id=wait["dag_id"], logical_dates=dates, states=wait["states"]) == wait["count"]
     )
+
+
+def describe(waits: list[Wait]) -> str:
+    """Say which runs are waited for, in words for a log."""
+    texts = []
+    for wait in waits:
+        first, last = wait["logical_dates"][0][:10], wait["logical_dates"][-1][:10]
+        days = first if first == last else f"{first}..{last}"
+        texts.append(f"{wait['dag_id']} of {days} to {'succeed' if wait['count'] else 'be over'}")
+    return ", ".join(texts)
 
 
 def _midnight(ds: date, zone: str) -> str:

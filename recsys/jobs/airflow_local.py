@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import secrets
@@ -27,6 +28,7 @@ HEALTH_KEYS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 START_SECONDS = 120
 STOP_SECONDS = 20
 USER = "admin"
+PR_SET_PDEATHSIG = 1
 
 
 def run(settings: Settings, port: int = 8080, console: Console | None = None) -> None:
@@ -44,6 +46,9 @@ def run(settings: Settings, port: int = 8080, console: Console | None = None) ->
         console.print(f"Logs:    {airflow.home / 'logs'}", soft_wrap=True, highlight=False)
         console.print(
             "DAGs start paused. Switch them on in the UI, then choose Trigger > Backfill for the days you want."
+        )
+        console.print(
+            'From another shell: eval "$(.venv/bin/recsys airflow --print-env)", then .venv/bin/airflow ...'
         )
         console.print("Ctrl-C stops everything.")
         try:
@@ -147,6 +152,7 @@ class LocalAirflow:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  (no threads here)
             )
 
     def _log(self, name: str) -> Path:
@@ -205,6 +211,12 @@ def _health(url: str) -> dict[str, Any]:
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when the one that started it is killed and cannot do so itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -53,9 +53,8 @@ def test_a_dag_is_scheduled_explicitly(dags, dag_id):
     expected = "CronTriggerTimetable" if dag_id.endswith("weekly") else "CronDataIntervalTimetable"
     assert type(dag.timetable).__name__ == expected
     for task in dag.tasks:
-        if task.task_id != "after":
-            assert task.retries >= 1
-            assert task.retry_exponential_backoff
+        assert task.retries >= 1
+        assert task.retry_exponential_backoff
         assert not task.depends_on_past
 
 

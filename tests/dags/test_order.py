@@ -1,17 +1,17 @@
 """Which runs a run waits for."""
 
 import asyncio
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable
 from pendulum import timezone as pendulum_zone
 
-from recsys_order import RunsTrigger, after, earlier_days, is_over, same_day
+from recsys_order import RunsTrigger, after, describe, earlier_days, is_over, same_day
 from recsys_tasks import DAILY, WEEKLY, data_day
 
 DAY = date(2026, 1, 5)
@@ -91,7 +91,6 @@ def test_after_defers_and_its_trigger_fires_when_the_run_succeeds(monkeypatch):
         after("features_daily").execute(_context(runs))
     path, arguments = deferred.value.trigger.serialize()
     assert path == "recsys_order.RunsTrigger"
-    assert deferred.value.timeout is not None
     trigger = RunsTrigger(**arguments)
     monkeypatch.setattr("recsys_order.POLL_SECONDS", 0)
     asked = []
@@ -103,12 +102,34 @@ def test_after_defers_and_its_trigger_fires_when_the_run_succeeds(monkeypatch):
         return runs.count(**question)
 
     monkeypatch.setattr("airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_dr_count", count)
+    event = _fire(trigger)
+    assert len(asked) == 3
+    after("features_daily").resume({}, event.payload)
 
+
+def _fire(trigger):
     async def first():
         return await anext(trigger.run())
 
-    assert asyncio.run(first()).payload == "ready"
-    assert len(asked) == 3
+    return asyncio.run(first())
+
+
+def test_after_gives_up_one_day_later_and_says_for_whom(monkeypatch):
+    runs = Runs({("features_daily", MIDNIGHT): "failed"})
+    with pytest.raises(TaskDeferred) as deferred:
+        after("features_daily").execute(_context(runs))
+    _, arguments = deferred.value.trigger.serialize()
+    left = datetime.fromisoformat(arguments["deadline"]) - datetime.now(UTC)
+    assert timedelta(hours=23) < left <= timedelta(hours=24)
+    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_dr_count", runs.count)
+    event = _fire(RunsTrigger(arguments["waits"], MIDNIGHT.isoformat()))
+    with pytest.raises(AirflowFailException, match="Waited for features_daily of 2026-01-05 to succeed"):
+        after("features_daily").resume({}, event.payload)
+
+
+def test_what_is_waited_for_is_told_in_words():
+    waits = [same_day("a", DAY, "UTC", "backfill", MIDNIGHT), earlier_days("b", DAY, "UTC", "backfill", 2)]
+    assert describe(waits) == "a of 2026-01-05 to succeed, b of 2026-01-03..2026-01-04 to be over"
 
 
 def test_a_dag_test_never_waits():
