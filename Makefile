@@ -34,11 +34,11 @@ lint: $(INSTALLED)  ## Run ruff, mypy, import-linter and sqlfluff.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 include/sql
+	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 include/sql expectations
 
 format: $(INSTALLED)  ## Let ruff and sqlfluff tidy the code.
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
-	@$(BIN)/sqlfluff fix --disable-progress-bar include/sql
+	@$(BIN)/sqlfluff fix --disable-progress-bar include/sql expectations
 
 bench: $(INSTALLED)  ## Measure one day of a large marketplace; prints seconds, rows/s and memory per stage.
 	@$(BIN)/python bench/daily.py
