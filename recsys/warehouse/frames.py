@@ -44,9 +44,7 @@ def to_contract(table: schema.Table, frame: pd.DataFrame | pa.Table, ds: date | 
     """
     arrow = frame if isinstance(frame, pa.Table) else _from_pandas(table, frame)
     if table.partition and ds and table.partition not in arrow.column_names:
-        arrow = arrow.append_column(
-            table.partition, pa.array([ds], pa.date32()).take(pa.array([0] * arrow.num_rows))
-        )
+        arrow = arrow.append_column(table.partition, pa.array([ds] * arrow.num_rows, pa.date32()))
     _check_names(table, arrow.column_names)
     columns = [_convert(table, column, arrow.column(column.name)) for column in table.columns]
     result = pa.table(columns, schema=arrow_schema(table))
@@ -127,7 +125,11 @@ def _convert(table: schema.Table, column: schema.Column, values: pa.ChunkedArray
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     try:
-        if not pa.types.is_null(values.type):
+        if pa.types.is_floating(values.type):
+            values = _nan_to_null(values)
+        if values.null_count == len(values):  # an empty column has whatever type pandas gave it
+            values = pa.chunked_array([pa.nulls(len(values))])
+        else:
             values = _CONVERTERS[column.type](values)
         result = values.cast(ARROW_TYPES[column.type])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
@@ -155,7 +157,6 @@ def _is_string_view(type_: pa.DataType) -> bool:
 
 def _int(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type):
-        values = _nan_to_null(values)
         if pc.any(pc.not_equal(values, pc.floor(values))).as_py():
             raise ValueError("some values are no whole numbers")
     elif not pa.types.is_integer(values.type) and not pa.types.is_decimal(values.type):
@@ -165,7 +166,7 @@ def _int(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _float(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type):
-        return _finite(_nan_to_null(values))
+        return _finite(values)
     if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
         return values.cast(pa.float64(), safe=False)
     raise ValueError("write numbers")
@@ -173,7 +174,7 @@ def _float(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _numeric(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type):
-        return _finite(_nan_to_null(values)).cast(pa.float64()).cast(NUMERIC)
+        return _finite(values).cast(pa.float64()).cast(NUMERIC)
     if pa.types.is_integer(values.type):
         return values.cast(pa.int64()).cast(pa.decimal128(19, 0)).cast(NUMERIC)
     if pa.types.is_decimal(values.type):
@@ -193,7 +194,10 @@ def _date(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_date32(values.type):
         return values
     if pa.types.is_date64(values.type) or (pa.types.is_timestamp(values.type) and values.type.tz is None):
-        return values.cast(pa.timestamp("us")).cast(pa.date32(), safe=True)
+        days = values.cast(pa.date32(), safe=False)
+        if pc.any(pc.not_equal(days.cast(values.type), values)).as_py():
+            raise ValueError("some times are no midnights")
+        return days
     raise ValueError("write dates (datetime.date or midnights without a zone)")
 
 

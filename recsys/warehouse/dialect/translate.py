@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,7 +23,7 @@ from recsys import schema
 from recsys.errors import SqlError
 from recsys.warehouse.dialect import aggregates, numbers, text, times
 from recsys.warehouse.dialect.common import DUCKDB, HANDLERS, Node, Refused, call, cast, kind, typed
-from recsys.warehouse.dialect.syntax import SAME, reason
+from recsys.warehouse.dialect.syntax import GENERIC, REASONS, SAME, reason
 
 __all__ = ["Translated", "aggregates", "numbers", "parameter_type", "text", "times", "translate"]
 
@@ -106,6 +107,9 @@ def _translate(
         _fold_signs(tree)
         tree, tables = _resolve(tree, foreign)
         columns = tuple((column.alias_or_name, kind(column)) for column in tree.selects)
+        twice = [name for name, count in Counter(name for name, _ in columns).items() if count > 1]
+        if twice:
+            raise Refused(f"returns two columns called {twice[0]}; name one of them otherwise")
         _unnest(tree)
         _rewrite(tree)
         _project(tree)
@@ -124,15 +128,22 @@ def _plain(error: SqlglotError) -> str:
 
 
 def _parse(sql: str) -> exp.Query:
+    words = sqlglot.tokenize(sql, read="bigquery")
+    if words and words[0].text.upper() not in ("SELECT", "WITH", "("):
+        raise Refused(f"starts with {words[0].text.upper()}; write one SELECT, the runner does the rest")
     statements = [statement for statement in sqlglot.parse(sql, read="bigquery") if statement is not None]
-    if len(statements) != 1:
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise Refused(
-            f"has {len(statements)} statements; a file is one SELECT, and time and settings enter as @parameters"
+            f"has {len(statements)} statements; write one SELECT, time and settings enter as @parameters"
         )
     tree = statements[0]
-    if not isinstance(tree, exp.Query):
-        kind_ = sql.split(None, 1)[0].upper() if isinstance(tree, exp.Command) else tree.key.upper()
-        raise Refused(f"is a {kind_} statement; write one SELECT, the runner does the writing")
+    for select in tree.find_all(exp.Select):
+        if select.args.get("kind"):
+            raise Refused(f"SELECT AS {select.args['kind']}: write SELECT STRUCT(...) AS name")
+    for dot in tree.find_all(exp.Dot):
+        if isinstance(dot.expression, exp.Func):
+            name = dot.this.name.upper()
+            raise Refused(f"{name}: {REASONS.get(name, GENERIC)}")
     return tree
 
 
@@ -193,8 +204,12 @@ def _resolve(tree: exp.Query, foreign: Foreign) -> tuple[exp.Query, tuple[str, .
         dataset, _, name = full.partition(".")
         table.set("this", exp.to_identifier(name))
         table.set("db", exp.to_identifier(dataset))
-    tree = qualify(tree, schema=_contracts(foreign), dialect="bigquery", quote_identifiers=False, identify=False)
-    tree = annotate_types(tree, schema=_contracts(foreign), dialect="bigquery", expression_metadata=_metadata())
+    tree = qualify(
+        tree, schema=_contracts(foreign), dialect="bigquery", quote_identifiers=False, identify=False
+    )
+    tree = annotate_types(
+        tree, schema=_contracts(foreign), dialect="bigquery", expression_metadata=_metadata()
+    )
     for table, full in list(_tables(tree)):
         alias = table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(table.name))
         table.replace(
@@ -227,6 +242,7 @@ def _metadata() -> dict[type[Node], dict[str, Any]]:
     changed: dict[type[Node], dict[str, Any]] = {
         exp.Pow: {"annotator": by_both},
         exp.Log: {"annotator": by_both},
+        exp.Div: {"annotator": by_both},
         exp.SafeDivide: {"annotator": by_both},
         exp.Trunc: {"annotator": by_this},
     }
