@@ -30,16 +30,16 @@ class MarketplaceConfig:
     # Visits
     sessions_per_user: float = 0.75
     activity_sigma: float = 1.15
-    recommendation_share: float = 0.85
+    recommendation_share: float = 0.88
     search_share: float = 0.34
     browse_share: float = 0.2
     attention: float = 10.5
     position_exponent: float = 0.55
     # Choice
-    click_base: float = -1.95
+    click_base: float = -2.1
     buy_base: float = -2.6
     mood_mean: float = 0.32
-    private_taste: float = 0.5
+    private_taste: float = 0.4
     # Shelf
     auction_share: float = 0.12
     lifetime_days: int = 30

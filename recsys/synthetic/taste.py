@@ -56,24 +56,24 @@ class Taste:
         style = np.einsum("nd,nd->n", users["style_taste"][user], self._style[item])
         category = self._category[user, leaf]
         private = config.private_taste * self._private.normal("taste", user, item)
-        match = 0.8 * category + 0.5 * branded + 0.45 * style + private
+        match = 0.9 * category + 0.55 * branded + 0.3 * style + private
         over = self._level[item] - users["tier"][user]
         dear = np.where(over > 0, -0.9 * over**2, -0.25 * over**2)
         appeal, deal = self._appeal[item], self._deal[item]
         # Dear things are wanted less often, whatever they are: log of price over a typical 20.
         outlay = self._log_price[item] - 3.0
-        click = config.click_base + 0.45 * match + 0.5 * appeal + 0.3 * dear + 0.2 * deal - 0.15 * outlay
-        buy = config.buy_base + 0.25 * match + 0.3 * appeal + 0.6 * dear + 0.8 * deal - 0.45 * outlay
+        click = config.click_base + 0.42 * match + 0.4 * appeal + 0.3 * dear + 0.2 * deal - 0.15 * outlay
+        buy = config.buy_base + 0.28 * match + 0.25 * appeal + 0.6 * dear + 0.8 * deal - 0.45 * outlay
         return Wish(match, _logistic(click), _logistic(buy))
 
     def promise(self, user: int, item: Array) -> Array:
         """A quick ranking value of listings for one user, private taste left out; for preselection only."""
         users, items = self._state.users, self._state.items
         brand = items["brand"][item]
-        match = 0.8 * self._category[user, items["leaf"][item]] + 0.45 * (
+        match = 0.9 * self._category[user, items["leaf"][item]] + 0.3 * (
             self._style[item] @ users["style_taste"][user]
         )
-        match += 0.5 * np.where(brand >= 0, users["brand_taste"][user, brand], 0.0)
+        match += 0.55 * np.where(brand >= 0, users["brand_taste"][user, brand], 0.0)
         over = self._level[item] - users["tier"][user]
         dear = np.where(over > 0, -0.9 * over**2, -0.25 * over**2)
         total = 0.7 * match + 0.8 * self._appeal[item] + 0.9 * dear + self._deal[item]
