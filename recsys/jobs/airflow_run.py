@@ -93,10 +93,7 @@ def _load(dag_id: str, folder: Path) -> Any:
 
 
 def _listen(task: Any, **callbacks: Callable[[Any], object]) -> None:
-    """Attach callbacks to a task, mapped or not, and switch its retries off: a person is watching."""
-    values = {f"{name}_callback": [callback] for name, callback in callbacks.items()} | {"retries": 0}
-    if hasattr(task, "partial_kwargs"):
-        task.partial_kwargs.update(values)
-    else:
-        for name, value in values.items():
-            setattr(task, name, value)
+    """Attach callbacks to a task and switch its retries off: a person is watching."""
+    task.retries = 0
+    for name, callback in callbacks.items():
+        setattr(task, f"{name}_callback", [callback])
