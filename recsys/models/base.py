@@ -178,17 +178,34 @@ def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     Both [rows, min(k, columns)]; a score of -inf fills up rows with fewer.
     """
     k = min(k, scores.shape[1])
-    if k == 0:
-        return np.empty((len(scores), 0), np.intp), np.empty((len(scores), 0), np.float32)
-    columns = (
-        np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        if k < scores.shape[1]
-        else np.tile(np.arange(k), (len(scores), 1))
-    )
-    columns = np.sort(columns, axis=1)
-    values = np.take_along_axis(scores, columns, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(values, order, axis=1)
+    columns = np.zeros((len(scores), k), np.intp)
+    values = np.full((len(scores), k), NOTHING, np.float32)
+    if columns.size:
+        bound = _lower_bound(scores, k)
+        enough = (scores >= bound[:, None]) & (scores > NOTHING)
+        row, column = np.divmod(np.flatnonzero(enough), scores.shape[1])
+        value = scores[row, column]
+        tie = value == bound[row]
+        before = np.cumsum(tie) - tie
+        needed = ~tie | (before - before[np.searchsorted(row, row)] < k)  # of many equal ones the first k
+        row, column, value = row[needed], column[needed], value[needed]
+        order = np.lexsort((-value, row))  # stable: equal scores stay in order of column
+        row, column, value = row[order], column[order], value[order]
+        place = np.arange(len(row)) - np.searchsorted(row, row)
+        best = place < k
+        columns[row[best], place[best]] = column[best]
+        values[row[best], place[best]] = value[best]
+    return columns, values
+
+
+def _lower_bound(scores: np.ndarray, k: int) -> np.ndarray:
+    """A number per row that at least ``k`` scores reach: the k-th best of the best of each block of columns.
+
+    One pass over the scores, where a partition of every row would take ten times as long.
+    """
+    width = max(1, scores.shape[1] // (8 * k))
+    best = np.maximum.reduceat(scores, np.arange(0, scores.shape[1], width), axis=1)
+    return np.partition(best, best.shape[1] - k, axis=1)[:, best.shape[1] - k]
 
 
 def _ranked(
