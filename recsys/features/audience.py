@@ -22,7 +22,7 @@ USER_FEATURES = (
     "user_purchases_7d",
     "user_purchases_90d",
 )
-OWN = ("purchase_days", "purchases", "first_day", "last_day", "weight")
+OWN = ("purchase_days", "first_day", "last_day", "weight", "revenue")
 """What is kept of a user and a group; days count since 1970."""
 TOUCHED = ("views", "likes", "carts", "purchases", "last_day")
 """What is kept of a user and a live listing."""
@@ -34,7 +34,8 @@ class Audience:
 
     ``seller_code`` is the user's own code among the shelf's sellers, -1 for none. ``own`` holds OWN by
     (user, group), ``touched`` TOUCHED by (user, listing), ``category_share`` and ``brand_share`` the user's
-    decayed interest, summing to at most 1. ``order_days`` counts the days a user bought something.
+    decayed interest, summing to at most 1. ``order_days`` counts the days a user bought something,
+    ``variety`` the groups they had to do with.
     """
 
     user_ids: pd.Index
@@ -44,6 +45,7 @@ class Audience:
     log_price_known: np.ndarray
     seller_code: np.ndarray
     order_days: np.ndarray
+    variety: np.ndarray
     category_share: PairTable
     brand_share: PairTable
     own: PairTable
@@ -77,6 +79,7 @@ class Audience:
             log_price_known=mean.notna().to_numpy(np.float32),
             seller_code=shelf.seller_ids.get_indexer(ids),
             order_days=_order_days(users, rows, interactions),
+            variety=np.bincount(rows[rows >= 0], minlength=len(ids)).astype(np.float32),
             category_share=_share(
                 ids, affinity[USER_ID], affinity[CATEGORY_ID], affinity["affinity"], shelf.category_ids
             ),
@@ -124,14 +127,12 @@ def _order_days(users: pd.DataFrame, rows: np.ndarray, interactions: pd.DataFram
 
 def _own(interactions: pd.DataFrame) -> np.ndarray:
     last = interactions["last_purchase_date"]
-    days = [
-        day_number(interactions["first_date"]),
-        day_number(last.where(last.notna(), interactions["last_date"])),
-    ]
-    counts = [interactions[name].to_numpy(np.float32) for name in OWN if name in interactions]
-    by_name = dict(zip([n for n in OWN if n in interactions], counts, strict=True))
-    by_name |= {"first_day": days[0].astype(np.float32), "last_day": days[1].astype(np.float32)}
-    return np.column_stack([by_name[name] for name in OWN])
+    days = {
+        "first_day": day_number(interactions["first_date"]),
+        "last_day": day_number(last.where(last.notna(), interactions["last_date"])),
+    }
+    columns = [days[n] if n in days else interactions[n].to_numpy(np.float64) for n in OWN]
+    return np.column_stack(columns).astype(np.float32)
 
 
 def _touched(touched: pd.DataFrame) -> np.ndarray:

@@ -21,6 +21,9 @@ CROSSED = (
     "own_recency",
     "own_due",
     "own_weight",
+    "own_spend",
+    "own_odds",
+    "variety",
     "seen",
     "seen_views",
     "seen_likes",
@@ -56,7 +59,7 @@ def _squash(name: str, scores: np.ndarray) -> np.ndarray:
     known = np.where(np.isfinite(scores), scores, 0)
     if name == "popularity":
         return np.log(np.maximum(known, 0) + 1e-6)
-    return np.log1p(np.maximum(known, 0)) if name == "own_history" else known
+    return np.log1p(np.maximum(known, 0)) if name in {"own_history", "item_knn"} else known
 
 
 def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
@@ -64,7 +67,8 @@ def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarr
     brand = audience.brand_share.find(rows, shelf.brand_code[items])[0][:, 0]
     gap = (shelf.item_feature("log_price")[items] - audience.log_price[rows]) * audience.log_price_known[rows]
     own, _ = audience.own.find(rows, shelf.group_code[items])
-    days, _, first, last, weight = own.T
+    days, first, last, weight, spend = own.T
+    orders = audience.order_days[rows]
     seen, was_seen = audience.touched.find(rows, items)
     bought = days > 0
     age = np.maximum(audience.as_of - last, 0)
@@ -76,10 +80,13 @@ def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarr
         "price_gap": gap,
         "price_distance": np.abs(gap),
         "own_days": np.log1p(days),
-        "own_share": days / np.maximum(audience.order_days[rows], 1),
+        "own_share": (days + 0.5) / (orders + 5),
         "own_recency": np.where(bought, np.exp2(-age / 30), 0),
         "own_due": np.where(days > 1, np.clip(age / np.maximum(rhythm, 1), 0, 3), 0),
         "own_weight": np.log1p(weight),
+        "own_spend": np.log1p(spend),
+        "own_odds": np.log((days + 0.3) / (orders + 3)),
+        "variety": np.log1p(audience.variety[rows]),
         "seen": was_seen,
         "seen_views": np.log1p(seen[:, 0]),
         "seen_likes": np.log1p(seen[:, 1]),

@@ -79,7 +79,7 @@ class Shelf:
 
     @classmethod
     def from_frame(cls, items: pd.DataFrame) -> Shelf:
-        """Read item_id, group_id, seller_id, category_id, price and, where there are any, brand and those of DEFAULTS."""
+        """Read item_id, group_id, seller_id, category_id, price and, if there, brand and those of DEFAULTS."""
         items = items.sort_values(ITEM_ID, kind="stable", ignore_index=True)
         number = {name: _column(items, name, default) for name, default in DEFAULTS.items()}
         codes = {name: pd.factorize(items[name], sort=True) for name in (GROUP_ID, SELLER_ID, CATEGORY_ID)}

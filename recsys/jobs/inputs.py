@@ -6,12 +6,27 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+from recsys.errors import WarehouseError
+from recsys.ranking.shop import ShopData
 from recsys.ranking.snapshot import Snapshot
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse
 
 TOUCHED_DAYS = 14
 DEMAND_DAYS = 7
+FEATURE_TABLES = tuple(
+    f"features.{name}"
+    for name in (
+        "item_group",
+        "item_daily",
+        "user_daily",
+        "interactions",
+        "user_category_affinity",
+        "seller_daily",
+        "category_trend",
+    )
+)
+"""What ``read_snapshot`` needs the partition of."""
 
 _ITEMS = """
 SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(items.price AS FLOAT64) AS price,
@@ -34,7 +49,8 @@ WHERE ds = @ds AND {users}
 ORDER BY user_id
 """
 _INTERACTIONS = """
-SELECT user_id, group_id, weight, purchases, purchase_days, first_date, last_date, last_purchase_date
+SELECT user_id, group_id, weight, purchases, purchase_days, first_date, last_date, last_purchase_date,
+  CAST(revenue AS FLOAT64) AS revenue
 FROM features.interactions
 WHERE ds = @ds AND {users}
 ORDER BY user_id, group_id
@@ -76,13 +92,39 @@ ORDER BY groups_.group_id
 """
 
 
+_ACTIONS = """
+SELECT user_id, item_id, event_date, SUM(views) AS views, SUM(likes) AS likes, SUM(offers + carts + bids) AS carts,
+  SUM(purchases) AS purchases, CAST(SUM(quantity) AS FLOAT64) AS quantity, CAST(SUM(revenue) AS FLOAT64) AS revenue
+FROM staging.user_item_daily
+WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @history_days DAY) AND @ds
+  AND views + likes + offers + carts + bids + purchases > 0
+GROUP BY user_id, item_id, event_date
+ORDER BY user_id, item_id, event_date
+"""
+_SHOP_ITEMS = """
+SELECT item_id, seller_id, category_id, CAST(price AS FLOAT64) AS price, take_rate,
+  DATE(listed_at, @timezone) AS listed_at
+FROM staging.items
+WHERE ds = @ds AND is_live
+ORDER BY item_id
+"""
+_REGIONS = "SELECT user_id, region FROM staging.users WHERE ds = @ds ORDER BY user_id"
+
+
 def read_snapshot(
     warehouse: Warehouse, settings: Settings, ds: date, shards: int = 1, shard: int = 0
 ) -> Snapshot:
     """Read the marketplace as it was known at the end of ``ds``, with the active users of one shard.
 
-    A user belongs to shard ABS(MOD(FARM_FINGERPRINT(user_id), shards)).
+    A user belongs to shard ABS(MOD(FARM_FINGERPRINT(user_id), shards)). A shop that restocks is read from its history,
+    for scoring as for training.
+
+    Raises:
+        WarehouseError: the features of ``ds`` are missing.
     """
+    for name in FEATURE_TABLES:
+        if not warehouse.exists(name, ds):
+            raise WarehouseError(warehouse.missing(name, ds))
     mine = "TRUE" if shards == 1 else "ABS(MOD(FARM_FINGERPRINT(user_id), @shards)) = @shard"
     own: dict[str, object] = {} if shards == 1 else {"shards": shards, "shard": shard}
 
@@ -90,6 +132,9 @@ def read_snapshot(
         declared = own | params if "{users}" in sql else params
         return warehouse.query(sql.format(users=mine), declared, ds=ds).to_pandas()
 
+    if settings.item_unit == "item":
+        audience = pd.Index(read(_USERS)["user_id"], dtype=object)
+        return read_shop(warehouse, settings, ds).snapshot(ds, audience)
     frames = {
         "items": read(_ITEMS),
         "users": read(_USERS),
@@ -102,17 +147,19 @@ def read_snapshot(
     return Snapshot.from_frames(frames, ds)
 
 
+def read_shop(warehouse: Warehouse, settings: Settings, ds: date) -> ShopData:
+    """Read the history of a shop as it was known at the end of ``ds``: actions, live items, users."""
+    actions = warehouse.query(_ACTIONS, {"history_days": settings.history_days}, ds=ds).to_pandas()
+    items = warehouse.query(_SHOP_ITEMS, {"timezone": settings.timezone}, ds=ds).to_pandas()
+    users = warehouse.query(_REGIONS, ds=ds).to_pandas()
+    for frame, column in ((actions, "event_date"), (items, "listed_at")):
+        frame[column] = pd.to_datetime(frame[column])
+    return ShopData(actions, items, users)
+
+
 def has_features(warehouse: Warehouse, ds: date) -> bool:
     """Whether every feature table that ``read_snapshot`` needs has the partition ``ds``."""
-    names = (
-        "user_daily",
-        "item_daily",
-        "item_group",
-        "interactions",
-        "user_category_affinity",
-        "seller_daily",
-    )
-    return all(warehouse.exists(f"features.{name}", ds) for name in names)
+    return all(warehouse.exists(name, ds) for name in FEATURE_TABLES)
 
 
 def days_back(ds: date, days: int) -> list[date]:

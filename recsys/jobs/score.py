@@ -10,9 +10,11 @@ import pandas as pd
 
 from recsys.errors import ModelError
 from recsys.jobs.inputs import read_snapshot
+from recsys.ranking.candidates import Quotas
 from recsys.ranking.champion import newest_champion
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
+from recsys.ranking.shop import SHOP_QUOTAS
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import USER_ID, table
 from recsys.settings import Settings
@@ -97,6 +99,7 @@ def make_ranker(settings: Settings, snapshot: Snapshot) -> Ranker:
         snapshot.shelf,
         snapshot.trending,
         money=Money(settings.price_cap, settings.price_exponent),
+        quotas=SHOP_QUOTAS if settings.item_unit == "item" else Quotas(),
         item_unit=settings.item_unit,
         list_size=settings.list_size,
         reserve_size=settings.reserve_size,

@@ -8,15 +8,15 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
-from recsys.evaluation.metrics import calibration
-from recsys.jobs.inputs import days_back, has_features, read_snapshot
-from recsys.ranking.champion import NAME, Champion
+from recsys.jobs.inputs import days_back, has_features, read_shop, read_snapshot
+from recsys.ranking.champion import Champion
 from recsys.ranking.replay import replay_pairs
+from recsys.ranking.scorer import PairScorer
+from recsys.ranking.shop import HORIZON_DAYS, train_shop
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import (
     Examples,
     fit_retrievers,
-    gate,
     label_pairs,
     make_retrievers,
     train_scorer,
@@ -45,28 +45,35 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
 
     Learns from the lists that were shown, if enough of them sold something; else from replay: what users did on a day
     with the candidates that the evening before would have named. Every feature comes from the day before the outcome.
+    A shop that restocks learns from replays of past months (``ranking.shop``).
 
     Raises:
         ModelError: too little data, or the gate refused; the old champion stays.
         WarehouseError: the features of ``ds`` are missing.
     """
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
-        days = [d for d in days_back(ds, TRAIN_DAYS) if has_features(warehouse, d - timedelta(days=1))]
-        if len(days) < 2:
-            raise ModelError(
-                f"Training for {ds} needs the features of 2 of the {TRAIN_DAYS} days before; found {len(days)}. "
-                f"Build them: recsys build features --from {ds - timedelta(days=3)} --to {ds}."
-            )
-        outcomes = {day: _outcomes(warehouse, day, ds) for day in days}
-        shown = sum(int(o.loc[o["impressions"] > 0, "purchases"].sum()) for o in outcomes.values())
-        source = "impressions" if shown >= LEAST_PURCHASES else "replay"
-        examples = _examples(warehouse, settings, outcomes, source)
-        champion = _champion(settings, examples, source)
-        history = read_snapshot(warehouse, settings, ds).history
-        retrievers = fit_retrievers(make_retrievers(settings.item_unit, settings.seed), history)
-        facts = {**champion.facts, "ds": str(ds)}
-        folder = Champion(retrievers, champion.scorer, facts).save(settings.models_dir, ds)
-    return {"model": f"{NAME}@{ds}", "folder": str(folder), **facts}
+        if settings.item_unit == "item":
+            champion = train_shop(read_shop(warehouse, settings, ds), ds, HORIZON_DAYS, settings.seed)
+        else:
+            champion = _train_market(warehouse, settings, ds)
+    folder = champion.save(settings.models_dir, ds)
+    return {"model": champion.label, "folder": str(folder), **champion.facts}
+
+
+def _train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion:
+    days = [d for d in days_back(ds, TRAIN_DAYS) if has_features(warehouse, d - timedelta(days=1))]
+    if len(days) < 2:
+        raise ModelError(
+            f"Training for {ds} needs the features of 2 of the {TRAIN_DAYS} days before; found {len(days)}. "
+            "Run the DAG features_daily for these days first."
+        )
+    outcomes = {day: _outcomes(warehouse, day, ds) for day in days}
+    shown = sum(int(o.loc[o["impressions"] > 0, "purchases"].sum()) for o in outcomes.values())
+    source = "impressions" if shown >= LEAST_PURCHASES else "replay"
+    scorer, facts = _learn(settings, _examples(warehouse, settings, outcomes, source))
+    history = read_snapshot(warehouse, settings, ds).history
+    retrievers = fit_retrievers(make_retrievers(settings.item_unit, settings.seed), history)
+    return Champion(retrievers, scorer, {**facts, "ds": str(ds), "learned_from": source})
 
 
 def _outcomes(warehouse: Warehouse, day: date, ds: date) -> pd.DataFrame:
@@ -83,7 +90,7 @@ def _examples(
             retrievers = fit_retrievers(make_retrievers(settings.item_unit, settings.seed), snapshot.history)
         known = {name: model.with_history(snapshot.history) for name, model in retrievers.items()}
         if source == "replay":
-            pairs = replay_pairs(snapshot, known, outcome, settings.item_unit, settings.seed)
+            pairs = replay_pairs(snapshot, known, outcome, item_unit=settings.item_unit, seed=settings.seed)
         else:
             pairs = outcome[outcome["impressions"] > 0].rename(
                 columns={"clicks": "clicked", "purchases": "purchased"}
@@ -98,10 +105,12 @@ def _label(snapshot: Snapshot, retrievers: dict, pairs: pd.DataFrame) -> Example
     keep = (rows >= 0) & (items >= 0)
     order = rows[keep].argsort(kind="stable")
     purchased, clicked = (pairs[n].to_numpy()[keep][order] > 0 for n in ("purchased", "clicked"))
-    return label_pairs(snapshot, retrievers, rows[keep][order], items[keep][order], purchased, clicked)
+    return label_pairs(
+        snapshot, retrievers, rows[keep][order], items[keep][order], purchased=purchased, clicked=clicked
+    )
 
 
-def _champion(settings: Settings, examples: dict[date, Examples], source: str) -> Champion:
+def _learn(settings: Settings, examples: dict[date, Examples]) -> tuple[PairScorer, dict[str, object]]:
     days = sorted(examples)
     if len(days) < 2:
         raise ModelError(
@@ -110,23 +119,13 @@ def _champion(settings: Settings, examples: dict[date, Examples], source: str) -
     cut = min(len(days) - 1, round(len(days) * (1 - CALIBRATION_SHARE)))
     train = Examples.join([examples[day] for day in days[:cut]])
     later = Examples.join([examples[day] for day in days[cut:]])
-    scorer = train_scorer(train, later, settings.seed)
-    fit = calibration(scorer.predict(later.features), later.purchased)
-    base_rate = fit.positives / fit.rows
-    gate(scorer, fit.log_loss, fit.prior_log_loss, fit.ece, base_rate)
-    metrics = {
-        "log_loss": fit.log_loss,
-        "prior_log_loss": fit.prior_log_loss,
-        "ece": fit.ece,
-        "purchase_rate": base_rate,
-    }
+    scorer, metrics = train_scorer(train, later, settings.seed)
     facts: dict[str, object] = {
-        "metrics": {name: round(value, 8) for name, value in metrics.items()},
-        "learned_from": source,
+        "metrics": metrics,
         "training_days": [str(day) for day in days[:cut]],
         "calibration_days": [str(day) for day in days[cut:]],
-        "pairs": len(train.purchased) + fit.rows,
-        "purchases": int(train.purchased.sum()) + fit.positives,
+        "pairs": len(train.purchased) + len(later.purchased),
+        "purchases": int(train.purchased.sum() + later.purchased.sum()),
         "parameters": {"seed": settings.seed, "item_unit": settings.item_unit},
     }
-    return Champion({}, scorer, facts)
+    return scorer, facts

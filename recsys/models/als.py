@@ -22,7 +22,7 @@ class ALS(Recommender):
 
     factors: int = 64
     regularization: float = 0.05
-    alpha: float = 10.0
+    alpha: float = 2.0
     iterations: int = 15
     seed: int = 20260101
     name: ClassVar[str] = "als"

@@ -19,9 +19,9 @@ class EASE(Recommender):
     X holds log(1 + weight) when ``log_weights``, else 1 for every item the user has had.
     """
 
-    regularization: float = 300.0
+    regularization: float = 100.0
     max_items: int = 6000
-    log_weights: bool = False
+    log_weights: bool = True
     name: ClassVar[str] = "ease"
 
     def _input(self, interactions: Interactions) -> object:

@@ -21,8 +21,8 @@ class ItemKNN(Recommender):
     divided by the sum of these weights: comparable between users with long and short histories.
     """
 
-    neighbours: int = 50
-    distance: Literal["cosine", "bm25"] = "cosine"
+    neighbours: int = 100
+    distance: Literal["cosine", "bm25"] = "bm25"
     name: ClassVar[str] = "item_knn"
 
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:

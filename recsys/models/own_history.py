@@ -18,7 +18,7 @@ class OwnHistory(Recommender):
     With None it is the plain frequency, a baseline that is hard to beat where people buy again.
     """
 
-    half_life_days: float | None = None
+    half_life_days: float | None = 180.0
     name: ClassVar[str] = "own_history"
 
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +82,21 @@ class Candidates:
     items: np.ndarray
     source: np.ndarray
     share: np.ndarray
+
+    def are_in(self, audience: Audience, shelf: Shelf, pairs: pd.DataFrame) -> np.ndarray:
+        """Which candidates are among ``pairs`` [user_id, item_id]."""
+        user = audience.user_ids.get_indexer(pd.Index(pairs["user_id"]))
+        item = shelf.item_ids.get_indexer(pd.Index(pairs["item_id"]))
+        known = (user >= 0) & (item >= 0)
+        return np.isin(
+            self.rows * len(shelf) + self.items, user[known].astype(np.int64) * len(shelf) + item[known]
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Candidates]) -> Candidates:
+        """One after the other."""
+        names = ("rows", "items", "source", "share")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def popular_candidates(

@@ -62,7 +62,8 @@ class Ranker:
 
         Returns [user_id, rank, item_id, is_reserve, policy, source, seller_id, category_id, group_id, score,
         p_purchase, price, price_capped, take_rate, p_cancel, expected_revenue, propensity, model], rank from 1.
-        ``score`` is what the list is ordered by: expected revenue, or for popularity the share of recent demand.
+        ``score`` is what the list is ordered by: expected revenue with the price raised to ``money.exponent``, or for
+        popularity the share of recent demand.
 
         Raises:
             ModelError: for an unknown policy.
@@ -117,8 +118,9 @@ class Ranker:
         )
         items = found.items
         shelf = self.shelf
-        earned = self.money.expected(p, shelf.price[items], shelf.take_rate[items], shelf.p_cancel[items])
-        score = found.share.astype(np.float64) if policy == "popularity" else earned
+        factors = (p, shelf.price[items], shelf.take_rate[items], shelf.p_cancel[items])
+        earned = self.money.expected(*factors)
+        score = found.share.astype(np.float64) if policy == "popularity" else self.money.score(*factors)
         order = np.lexsort((items, -earned if policy == "popularity" else items, -score, found.rows))
         rows = found.rows[order]
         rank = np.arange(len(rows)) - np.searchsorted(rows, rows) + 1
@@ -160,7 +162,7 @@ class Ranker:
         part = slice(first, first + len(ITEM_FEATURES))
         logit = ((shelf.features - scorer.mean[part]) / scorer.scale[part]) @ scorer.coefficients[part]
         ones = np.ones(len(shelf))
-        money = self.money.expected(ones, shelf.price, shelf.take_rate, shelf.p_cancel)
+        money = self.money.score(ones, shelf.price, shelf.take_rate, shelf.p_cancel)
         return np.asarray(scorer.slope * logit + np.log(np.maximum(money, 1e-9)))
 
 

@@ -16,7 +16,7 @@ from recsys.ranking.candidates import Candidates, Quotas, hybrid_candidates
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import ITEM_ID, USER_ID
 
-MOST_USERS = 4_000
+MOST_USERS = 500
 USERS_AT_ONCE = 500
 
 
@@ -24,6 +24,7 @@ def replay_pairs(
     snapshot: Snapshot,
     retrievers: Mapping[str, Recommender],
     outcome: pd.DataFrame,
+    *,
     item_unit: str,
     seed: int,
     quotas: Quotas | None = None,
@@ -37,23 +38,15 @@ def replay_pairs(
     if len(users) > MOST_USERS:
         rng = np.random.default_rng((seed, audience.as_of))
         users = np.sort(rng.choice(users, MOST_USERS, replace=False))
-    parts = [
-        blank_candidates(
-            snapshot, retrievers, users[start : start + USERS_AT_ONCE], item_unit, quotas or Quotas()
-        )
-        for start in range(0, len(users), USERS_AT_ONCE)
-    ]
-    rows, items = np.concatenate([p.rows for p in parts]), np.concatenate([p.items for p in parts])
-    key = rows * len(shelf) + items
-    user = audience.user_ids.get_indexer(pd.Index(outcome[USER_ID]))
-    item = shelf.item_ids.get_indexer(pd.Index(outcome[ITEM_ID]))
-    known = (user >= 0) & (item >= 0)
-    acted = user[known].astype(np.int64) * len(shelf) + item[known]
-    labels = {}
-    for name, column in (("clicked", "views"), ("purchased", "purchases")):
-        labels[name] = np.isin(key, acted[outcome[column].to_numpy()[known] > 0])
-    ids = {USER_ID: audience.user_ids.to_numpy(object)[rows], ITEM_ID: shelf.item_ids.to_numpy(object)[items]}
-    return pd.DataFrame({**ids, **labels})
+    found = blank_candidates(snapshot, retrievers, users, item_unit, quotas or Quotas())
+    return pd.DataFrame(
+        {
+            USER_ID: audience.user_ids.to_numpy(object)[found.rows],
+            ITEM_ID: shelf.item_ids.to_numpy(object)[found.items],
+            "clicked": found.are_in(audience, shelf, outcome[outcome["views"] > 0]),
+            "purchased": found.are_in(audience, shelf, outcome[outcome["purchases"] > 0]),
+        }
+    )
 
 
 def blank_candidates(
@@ -75,18 +68,24 @@ def blank_candidates(
     )
     catalogue = next(iter(retrievers.values())).item_ids
     column = catalogue.get_indexer(shelf.group_ids)
-    scores = {}
-    for name, model in retrievers.items():
-        table = model.scores(audience.user_ids[users])
-        scores[name] = np.where(column >= 0, table[:, column], np.float32(-np.inf))
-    return hybrid_candidates(
-        shelf,
-        audience,
-        users,
-        group_scores=scores,
-        by_group=by_group,
-        by_category=by_category,
-        shelf_trending=snapshot.trending,
-        quotas=quotas,
-        item_unit=item_unit,
-    )
+    parts = []
+    for start in range(0, len(users), USERS_AT_ONCE):
+        batch = users[start : start + USERS_AT_ONCE]
+        scores = {}
+        for name, model in retrievers.items():
+            table = model.scores(audience.user_ids[batch])
+            scores[name] = np.where(column >= 0, table[:, column], np.float32(-np.inf))
+        parts.append(
+            hybrid_candidates(
+                shelf,
+                audience,
+                batch,
+                group_scores=scores,
+                by_group=by_group,
+                by_category=by_category,
+                shelf_trending=snapshot.trending,
+                quotas=quotas,
+                item_unit=item_unit,
+            )
+        )
+    return Candidates.join(parts)

@@ -21,10 +21,16 @@ class Money:
     def expected(
         self, p: np.ndarray, price: np.ndarray, take_rate: np.ndarray, p_cancel: np.ndarray
     ) -> np.ndarray:
-        """P(purchase) x min(price, cap)^exponent x take rate x (1 - P(cancel)); with exponent 1, money.
+        """Expected revenue in money: P(purchase) x min(price, cap) x take rate x (1 - P(cancel)).
 
         Example:
             >>> Money(cap=100).expected(np.array([0.1]), np.array([200.0]), np.array([0.1]), np.array([0.5])).tolist()
             [0.5]
         """
+        return p * self.capped(price) * take_rate * (1.0 - p_cancel)
+
+    def score(
+        self, p: np.ndarray, price: np.ndarray, take_rate: np.ndarray, p_cancel: np.ndarray
+    ) -> np.ndarray:
+        """What lists are ordered by: the same product with min(price, cap) raised to ``exponent``."""
         return p * self.capped(price) ** self.exponent * take_rate * (1.0 - p_cancel)

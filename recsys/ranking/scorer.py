@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from recsys.errors import ModelError
 
-MOST_NEGATIVES = 400_000
+MOST_NEGATIVES = 300_000
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,14 @@ def fit_scorer(
     rng: np.random.Generator,
     clicked: np.ndarray | None = None,
     penalty: float = 1.0,
+    kept: float = 1.0,
 ) -> PairScorer:
     """Fit on pairs that were shown: ``features`` [pairs, names], ``purchased`` 0/1.
 
     With ``clicked`` the click is learned first, and its log-odds enter the purchase model as one nearly unpenalised
     feature, over *all* pairs shown and not only the clicked ones (entire-space modelling, Ma et al. 2018): clicks are
     many and say what draws a user, purchases are few and only correct them. Negatives beyond MOST_NEGATIVES are
-    sampled with ``rng``.
+    sampled with ``rng``; ``kept`` is the share of them that was given in the first place.
 
     Raises:
         ModelError: when all pairs have the same outcome.
@@ -93,7 +94,7 @@ def fit_scorer(
             f"The ranker needs pairs with and without a purchase; {int(purchased.sum())} of {len(purchased)} have one. "
             "Train on more days."
         )
-    keep, kept = _sample(purchased, clicked, rng)
+    keep, share = _sample(purchased, clicked, rng)
     features, purchased = features[keep].astype(np.float64), purchased[keep]
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
@@ -103,7 +104,7 @@ def fit_scorer(
         base = _logistic(x, clicked[keep], penalty)[0]
     strong = 10.0 * (x @ base)[:, None]
     weights, intercept = _logistic(np.hstack([x, strong]), purchased, penalty)
-    return PairScorer(names, mean, scale, weights[:-1] + 10.0 * weights[-1] * base, intercept, kept)
+    return PairScorer(names, mean, scale, weights[:-1] + 10.0 * weights[-1] * base, intercept, kept * share)
 
 
 def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) -> PairScorer:

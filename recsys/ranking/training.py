@@ -11,6 +11,7 @@ from recsys.errors import ModelError
 from recsys.features.interactions import Interactions
 from recsys.features.pairs import PAIR_FEATURES, pair_features
 from recsys.models import ALS, EASE, ItemKNN, OwnHistory, Popularity, Recommender
+from recsys.ranking.calibration import Calibration, calibration
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer
 from recsys.ranking.snapshot import Snapshot
 
@@ -58,6 +59,7 @@ def label_pairs(
     retrievers: Mapping[str, Recommender],
     rows: np.ndarray,
     items: np.ndarray,
+    *,
     purchased: np.ndarray,
     clicked: np.ndarray | None = None,
 ) -> Examples:
@@ -78,33 +80,49 @@ def label_pairs(
     return Examples(np.concatenate(parts), purchased, clicked)
 
 
-def train_scorer(train: Examples, later: Examples, seed: int) -> PairScorer:
-    """Fit on ``train``, calibrate on ``later`` days.
+def train_scorer(
+    train: Examples, later: Examples, seed: int, kept: float = 1.0
+) -> tuple[PairScorer, dict[str, float]]:
+    """Fit on ``train``, calibrate on ``later`` days, pass the gate; also the metrics of the later days.
+
+    ``kept`` is the share of pairs without a purchase that ``train`` still holds.
 
     Raises:
-        ModelError: when either has no purchase.
+        ModelError: no purchase to learn from or to calibrate on, or the gate refused.
     """
     rng = np.random.default_rng(seed)
-    scorer = fit_scorer(train.features, train.purchased, names=PAIR_FEATURES, rng=rng, clicked=train.clicked)
-    return calibrated(scorer, later.features, later.purchased)
+    raw = fit_scorer(
+        train.features, train.purchased, names=PAIR_FEATURES, rng=rng, clicked=train.clicked, kept=kept
+    )
+    scorer = calibrated(raw, later.features, later.purchased)
+    fit = calibration(scorer.predict(later.features), later.purchased)
+    gate(scorer, fit)
+    metrics = {
+        "log_loss": fit.log_loss,
+        "prior_log_loss": fit.prior_log_loss,
+        "ece": fit.ece,
+        "purchase_rate": fit.positives / fit.rows,
+    }
+    return scorer, {name: round(value, 8) for name, value in metrics.items()}
 
 
-def gate(scorer: PairScorer, log_loss: float, prior_log_loss: float, ece: float, base_rate: float) -> None:
+def gate(scorer: PairScorer, fit: Calibration) -> None:
     """Refuse a scorer that is not fit to publish; the champion before it stays.
 
     Raises:
         ModelError: coefficients are not finite, the log-loss is no better than that of the mean purchase rate, or the
             expected calibration error exceeds half of that rate.
     """
+    rate = fit.positives / fit.rows
     if not np.isfinite(scorer.coefficients).all():
         raise ModelError("Gate: the ranker has coefficients that are not finite. The old champion stays.")
-    if log_loss >= prior_log_loss:
+    if fit.log_loss >= fit.prior_log_loss:
         raise ModelError(
-            f"Gate: log-loss {log_loss:.5f} on the calibration days is no better than {prior_log_loss:.5f}, that of "
-            "the mean purchase rate. The old champion stays."
+            f"Gate: log-loss {fit.log_loss:.5f} on the calibration days is no better than {fit.prior_log_loss:.5f}, "
+            "that of the mean purchase rate. The old champion stays."
         )
-    if ece > 0.5 * base_rate:
+    if fit.ece > 0.5 * rate:
         raise ModelError(
-            f"Gate: calibration error {ece:.5f} exceeds half of the purchase rate {base_rate:.5f}. "
+            f"Gate: calibration error {fit.ece:.5f} exceeds half of the purchase rate {rate:.5f}. "
             "The old champion stays."
         )
