@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -138,7 +139,9 @@ def build(
             parse_ds(ds),
             last,
             tables,
-            progress=lambda done: progress(f"{done.ds} {done.table}: {done.rows:,} rows in {done.seconds:.2f} s"),
+            progress=lambda done: progress(
+                f"{done.ds} {done.table}: {done.rows:,} rows in {done.seconds:.2f} s"
+            ),
             refresh=refresh,
         )
     )
@@ -265,9 +268,20 @@ def demo(
 @app.command()
 def airflow(
     port: Annotated[int, typer.Option(help="Port of the Airflow UI.")] = 8080,
+    print_env: Annotated[
+        bool, typer.Option(help="Start nothing; print the environment to `eval` in a shell.")
+    ] = False,
     warehouse: Warehouse = None,
 ) -> None:
-    """Start Airflow on this machine over the local warehouse; prints where to look and how to log in."""
-    from recsys.jobs import airflow_local
+    """Start Airflow on this machine over the local warehouse; prints where to look and how to log in.
 
-    airflow_local.run(Settings.load(warehouse=warehouse), port=port, console=console)
+    With `eval "$(recsys airflow --print-env)"` the `airflow` command of that shell finds the same DAGs and warehouse.
+    """
+    from recsys.jobs import airflow_local, airflow_run
+
+    settings = Settings.load(warehouse=warehouse)
+    if print_env:
+        for name, value in airflow_run.environment(settings).items():
+            print(f"export {name}={shlex.quote(value)}")
+    else:
+        airflow_local.run(settings, port=port, console=console)

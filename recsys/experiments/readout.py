@@ -70,7 +70,7 @@ def read_out(experiment: Experiment, metrics_daily: pd.DataFrame) -> pd.DataFram
     """
     rows: list[dict[str, object]] = []
     for scope, of_scope in metrics_daily.groupby("scope", sort=True):
-        by_arm = {str(arm): rows_.iloc[0].to_dict() for arm, rows_ in of_scope.groupby("arm")}
+        by_arm: dict[str, dict[str, Any]] = {str(row["arm"]): row for row in _records(of_scope)}
         counts = {arm: int(row["users"]) for arm, row in by_arm.items()}
         srm = sample_ratio_p_value(counts, experiment.weights)
         for metric in METRICS:
@@ -112,3 +112,7 @@ def _estimates(
             "p_value": lift.p_value,
         }
     return estimates
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

@@ -20,7 +20,7 @@ from recsys.warehouse import BuildResult
 FIRST_DAY = date(2026, 1, 1)
 HISTORY_DAYS = 40
 FEATURE_DAYS = 10
-"""Days before the first lists whose features are built, so that the ranker has days to learn from and to calibrate on."""
+"""Days before the first lists whose features are built: what the ranker learns from and is calibrated on."""
 QUIET_SECONDS = 5.0
 DAILY_DAGS = ("features_daily", "experiment_assignment_daily", "score_daily")
 
@@ -48,7 +48,9 @@ def run(settings: Settings, days: int, size: str, console: Console) -> None:
     report.print_results(settings, last, console)
     console.print(f"\nReport: {report.run(settings, last)['report']}", soft_wrap=True)
     console.print(f"Checks: {check.build_docs(settings)}", soft_wrap=True)
-    console.print(f"Look around: recsys sql \"SELECT * FROM marts.recommendations WHERE ds = '{last}' LIMIT 10\"")
+    console.print(
+        f"Look around: recsys sql \"SELECT * FROM marts.recommendations WHERE ds = '{last}' LIMIT 10\""
+    )
     console.print(f"Done in {time.perf_counter() - started:.0f} s.")
 
 

@@ -10,7 +10,16 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from recsys.errors import WarehouseError
-from recsys.reports.daily import CUMULATIVE, DAY, METRICS, DailyReport, estimates, render, verdict
+from recsys.reports.daily import (
+    CUMULATIVE,
+    DAY,
+    METRICS,
+    DailyReport,
+    estimates,
+    render,
+    truth_in_words,
+    verdict,
+)
 from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
@@ -68,41 +77,42 @@ def print_results(settings: Settings, ds: date, console: Console) -> None:
     by_day, so_far = (estimates(results, truth, scope) for scope in (DAY, CUMULATIVE))
     so_far = so_far[so_far["ds"] == so_far["ds"].max()]
     for metric, label in METRICS.items():
-        unit = f" ({settings.currency})" if metric == "rpu" else ""
-        console.print(_grid(f"{label}{unit} by day", by_day[by_day["metric"] == metric], not truth.empty))
-        console.print(_grid(f"{label}{unit} since the start", so_far[so_far["metric"] == metric], False))
+        title = f"{label} ({settings.currency})" if metric == "rpu" else label
+        grid = _grid(title, not truth.empty)
+        _fill(grid, by_day[by_day["metric"] == metric], "%m-%d", not truth.empty)
+        _fill(grid, so_far[so_far["metric"] == metric], "all", not truth.empty)
+        console.print(grid)
+    console.print(
+        "± is half of the 95% interval; all: every day since the start, per user who ever saw a list."
+    )
     console.print(verdict(so_far), highlight=False)
+    if not truth.empty:
+        console.print(truth_in_words(truth), highlight=False)
 
 
-def _grid(title: str, rows: pd.DataFrame, has_truth: bool) -> RichTable:
-    grid = RichTable(title=title, title_justify="left")
-    for name in ("day", "arm", "users", "estimate", "95% interval"):
-        grid.add_column(name, justify="left" if name in {"day", "arm"} else "right")
-    if has_truth:
-        grid.add_column("truth", justify="right")
-    grid.add_column("difference", justify="right")
-    grid.add_column("95% interval", justify="right")
-    for row in rows.to_dict("records"):
-        cells = [
-            str(pd.Timestamp(row["ds"]).date()),
-            row["arm"],
-            f"{row['users']:,}",
-            _number(row["mean"]),
-            _range(row["mean_low"], row["mean_high"]),
-        ]
-        if has_truth:
-            cells.append(_number(row["truth"]))
-        cells += [_number(row["difference"], "+"), _range(row["difference_low"], row["difference_high"], "+")]
-        grid.add_row(*cells)
+def _grid(title: str, has_truth: bool) -> RichTable:
+    grid = RichTable(title=title, title_justify="left", title_style="bold")
+    for name in ("day", "arm"):
+        grid.add_column(name, no_wrap=True)
+    for name in ("users", "estimate", *(["truth"] if has_truth else []), "difference"):
+        grid.add_column(name, justify="right", no_wrap=True)
     return grid
 
 
-def _number(value: float, sign: str = "") -> str:
-    return "" if pd.isna(value) else f"{value:{sign}.4f}"
+def _fill(grid: RichTable, rows: pd.DataFrame, day: str, has_truth: bool) -> None:
+    for _, of_day in rows.groupby("ds"):
+        for row in of_day.to_dict("records"):
+            cells = [pd.Timestamp(row["ds"]).strftime(day), row["arm"], f"{row['users']:,}"]
+            cells.append(_number(row["mean"], row["mean_high"]))
+            if has_truth:
+                cells.append("" if pd.isna(row["truth"]) else f"{row['truth']:.4f}")
+            cells.append(_number(row["difference"], row["difference_high"], "+"))
+            grid.add_row(*cells)
+        grid.add_section()
 
 
-def _range(low: float, high: float, sign: str = "") -> str:
-    return "" if pd.isna(low) else f"{low:{sign}.4f} to {high:{sign}.4f}"
+def _number(value: float, high: float, sign: str = "") -> str:
+    return "" if pd.isna(value) else f"{value:{sign}.4f} ± {high - value:.4f}"
 
 
 def _read_days(warehouse: Warehouse, name: str, ds: date, days: int = MOST_DAYS) -> pd.DataFrame:

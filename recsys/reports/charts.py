@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 28, 34
 COLOURS = ("#5b6770", "#0b7a75", "#b5541c", "#5a3e9b")
 
 

@@ -101,15 +101,32 @@ def verdict(cumulative: pd.DataFrame) -> str:
     )
 
 
+def truth_in_words(truth: pd.DataFrame) -> str:
+    """One plain sentence on what the policies truly earn, mean of the days; empty where nobody knows."""
+    if truth.empty:
+        return ""
+    means = truth.groupby("policy")["rpu"].mean().sort_values(ascending=False)
+    listed = ", ".join(f"{policy} {value:.3f}" for policy, value in means.items())
+    return f"Truth, if every user got the same policy, per user who saw a list that day: {listed}."
+
+
 def sections(report: DailyReport) -> list[dict[str, object]]:
     """Title, chart and rows of each metric and scope, in reading order."""
     made: list[dict[str, object]] = []
-    for scope, heading in ((DAY, "by day"), (CUMULATIVE, "since the start")):
-        table = estimates(report.results, report.truth, scope)
-        for metric, label in METRICS.items():
-            rows = table[table["metric"] == metric]
-            unit = f"{report.currency} per user" if metric == "rpu" else label
-            made.append({"title": f"{label}, {heading}", "chart": chart(rows, unit), "rows": records(rows)})
+    tables = {scope: estimates(report.results, report.truth, scope) for scope in (DAY, CUMULATIVE)}
+    for metric, label in METRICS.items():
+        for scope, heading in ((DAY, "by day"), (CUMULATIVE, "since the start")):
+            rows = tables[scope][tables[scope]["metric"] == metric]
+            unit = f"{report.currency} per user" if metric == "rpu" else "share of users"
+            unit = "clicks per impression" if metric == "ctr" else unit
+            made.append(
+                {
+                    "title": f"{label}, {heading}",
+                    "chart": chart(rows, unit),
+                    "rows": records(rows),
+                    "truth": scope == DAY and not report.truth.empty,
+                }
+            )
     return made
 
 
@@ -133,7 +150,7 @@ def render(report: DailyReport) -> str:
         ds=report.ds,
         currency=report.currency,
         verdict=verdict(estimates(report.results, report.truth, CUMULATIVE)),
-        has_truth=not report.truth.empty,
+        truth=truth_in_words(report.truth),
         sections=sections(report),
         checks=len(report.checks),
         failed=records(failed),

@@ -107,11 +107,11 @@ class _Balance(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        if tag not in {"meta", "line", "circle", "path", "rect"}:
+        if tag not in {"meta", "br", "line", "circle", "path", "rect"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in {"line", "circle", "path", "rect"}:
+        if tag not in {"line", "circle", "path", "rect", "br"}:
             assert self.open.pop() == tag
 
 
