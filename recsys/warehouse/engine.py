@@ -29,7 +29,7 @@ DUCKDB_TYPES = {
     "TIMESTAMP": "TIMESTAMPTZ",
 }
 SPILL = "_spill"
-_DAMAGED = ("No magic bytes", "too small to be a Parquet file", "Parquet file")
+_DAMAGED = ("No magic bytes", "too small to be a Parquet file", "schema mismatch")
 
 
 def spill_dir(root: Path) -> Path:
@@ -89,15 +89,28 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def view_sql(contract: schema.Table, paths: Sequence[Path]) -> str:
-    """Define the view of a table over its files; over none it has the contract's columns and no row."""
+def create_view(connection: duckdb.DuckDBPyConnection, contract: schema.Table, paths: Sequence[Path]) -> None:
+    """Define the view of a table over its files; over none it has the contract's columns and no row.
+
+    Raises:
+        WarehouseError: a file is damaged, or lacks a column that the contract has by now.
+    """
     if paths:
         listed = ", ".join(quoted(str(path)) for path in paths)
-        body = f"SELECT {', '.join(contract.column_names)} FROM read_parquet([{listed}], hive_partitioning = false)"
+        columns = ", ".join(f'"{name}"' for name in contract.column_names)
+        body = f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)"
     else:
-        empty = (f"CAST(NULL AS {DUCKDB_TYPES[column.type]}) AS {column.name}" for column in contract.columns)
+        empty = (
+            f'CAST(NULL AS {DUCKDB_TYPES[column.type]}) AS "{column.name}"' for column in contract.columns
+        )
         body = f"SELECT {', '.join(empty)} LIMIT 0"
-    return f'CREATE OR REPLACE TEMP VIEW "{contract.name}" AS {body}'
+    try:
+        connection.execute(f'CREATE OR REPLACE TEMP VIEW "{contract.name}" AS {body}')
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"{contract.name}: a file in {paths[0].parent} is damaged or lacks a column of the contract; "
+            f"build or import it again. {error}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,7 @@ class Copy:
         )
         rest = [n for n in contract.column_names if n not in contract.key] if is_source(contract) else []
         by = ", ".join(f'"{name}" NULLS FIRST' for name in (*contract.key, *rest))
-        with sql_errors(self.name, self.ds):
+        with sql_errors(self.name, self.ds, writing=True):
             connection.execute(
                 f"COPY (SELECT {columns} FROM ({self.sql}) ORDER BY {by}) TO {quoted(str(path))} "
                 "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false)",
@@ -202,12 +215,14 @@ def _bigquery_type(type_: pa.DataType) -> pa.DataType:
 
 
 @contextmanager
-def sql_errors(name: str, ds: date | None) -> Iterator[None]:
-    """Turn what the engine raises into a SqlError that names the file and the day; I/O errors pass."""
+def sql_errors(name: str, ds: date | None, writing: bool = False) -> Iterator[None]:
+    """Turn what the engine raises into an error that names the text and the day; when ``writing``, I/O errors pass."""
     try:
         yield
-    except duckdb.IOException:
-        raise
+    except duckdb.IOException as error:
+        if writing:
+            raise
+        raise WarehouseError(f"{name}{f' for {ds}' if ds else ''}: the disk refused: {error}") from error
     except duckdb.OutOfMemoryException as error:
         raise WarehouseError(
             f"{name}{f' for {ds}' if ds else ''}: out of memory; raise RECSYS_MEMORY. {error}"

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,6 +74,19 @@ def sweep(path: Path) -> None:
         match = _ASIDE.match(candidate.name)
         if match and match["name"] == path.name and is_gone(match["owner"]):
             candidate.unlink(missing_ok=True)
+
+
+def stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, ...] | None]:
+    """Tell each file apart from one that replaces it: inode, size and times; None for one that is gone."""
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _host() -> str:

@@ -6,10 +6,11 @@ import atexit
 import shutil
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pandas as pd
@@ -17,19 +18,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys import schema
-from recsys.errors import ContractError, WarehouseError
+from recsys.errors import ContractError, RecsysError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse import engine, files, frames
-from recsys.warehouse.base import BuildResult, Warehouse, check_columns
+from recsys.warehouse.base import BuildResult, Warehouse, check_columns, remedy
 from recsys.warehouse.dialect import parameter_type, translate
 from recsys.warehouse.layout import Layout
+
+T = TypeVar("T")
+ATTEMPTS = 20
 
 
 class LocalWarehouse(Warehouse):
     """``<root>/<dataset>/<table>/ds=YYYY-MM-DD.parquet`` (``ds=YYYY-MM-DD.<part>.parquet``, ``all.parquet``).
 
     No lock anywhere: a partition is replaced by one rename, so any number of processes may read and build at once, and
-    of two that write the same partition the later rename stands. The engine runs on one thread, which makes the bytes
+    of two that write the same partition the later rename stands. A query whose files were replaced meanwhile is run
+    again, so it sees one state of each file. The engine runs on one thread, which makes the bytes
     of a partition a function of the bytes it was built from; tasks run side by side instead.
     """
 
@@ -57,8 +62,12 @@ class LocalWarehouse(Warehouse):
         given = {**(params or {}), **({"ds": ds} if ds else {})}
         translated = translate(sql, name, _types(given))
         bound = {key: given[key] for key in translated.params}
-        with self._session(translated.tables, ds) as connection, engine.sql_errors(name, ds):
-            return engine.normalise(connection.sql(translated.sql, params=bound).to_arrow_table())
+
+        def run() -> pa.Table:
+            with self._session(translated.tables, ds) as connection, engine.sql_errors(name, ds):
+                return engine.normalise(connection.sql(translated.sql, params=bound).to_arrow_table())
+
+        return _steadily(run)
 
     def build(self, table: str, ds: date, refresh: bool = False) -> BuildResult:
         """Replace one partition by its SELECT; see ``Warehouse.build``."""
@@ -73,9 +82,8 @@ class LocalWarehouse(Warehouse):
         translated = translate(spec.sql, str(spec.path), _types(given), repeatable=True)
         check_columns(spec, translated.columns)
         bound = {key: given[key] for key in translated.params}
-        with self._session(translated.tables, ds) as connection:
-            job = engine.Copy(contract, translated.sql, bound, str(spec.path), ds)
-            rows = self._replace(connection, job, path)
+        job = engine.Copy(contract, translated.sql, bound, str(spec.path), ds)
+        rows = _steadily(lambda: self._replace(job, path, translated.tables))
         return BuildResult(table, ds, rows, str(path), time.perf_counter() - started, built=True)
 
     def read(
@@ -91,17 +99,27 @@ class LocalWarehouse(Warehouse):
         if unknown:
             known = ", ".join(contract.column_names)
             raise ContractError(f"{table} has no column {', '.join(unknown)}. It has {known}.")
+        wanted = list(columns) if columns else contract.column_names
+        return frames.to_pandas(contract, _steadily(lambda: self._pieces(contract, ds, start, wanted)))
+
+    def _pieces(
+        self, contract: schema.Table, ds: date | None, start: date | None, columns: list[str]
+    ) -> pa.Table:
         paths = self.layout.files(contract, ds, start)
         if not paths:
-            raise WarehouseError(self.missing(table, ds) + (f" Looked from {start} on." if start else ""))
-        wanted = list(columns) if columns else contract.column_names
+            told = f" Looked from {start} on." if start else ""
+            raise WarehouseError(self.missing(contract.name, ds) + told)
+        before = files.stamps(paths)
         try:
-            pieces = [pq.read_table(path, columns=wanted, partitioning=None) for path in paths]
-        except (OSError, pa.ArrowException) as error:
+            pieces = [pq.ParquetFile(path).read(columns=columns) for path in paths]
+            return pa.concat_tables(pieces).select(columns)
+        except (OSError, KeyError, pa.ArrowException) as error:
+            if files.stamps(paths) != before:
+                raise _ReplacedError from error
             raise WarehouseError(
-                f"{table}: a file in {paths[0].parent} cannot be read: {error}. {self.missing(table, ds)}"
+                f"{contract.name}: a file in {paths[0].parent} is damaged or lacks a column of the contract; "
+                f"make it again with {remedy(contract.name, ds)}. {error}"
             ) from error
-        return frames.to_pandas(contract, pa.concat_tables(pieces).select(wanted))
 
     def write(
         self, table: str, frame: pd.DataFrame | pa.Table, ds: date | None = None, part: str | None = None
@@ -110,11 +128,9 @@ class LocalWarehouse(Warehouse):
         contract = schema.table(table)
         path = self.layout.path(contract, ds, part)
         arrow = frames.to_contract(contract, frame, ds)
-        with self._session((), ds) as connection:
-            connection.register("incoming", arrow)
-            rows = self._replace(
-                connection, engine.Copy(contract, 'SELECT * FROM "incoming"', {}, table, ds), path
-            )
+        rows = self._replace(
+            engine.Copy(contract, 'SELECT * FROM "incoming"', {}, table, ds), path, (), arrow
+        )
         for other in self.layout.other_form(contract, ds, part):
             other.unlink(missing_ok=True)
         return rows
@@ -149,27 +165,60 @@ class LocalWarehouse(Warehouse):
 
     @contextmanager
     def _session(self, tables: Sequence[str], ds: date | None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor of its own that sees ``tables`` as views, so that threads do not see each other's days."""
+        """A cursor of its own that sees ``tables`` as views, so that threads do not see each other's days.
+
+        Raises:
+            _ReplacedError: a file was replaced while it was read. The engine opens a file more than once, so it may
+                have joined the old one's head to the new one's body, with or without noticing.
+        """
         cursor = self._connect().cursor()
+        visible = {name: self.layout.visible(schema.table(name), ds) for name in tables}
+        before = files.stamps(path for paths in visible.values() for path in paths)
+        failure: Exception | None = None
         try:
             cursor.execute("SET TimeZone = 'UTC'")
-            for name in tables:
-                contract = schema.table(name)
-                with engine.sql_errors(name, ds):
-                    cursor.execute(engine.view_sql(contract, self.layout.visible(contract, ds)))
+            for name, paths in visible.items():
+                engine.create_view(cursor, schema.table(name), paths)
             yield cursor
+        except (duckdb.Error, RecsysError) as error:
+            failure = error
         finally:
             cursor.close()
+        if files.stamps(before) != before:
+            raise _ReplacedError from failure
+        if failure:
+            raise failure
 
-    def _replace(self, connection: duckdb.DuckDBPyConnection, job: engine.Copy, path: Path) -> int:
+    def _replace(
+        self, job: engine.Copy, path: Path, tables: Sequence[str], incoming: pa.Table | None = None
+    ) -> int:
         """Write the rows of ``job`` aside, check them, and move them to ``path``."""
         try:
             with files.replacing(path) as aside:
-                job.run(connection, aside)
-                engine.check_file(connection, job.contract, aside, job.ds)
+                with self._session(tables, job.ds) as connection:
+                    if incoming is not None:
+                        connection.register("incoming", incoming)
+                    job.run(connection, aside)
+                    engine.check_file(connection, job.contract, aside, job.ds)
                 return pq.read_metadata(aside).num_rows
         except duckdb.IOException as error:
             raise files.cannot_write(path, error) from error
+
+
+class _ReplacedError(Exception):
+    """A file was replaced while it was read."""
+
+
+def _steadily(work: Callable[[], T]) -> T:
+    """Do ``work`` over files that stay put: where one was replaced meanwhile, begin again."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return work()
+        except _ReplacedError:
+            time.sleep(0.02 * attempt)
+    raise WarehouseError(
+        f"The files it reads were replaced {ATTEMPTS} times while it ran; run it again when they rest."
+    )
 
 
 def _types(params: Mapping[str, object]) -> dict[str, str]:

@@ -85,12 +85,41 @@ def test_two_runs_of_the_same_task_at_once(
     for _ in range(10):
         warehouse.build("staging.users", DAY)
         assert len(warehouse.read("staging.users", DAY)) == len(MANY)
+        counted = warehouse.query("SELECT COUNT(DISTINCT user_id) AS n FROM staging.users", ds=DAY)
+        assert counted["n"].to_pylist() == [len(MANY)]
     for racer in racers:
         racer.join(60)
     assert [racer.exitcode for racer in racers] == [0, 0]
     assert [path.name for path in (Path(settings.warehouse) / "staging" / "users").iterdir()] == [
         "ds=2026-01-05.parquet"
     ]
+
+
+def rewrite(settings: Settings, times: int, ready: Event) -> None:
+    """What a child does: replace a table by a smaller and by a larger one, in turn."""
+    with open_warehouse(settings) as warehouse:
+        ready.set()
+        for turn in range(times):
+            warehouse.write("marketplace.users", users(*MANY[: 500 + 2500 * (turn % 2)]))
+
+
+def test_a_query_sees_one_state_of_a_file_that_is_being_replaced(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    warehouse.write("marketplace.users", users(*MANY))
+    ready = CONTEXT.Event()
+    writer = CONTEXT.Process(target=rewrite, args=(settings, 60, ready))
+    writer.start()
+    assert ready.wait(60)
+    sql = (
+        "SELECT COUNT(*) AS n, COUNT(DISTINCT user_id) AS users, MAX(region) AS region FROM marketplace.users"
+    )
+    while writer.is_alive():
+        row = warehouse.query(sql).to_pylist()[0]
+        assert row["n"] in (500, 3000)
+        assert (row["users"], row["region"]) == (row["n"], "north")
+        assert len(warehouse.read("marketplace.users")) in (500, 3000)
+    assert writer.exitcode == 0
 
 
 def test_threads_share_one_warehouse(

@@ -186,9 +186,19 @@ def test_an_unknown_column_is_named(warehouse: Warehouse) -> None:
 def test_a_damaged_file_is_named(warehouse: Warehouse) -> None:
     warehouse.write("marketplace.users", users("a"))
     Path(warehouse.location("marketplace.users")).write_bytes(b"half a fi")
-    with pytest.raises(WarehouseError, match="cannot be read"):
+    with pytest.raises(WarehouseError, match=r"is damaged or lacks a column.*recsys import DIR"):
         warehouse.read("marketplace.users")
-    with pytest.raises(WarehouseError, match="damaged; build or import it again"):
+    with pytest.raises(WarehouseError, match=r"is damaged or lacks a column.*build or import it again"):
+        warehouse.query("SELECT user_id FROM marketplace.users")
+
+
+def test_a_file_of_an_older_contract_is_named(warehouse: Warehouse) -> None:
+    warehouse.write("marketplace.users", users("a"))
+    path = warehouse.location("marketplace.users")
+    pq.write_table(pq.read_table(path).drop_columns("region"), path)
+    with pytest.raises(WarehouseError, match="lacks a column"):
+        warehouse.read("marketplace.users")
+    with pytest.raises(WarehouseError, match="lacks a column"):
         warehouse.query("SELECT user_id FROM marketplace.users")
 
 
