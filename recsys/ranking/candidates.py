@@ -122,16 +122,19 @@ def hybrid_candidates(
     shelf_trending: Trending,
     quotas: Quotas,
     item_unit: str,
+    groups: np.ndarray | None = None,
 ) -> Candidates:
     """The union of all sources for the ``users`` (audience rows, ascending).
 
-    ``group_scores`` holds, per retriever, the score of every group of the shelf: float32 [users, groups].
+    ``group_scores`` holds, per retriever, a score of every group: float32 [users, groups]. ``groups`` says which of the
+    shelf's groups each column is (a column that is none of them scores -inf); left out, the columns are those groups.
     """
     parts = [_revisit_pairs(audience, users)]
     for name, scores in group_scores.items():
-        groups, values = top(scores, quotas.groups)
+        best, values = top(scores, quotas.groups)
         row, place = np.nonzero(np.isfinite(values))
-        owner, items = by_group.expand(groups[row, place], quotas.per_group)
+        best = best[row, place]
+        owner, items = by_group.expand(best if groups is None else groups[best], quotas.per_group)
         parts.append(
             (users[row[owner]], items, np.full(len(items), CODE[name]), np.zeros(len(items), np.float32))
         )

@@ -54,8 +54,8 @@ class Ranker:
         self.by_category = Members.build(
             shelf.category_code, quality, len(shelf.category_ids), shelf.seller_code, most
         )
-        column = self.champion.catalogue.get_indexer(shelf.group_ids)
-        self.column_of_group = np.where(column >= 0, column, len(self.champion.catalogue))
+        self.column_of_group = self.champion.catalogue.get_indexer(shelf.group_ids)
+        self.group_of_column = shelf.group_ids.get_indexer(self.champion.catalogue)
 
     def rank(self, audience: Audience, users: np.ndarray, policy: str) -> pd.DataFrame:
         """Lists of the ``users`` (ascending audience rows) by ``policy``.
@@ -74,31 +74,29 @@ class Ranker:
         return pd.concat(parts, ignore_index=True) if parts else self._frame(audience, _nothing(), policy)
 
     def _batches(self, users: np.ndarray) -> Iterator[np.ndarray]:
-        size = min(
-            BATCH_USERS, max(1, BATCH_CELLS // (len(self.champion.catalogue) + len(self.shelf.group_ids) + 1))
-        )
+        size = min(BATCH_USERS, max(1, BATCH_CELLS // len(self.champion.catalogue)))
         for start in range(0, len(users), size):
             yield users[start : start + size]
 
     def _rank_batch(self, audience: Audience, users: np.ndarray, policy: str) -> pd.DataFrame:
-        scores = {
-            name: np.pad(model.scores(audience.user_ids[users]), ((0, 0), (0, 1)), constant_values=-np.inf)
-            for name, model in self.champion.retrievers.items()
-        }
+        ids = audience.user_ids[users]
+        scores = {name: model.scores(ids) for name, model in self.champion.retrievers.items()}
+        for table in scores.values():
+            table[:, self.group_of_column < 0] = -np.inf
         if policy == "popularity":
             found = popular_candidates(self.shelf, audience, users, self.trending, self.item_unit)
         else:
-            by_group = {name: table[:, self.column_of_group] for name, table in scores.items()}
             found = hybrid_candidates(
                 self.shelf,
                 audience,
                 users,
-                group_scores=by_group,
+                group_scores=scores,
                 by_group=self.by_group,
                 by_category=self.by_category,
                 shelf_trending=self.trending,
                 quotas=self.quotas,
                 item_unit=self.item_unit,
+                groups=self.group_of_column,
             )
         return self._frame(audience, self._order(audience, users, found, scores, policy), policy)
 
@@ -112,7 +110,9 @@ class Ranker:
     ) -> Ordered:
         place = np.searchsorted(users, found.rows)
         column = self.column_of_group[self.shelf.group_code[found.items]]
-        retrieved = {name: table[place, column] for name, table in scores.items()}
+        retrieved = {
+            name: np.where(column >= 0, table[place, column], -np.inf) for name, table in scores.items()
+        }
         p = self.champion.scorer.predict(
             pair_features(self.shelf, audience, found.rows, found.items, retrieved)
         )
