@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
+from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight, normalize
 from scipy import sparse
 
 from recsys.features.interactions import Interactions
@@ -26,9 +26,10 @@ class ItemKNN(Recommender):
     name: ClassVar[str] = "item_knn"
 
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
-        kind = CosineRecommender if self.distance == "cosine" else BM25Recommender
-        model = kind(K=self.neighbours + 1, num_threads=1)
-        model.fit(np.sqrt(interactions.matrix).astype(np.float64), show_progress=False)
+        items = np.sqrt(interactions.matrix).astype(np.float64).T
+        weighted = bm25_weight(items, K1=1.2, B=0.75) if self.distance == "bm25" else normalize(items)
+        model = ItemItemRecommender(K=self.neighbours + 1, num_threads=1)
+        model.fit(weighted.T.tocsr(), show_progress=False)
         similar = model.similarity.tocsr().astype(np.float32)
         similar.sort_indices()
         return {"data": similar.data, "indices": similar.indices, "indptr": similar.indptr}

@@ -1,0 +1,83 @@
+"""Metrics worked out by hand."""
+
+from __future__ import annotations
+
+from datetime import date
+from math import log2
+
+import pandas as pd
+import pytest
+
+from recsys.evaluation.metrics import ranking_metrics
+from recsys.evaluation.split import temporal_split
+
+
+def lists(**by_user: list[str]) -> pd.DataFrame:
+    rows = [
+        (user, item, place) for user, items in by_user.items() for place, item in enumerate(items, start=1)
+    ]
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "rank"])
+
+
+def bought(*rows: tuple[str, str, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "revenue"])
+
+
+def test_two_users_by_hand() -> None:
+    found = ranking_metrics(
+        lists(u=["a", "b", "c"], v=["x", "y", "z"]),
+        bought(
+            ("u", "b", 5.0),
+            ("u", "q", 1.0),
+            ("v", "x", 2.0),
+            ("v", "y", 3.0),
+            ("v", "z", 4.0),
+            ("v", "w", 9.0),
+        ),
+        k=3,
+    )
+    u_ndcg = (1 / log2(3)) / (1 / log2(2) + 1 / log2(3))
+    assert found.ndcg == pytest.approx((u_ndcg + 1.0) / 2)
+    assert found.recall == pytest.approx((1 / 2 + 3 / 3) / 2)
+    assert found.revenue == pytest.approx((5.0 + 9.0) / 2)
+    assert found.users == 2
+
+
+def test_places_behind_k_do_not_count_and_a_user_without_a_list_counts_as_zero() -> None:
+    found = ranking_metrics(lists(u=["a", "b"]), bought(("u", "b", 5.0), ("missing", "a", 1.0)), k=1)
+    assert (found.ndcg, found.recall, found.revenue, found.users) == (0.0, 0.0, 0.0, 2)
+
+
+def test_a_perfect_list_scores_one_however_much_was_bought() -> None:
+    many = [("u", f"i{n}", 1.0) for n in range(20)]
+    found = ranking_metrics(lists(u=[f"i{n}" for n in range(10)]), bought(*many), k=10)
+    assert found.ndcg == pytest.approx(1.0)
+    assert found.recall == pytest.approx(1.0)
+
+
+def test_nobody_bought() -> None:
+    assert ranking_metrics(lists(u=["a"]), bought(), k=5).users == 0
+
+
+def test_as_dict_names_k() -> None:
+    assert set(ranking_metrics(lists(u=["a"]), bought(("u", "a", 1.0)), 7).as_dict(7)) == {
+        "ndcg@7",
+        "recall@7",
+        "revenue@7",
+        "users",
+    }
+
+
+def test_the_cut_is_the_first_test_day_and_until_is_outside() -> None:
+    days = ["2026-01-01", "2026-01-09", "2026-01-10", "2026-01-10", "2026-01-12", "2026-01-13"]
+    daily = pd.DataFrame(
+        {
+            "user_id": ["u", "u", "u", "new", "u", "u"],
+            "item_id": ["a", "b", "a", "a", "a", "c"],
+            "event_date": pd.to_datetime(days),
+            "revenue": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        }
+    )
+    split = temporal_split(daily, date(2026, 1, 10), date(2026, 1, 13))
+    assert split.train["item_id"].tolist() == ["a", "b"]
+    assert split.bought.to_dict("records") == [{"user_id": "u", "item_id": "a", "revenue": 8.0}]
