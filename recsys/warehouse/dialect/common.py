@@ -37,6 +37,7 @@ DUCKDB: dict[str, str] = {
     "TIMESTAMP": "TIMESTAMPTZ",
 }
 NUMBERS = ("INT64", "FLOAT64", "NUMERIC")
+COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 
 
 class Refused(Exception):  # noqa: N818  (a verdict on a text, turned into SqlError)

@@ -1,10 +1,11 @@
-"""Arithmetic, comparisons, conditionals and casts of numbers."""
+"""Arithmetic and functions of numbers."""
 
 from __future__ import annotations
 
 from sqlglot import exp
 
 from recsys.warehouse.dialect.common import (
+    COMPARISONS,
     NUMBERS,
     Node,
     Refused,
@@ -21,7 +22,6 @@ from recsys.warehouse.dialect.common import (
     typed,
 )
 
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 _MIXING = (
     exp.Add,
     exp.Sub,
@@ -52,7 +52,7 @@ def _wants_numeric(parent: Node) -> bool:
         parent = parent.parent
     if isinstance(parent, (*_MIXING, exp.SafeDivide, exp.Cast)):
         return kind(parent) == "NUMERIC"
-    if isinstance(parent, (*_COMPARISONS, exp.Between, exp.In)):
+    if isinstance(parent, (*COMPARISONS, exp.Between, exp.In)):
         return any(kind(child) == "NUMERIC" for child in parent.iter_expressions())
     return False
 
@@ -186,138 +186,3 @@ def magnitude(node: Node) -> Node:
     """ABS and SIGN keep the type."""
     found = need(node.this, *NUMBERS, what=node.key.upper())
     return cast(call(node.key, node.this), found) if found in NUMBERS else node
-
-
-@handles(*_COMPARISONS, exp.Between, exp.In)
-def comparison(node: Node) -> Node:
-    """Comparisons within one family of types; DuckDB would convert across them, BigQuery refuses."""
-    if isinstance(node, exp.In):
-        unnest, query = node.args.get("unnest"), node.args.get("query")
-        if unnest is not None:
-            return typed(call("list_contains", unnest.expressions[0], node.this), "BOOL")
-        _one_family([node.this, *node.expressions], node)
-        if query is not None:
-            _one_family([node.this, *query.unnest().selects], node)
-        return node
-    _one_family(list(node.iter_expressions()), node)
-    return node
-
-
-def _one_family(nodes: list[Node], whole_: Node) -> None:
-    families: dict[str, Node] = {}
-    for node in nodes:
-        found = kind(node)
-        if found in ("NULL", "UNKNOWN") or (node.is_string and found == "STRING"):
-            continue
-        families.setdefault("number" if found in NUMBERS else found, node)
-    if len(families) > 1:
-        told = ", ".join(f"{shown(node)} is {kind(node)}" for node in families.values())
-        raise Refused(f"{shown(whole_)} mixes types ({told}); CAST one of them")
-
-
-@handles(exp.Case)
-def case(node: Node) -> Node:
-    """CASE; its branches are of one family of types."""
-    branches = [branch.args["true"] for branch in node.args["ifs"]]
-    _one_family([*branches, *([node.args["default"]] if node.args.get("default") else [])], node)
-    return node
-
-
-@handles(exp.If)
-def if_(node: Node) -> Node:
-    """IF, and the WHEN of a CASE; NULL counts as false."""
-    if not (isinstance(node.parent, exp.Case) and node.parent.this is not None):
-        need(node.this, "BOOL", what="the condition")
-    if not isinstance(node.parent, exp.Case):
-        _one_family([node.args["true"], *([node.args["false"]] if node.args.get("false") else [])], node)
-    return node
-
-
-@handles(exp.Coalesce, exp.Nullif)
-def coalesce(node: Node) -> Node:
-    """COALESCE, IFNULL and NULLIF within one family of types."""
-    _one_family(list(node.iter_expressions()), node)
-    return node
-
-
-@handles(exp.Greatest, exp.Least)
-def extreme(node: Node) -> Node:
-    """GREATEST and LEAST: NULL when any is NULL; DuckDB's skip NULLs."""
-    arguments = [node.this, *node.expressions]
-    _one_family(arguments, node)
-    if kind(node) in NUMBERS:
-        arguments = [cast(argument, kind(node)) for argument in arguments]
-    missing = exp.or_(*(exp.Is(this=argument.copy(), expression=exp.Null()) for argument in arguments))
-    value = call(node.key, *arguments)
-    made = exp.Case(ifs=[exp.If(this=missing, true=exp.Null())], default=value)
-    return typed(made, kind(node)) if kind(node) in (*NUMBERS, "STRING", "DATE", "TIMESTAMP") else made
-
-
-@handles(exp.Cast, exp.TryCast)
-def cast_(node: Node) -> Node:
-    """CAST and SAFE_CAST, each pair of types by GoogleSQL's rules."""
-    if node.meta.get("parameter"):
-        return node
-    source, to = node.this, kind(node)
-    found = kind(source)
-    safe = isinstance(node, exp.TryCast)
-    if node.args.get("format") is not None:
-        raise Refused(
-            f"{shown(node)}: CAST ... FORMAT is not kept equal; write FORMAT_DATE or FORMAT_TIMESTAMP"
-        )
-    if found == "NULL":
-        return node if to in ("ARRAY", "STRUCT") else cast(source, to)
-    if found == to and to not in ("ARRAY", "STRUCT"):
-        return cast(source, to)
-    handler = _CASTS.get((found, to))
-    if handler is None:
-        raise Refused(
-            f"{shown(node)}: a cast from {found} to {to} is not kept equal{_CAST_HINTS.get((found, to), '')}"
-        )
-    return typed(handler(source, safe), to)
-
-
-def _double_to_int(node: Node, safe: bool) -> Node:
-    return cast(call("round", node), "INT64", safe)
-
-
-def _string_to_int(node: Node, safe: bool) -> Node:
-    return call("gsql_safe_int" if safe else "gsql_int", node)
-
-
-def _double_to_numeric(node: Node, safe: bool) -> Node:
-    if safe:
-        raise Refused(f"{shown(node)}: write CAST(x AS NUMERIC); a FLOAT64 fits but for overflow")
-    return as_numeric(node)
-
-
-def _to(kind_: str):  # type: ignore[no-untyped-def]
-    return lambda node, safe: cast(node, kind_, safe)
-
-
-_CASTS = {
-    ("FLOAT64", "INT64"): _double_to_int,
-    ("NUMERIC", "INT64"): _double_to_int,
-    ("STRING", "INT64"): _string_to_int,
-    ("BOOL", "INT64"): _to("INT64"),
-    ("INT64", "FLOAT64"): _to("FLOAT64"),
-    ("NUMERIC", "FLOAT64"): _to("FLOAT64"),
-    ("STRING", "FLOAT64"): lambda node, safe: call("gsql_finite", cast(node, "FLOAT64", safe)),
-    ("INT64", "NUMERIC"): _to("NUMERIC"),
-    ("FLOAT64", "NUMERIC"): _double_to_numeric,
-    ("STRING", "NUMERIC"): _to("NUMERIC"),
-    ("INT64", "STRING"): _to("STRING"),
-    ("BOOL", "STRING"): _to("STRING"),
-    ("DATE", "STRING"): _to("STRING"),
-    ("FLOAT64", "STRING"): lambda node, _: call("gsql_double_text", node),
-    ("NUMERIC", "STRING"): lambda node, _: call("gsql_numeric_text", node),
-    ("STRING", "DATE"): _to("DATE"),
-    ("STRING", "TIMESTAMP"): _to("TIMESTAMP"),
-    ("DATE", "TIMESTAMP"): lambda node, _: call("gsql_instant", node, "UTC"),
-    ("TIMESTAMP", "DATE"): lambda node, _: call("gsql_date", node, "UTC"),
-}
-_CAST_HINTS = {
-    ("TIMESTAMP", "STRING"): "; write FORMAT_TIMESTAMP('%F %T', x, 'UTC')",
-    ("STRING", "BOOL"): "; write x = 'true'",
-    ("INT64", "BOOL"): "; write x <> 0",
-}
