@@ -10,14 +10,14 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from recsys import schema
-from recsys.errors import ContractError, SettingsError, SqlError, WarehouseError
+from recsys.errors import SettingsError, SqlError, WarehouseError
 from recsys.warehouse import files, frames
 from recsys.warehouse.dialect import MACROS
 from recsys.warehouse.functions import farm_fingerprint
+from recsys.warehouse.verify import is_source
 
 DUCKDB_TYPES = {
     "STRING": "VARCHAR",
@@ -140,62 +140,6 @@ class Copy:
                 "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false)",
                 dict(self.bound),
             )
-
-
-def is_source(contract: schema.Table) -> bool:
-    """Tell whether the table comes from outside, so that its keys are checked in staging and not here."""
-    return contract.name.startswith("marketplace.")
-
-
-def check_file(
-    connection: duckdb.DuckDBPyConnection, contract: schema.Table, path: Path, ds: date | None
-) -> None:
-    """Refuse a written file that breaks the contract: NULL where required, another day's rows, a key twice.
-
-    Raises:
-        ContractError: names the table, the column or key, and how many rows.
-    """
-    metadata = pq.read_metadata(path)
-    if metadata.num_rows == 0:
-        return
-    source = f"read_parquet({quoted(str(path))}, hive_partitioning = false)"
-    for index, column in enumerate(contract.columns):
-        groups = (
-            metadata.row_group(group).column(index).statistics for group in range(metadata.num_row_groups)
-        )
-        nulls = sum(statistics.null_count or 0 for statistics in groups if statistics is not None)
-        if column.required and nulls:
-            raise ContractError(
-                f"{contract.name}.{column.name}: {nulls} values are NULL; it must not be NULL."
-            )
-    if contract.partition and ds:
-        foreign = _count(
-            connection, f'SELECT COUNT(*) FROM {source} WHERE "{contract.partition}" <> $ds', {"ds": ds}
-        )
-        if foreign:
-            raise ContractError(
-                f"{contract.name}: {foreign} rows have another {contract.partition} than {ds}."
-            )
-    if not is_source(contract):
-        _check_key(connection, contract, source)
-
-
-def _check_key(connection: duckdb.DuckDBPyConnection, contract: schema.Table, source: str) -> None:
-    key = ", ".join(f'"{name}"' for name in contract.key)
-    twice = connection.execute(
-        f"SELECT {key} FROM {source} GROUP BY ALL HAVING COUNT(*) > 1 ORDER BY ALL LIMIT 3"
-    )
-    rows = twice.fetchall()
-    if rows:
-        raise ContractError(
-            f"{contract.name}: the key ({', '.join(contract.key)}) is not unique; more than one row has "
-            f"{'; '.join(str(row) for row in rows)}."
-        )
-
-
-def _count(connection: duckdb.DuckDBPyConnection, sql: str, bound: Mapping[str, object]) -> int:
-    row = connection.execute(sql, dict(bound)).fetchone()
-    return int(row[0]) if row else 0
 
 
 def normalise(arrow: pa.Table) -> pa.Table:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from recsys import schema
 from recsys.errors import ContractError, RecsysError, WarehouseError
 from recsys.settings import Settings
-from recsys.warehouse import engine, files, frames
+from recsys.warehouse import engine, files, frames, verify
 from recsys.warehouse.base import BuildResult, Warehouse, check_columns, remedy
 from recsys.warehouse.dialect import parameter_type, translate
 from recsys.warehouse.layout import Layout
@@ -199,8 +199,7 @@ class LocalWarehouse(Warehouse):
                     if incoming is not None:
                         connection.register("incoming", incoming)
                     job.run(connection, aside)
-                    engine.check_file(connection, job.contract, aside, job.ds)
-                return pq.read_metadata(aside).num_rows
+                return verify.check_file(job.contract, aside, job.ds)
         except duckdb.IOException as error:
             raise files.cannot_write(path, error) from error
 
