@@ -21,7 +21,7 @@ from recsys.warehouse import open_warehouse
 pytestmark = pytest.mark.airflow
 
 FIRST = date(2026, 1, 1)
-HISTORY_DAYS, FEATURE_DAYS, DAYS = 18, 3, 3
+HISTORY_DAYS, FEATURE_DAYS, DAYS = 18, 6, 3
 BACKFILLED = [FIRST + timedelta(days=HISTORY_DAYS + n) for n in range(DAYS)]
 DAGS = ("features_daily", "experiment_assignment_daily", "score_daily", "experiment_metrics_daily")
 DEADLINE_SECONDS = 600
@@ -35,9 +35,7 @@ def settings(tmp_path_factory):
     simulate.history(settings, FIRST, HISTORY_DAYS + DAYS, size="small")
     build.history(settings, FIRST, last, [table.name for table in STAGING])
     build.history(settings, last - timedelta(days=FEATURE_DAYS), last, [table.name for table in FEATURES])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "gate", lambda *_: None)  # any champion will do: this is about order
-        train.run(settings, last)
+    train.run(settings, last)
     return settings
 
 
