@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
@@ -26,8 +27,8 @@ from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
 TRAIN_DAYS = 14
-CALIBRATION_SHARE = 1 / 3
-LEAST_PURCHASES = 40
+CALIBRATION_SHARE = 0.3
+LEAST_PURCHASES = 10
 """Fewer purchases out of shown lists than this, and the ranker learns from replayed candidates instead."""
 
 _SHOWN = """
@@ -110,13 +111,20 @@ def _label(snapshot: Snapshot, retrievers: dict, pairs: pd.DataFrame) -> Example
     )
 
 
+def _calibration_cut(purchases: list[int]) -> int:
+    """First of the days to calibrate on: the fewest last days that hold CALIBRATION_SHARE of the purchases."""
+    last = np.cumsum(purchases[::-1])
+    days = int(np.searchsorted(last, max(1.0, CALIBRATION_SHARE * last[-1]))) + 1
+    return max(1, len(purchases) - days)
+
+
 def _learn(settings: Settings, examples: dict[date, Examples]) -> tuple[PairScorer, dict[str, object]]:
     days = sorted(examples)
     if len(days) < 2:
         raise ModelError(
             "Only one day has pairs to learn from; the ranker is calibrated on a later day. Wait a day."
         )
-    cut = min(len(days) - 1, round(len(days) * (1 - CALIBRATION_SHARE)))
+    cut = _calibration_cut([int(examples[day].purchased.sum()) for day in days])
     train = Examples.join([examples[day] for day in days[:cut]])
     later = Examples.join([examples[day] for day in days[cut:]])
     scorer, metrics = train_scorer(train, later, settings.seed)

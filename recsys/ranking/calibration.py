@@ -9,10 +9,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well probabilities match outcomes: log-loss, that of the mean outcome alone, expected calibration error."""
+    """How well probabilities match outcomes: log-loss, that of the mean outcome alone, expected calibration error.
+
+    ``noise`` is the standard error of the difference of the two log-losses.
+    """
 
     log_loss: float
     prior_log_loss: float
+    noise: float
     ece: float
     rows: int
     positives: int
@@ -27,18 +31,20 @@ def calibration(p: np.ndarray, outcome: np.ndarray, bins: int = 10) -> Calibrati
     """
     p = np.clip(p.astype(np.float64), 1e-9, 1 - 1e-9)
     base = np.clip(outcome.mean(), 1e-9, 1 - 1e-9)
+    losses, prior_losses = _log_losses(p, outcome), _log_losses(np.full(len(p), base), outcome)
     ece = sum(
         len(part) / len(p) * abs(p[part].mean() - outcome[part].mean())
         for part in np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
     )
     return Calibration(
-        log_loss=_log_loss(p, outcome),
-        prior_log_loss=_log_loss(np.full(len(p), base), outcome),
+        log_loss=float(losses.mean()),
+        prior_log_loss=float(prior_losses.mean()),
+        noise=float((losses - prior_losses).std() / np.sqrt(len(p))),
         ece=float(ece),
         rows=len(p),
         positives=int(outcome.sum()),
     )
 
 
-def _log_loss(p: np.ndarray, outcome: np.ndarray) -> float:
-    return float(-np.mean(np.where(outcome > 0, np.log(p), np.log1p(-p))))
+def _log_losses(p: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    return -np.where(outcome > 0, np.log(p), np.log1p(-p))

@@ -10,6 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from recsys.errors import ModelError
 
 MOST_NEGATIVES = 300_000
+CLICK_PENALTY = 1.0
+PURCHASE_PENALTY = 10.0
+CLICK_SCALE = 30.0
+"""The log-odds of a click enter the purchase model this much enlarged, so that the penalty hardly touches them."""
+LEAST_FOR_SLOPE = 100
+"""With fewer purchases on the calibration days only the level is calibrated, not the slope."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,6 @@ def fit_scorer(
     names: tuple[str, ...],
     rng: np.random.Generator,
     clicked: np.ndarray | None = None,
-    penalty: float = 1.0,
     kept: float = 1.0,
 ) -> PairScorer:
     """Fit on pairs that were shown: ``features`` [pairs, names], ``purchased`` 0/1.
@@ -101,14 +106,18 @@ def fit_scorer(
     x = (features - mean) / scale
     base = np.zeros(x.shape[1])
     if clicked is not None and 0 < clicked[keep].sum() < len(keep):
-        base = _logistic(x, clicked[keep], penalty)[0]
-    strong = 10.0 * (x @ base)[:, None]
-    weights, intercept = _logistic(np.hstack([x, strong]), purchased, penalty)
-    return PairScorer(names, mean, scale, weights[:-1] + 10.0 * weights[-1] * base, intercept, kept * share)
+        base = _logistic(x, clicked[keep], CLICK_PENALTY)[0]
+    strong = CLICK_SCALE * (x @ base)[:, None]
+    weights, intercept = _logistic(np.hstack([x, strong]), purchased, PURCHASE_PENALTY)
+    return PairScorer(
+        names, mean, scale, weights[:-1] + CLICK_SCALE * weights[-1] * base, intercept, kept * share
+    )
 
 
 def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) -> PairScorer:
     """Platt scaling of ``scorer`` on pairs of *later* days than it was trained on.
+
+    With fewer than LEAST_FOR_SLOPE purchases only the level is moved, so that the mean probability is their rate.
 
     Raises:
         ModelError: when these days have no purchase, or the scorer orders them backwards.
@@ -118,11 +127,22 @@ def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) 
             "The calibration days have no purchase of a listing that was shown. Train on more days."
         )
     raw = scorer.logit(features).astype(np.float64)
-    weights, offset = _logistic(raw[:, None], purchased, 1e-6)
-    if weights[0] <= 0:
-        raise ModelError(f"The ranker orders the calibration days backwards (Platt slope {weights[0]:.3f}).")
-    slope = float(weights[0])
+    slope, offset = 1.0, _level(raw, float(purchased.mean()))
+    if purchased.sum() >= LEAST_FOR_SLOPE:
+        weights, offset = _logistic(raw[:, None], purchased, 1e-6)
+        slope = float(weights[0])
+    if slope <= 0:
+        raise ModelError(f"The ranker orders the calibration days backwards (Platt slope {slope:.3f}).")
     return replace(scorer, slope=slope * scorer.slope, offset=slope * scorer.offset + offset)
+
+
+def _level(logits: np.ndarray, rate: float) -> float:
+    """The shift of ``logits`` at which their mean probability is ``rate``, by bisection."""
+    low, high = -30.0, 30.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sigmoid(logits + middle).mean() < rate else (low, middle)
+    return (low + high) / 2
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from recsys.ranking.snapshot import Snapshot
 
 MOST_GROUPS = 20_000
 PAIRS_AT_ONCE = 200_000
+LEAST_FOR_ECE = 50
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,19 @@ def gate(scorer: PairScorer, fit: Calibration) -> None:
     """Refuse a scorer that is not fit to publish; the champion before it stays.
 
     Raises:
-        ModelError: coefficients are not finite, the log-loss is no better than that of the mean purchase rate, or the
-            expected calibration error exceeds half of that rate.
+        ModelError: coefficients are not finite; the log-loss is worse than that of the mean purchase rate by more than
+            chance (one standard error); or, with purchases enough to tell, the expected calibration error exceeds half
+            of that rate.
     """
     rate = fit.positives / fit.rows
     if not np.isfinite(scorer.coefficients).all():
         raise ModelError("Gate: the ranker has coefficients that are not finite. The old champion stays.")
-    if fit.log_loss >= fit.prior_log_loss:
+    if fit.log_loss > fit.prior_log_loss + fit.noise:
         raise ModelError(
-            f"Gate: log-loss {fit.log_loss:.5f} on the calibration days is no better than {fit.prior_log_loss:.5f}, "
-            "that of the mean purchase rate. The old champion stays."
+            f"Gate: log-loss {fit.log_loss:.5f} on the calibration days is worse than {fit.prior_log_loss:.5f}, that "
+            "of the mean purchase rate. The old champion stays."
         )
-    if fit.ece > 0.5 * rate:
+    if fit.positives >= LEAST_FOR_ECE and fit.ece > 0.5 * rate:
         raise ModelError(
             f"Gate: calibration error {fit.ece:.5f} exceeds half of the purchase rate {rate:.5f}. "
             "The old champion stays."

@@ -68,6 +68,16 @@ def test_later_days_calibrate_the_level() -> None:
     assert calibration(scorer.predict(later), bought).ece < 0.002
 
 
+def test_few_purchases_move_the_level_only() -> None:
+    features, purchased, _ = world(60_000, 5)
+    scorer = fit(features, purchased)
+    later, bought, _ = world(3_000, 6, offset=-5.5)
+    assert bought.sum() < 100
+    found = calibrated(scorer, later, bought)
+    assert found.slope == 1.0
+    assert found.predict(later).mean() == pytest.approx(bought.mean(), rel=1e-3)
+
+
 def test_a_scorer_that_is_backwards_is_refused() -> None:
     features, purchased, _ = world(20_000, 7)
     scorer = fit(features, purchased)
@@ -96,7 +106,7 @@ def test_the_gate_wants_better_than_the_mean_rate() -> None:
     features, purchased, truth = world(20_000, 10)
     scorer = fit(features, purchased)
     gate(scorer, calibration(truth, purchased))
-    with pytest.raises(ModelError, match="no better than"):
+    with pytest.raises(ModelError, match="worse than"):
         gate(scorer, calibration(np.full(len(purchased), 0.5), purchased))
     broken = PairScorer(NAMES, scorer.mean, scorer.scale, np.array([np.nan, 0, 0]), 0.0)
     with pytest.raises(ModelError, match="not finite"):
