@@ -66,6 +66,10 @@ def train_shop(data: ShopData, ds: date, horizon: int, seed: int, progress: Prog
     Raises:
         ModelError: the history is too short, or the gate refused.
     """
+    if data.daily.empty or data.items.empty:
+        raise ModelError(
+            f"No actions or no live items are known up to {ds}; build the staging tables up to it first."
+        )
     days = replay_days(data.first_day, ds, horizon)
     later = _replay(data, days[0], horizon, seed, keep=1.0, most_users=CALIBRATION_USERS, progress=progress)
     past = [_replay(data, day, horizon, seed, keep=KEPT_NEGATIVES, progress=progress) for day in days[1:]]

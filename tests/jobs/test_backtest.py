@@ -1,0 +1,143 @@
+"""A shop where customers come back: backtest, training and scoring over its history."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys import schema
+from recsys.errors import ModelError
+from recsys.jobs import backtest, build, score, train
+from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+
+FIRST, LAST = date(2025, 6, 1), date(2025, 12, 31)
+CUT, UNTIL = date(2025, 12, 1), date(2026, 1, 1)
+USERS, ITEMS = 80, 60
+
+
+def orders(seed: int = 3) -> pd.DataFrame:
+    """Each user has six habits, bought again about every twenty days, and now and then something else."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(USERS):
+        habits = rng.choice(ITEMS, 6, replace=False)
+        day = FIRST + timedelta(days=int(rng.integers(0, 30)))
+        while day <= LAST:
+            basket = {int(i) for i in habits if rng.random() < 0.5} | {
+                int(rng.integers(ITEMS)) for _ in range(2)
+            }
+            rows += [(f"u{user:02d}", f"i{item:02d}", day) for item in basket]
+            day += timedelta(days=int(rng.integers(10, 30)))
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "day"])
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    root = tmp_path_factory.mktemp("shop") / "warehouse"
+    settings = Settings.load(
+        {},
+        warehouse=str(root),
+        item_unit="item",
+        history_days=400,
+        active_days=400,
+        list_size=10,
+        reserve_size=5,
+    )
+    bought = orders().drop_duplicates()
+    counts = schema.table("staging.user_item_daily").column_names
+    actions = bought.rename(columns={"day": "event_date"}).assign(**dict.fromkeys(counts[3:-3], 0))
+    actions = actions.assign(
+        purchases=1,
+        quantity=1,
+        revenue=2.0 + bought["item_id"].str[1:].astype(int),
+        first_position=None,
+        last_ts=pd.to_datetime(bought["day"]).dt.tz_localize("UTC"),
+    )
+    known = pd.Timestamp(FIRST, tz="UTC")
+    ids = [f"i{n:02d}" for n in range(ITEMS)]
+    items = pd.DataFrame({"item_id": ids, "seller_id": "shop", "category_id": ["even", "odd"] * (ITEMS // 2)})
+    items = items.assign(
+        price=2.0 + np.arange(ITEMS), take_rate=1.0, stock=1000, sale_type="fixed", listed_at=known
+    )
+    for name in schema.table("marketplace.items").column_names:
+        if name not in items:
+            items[name] = None
+    users = pd.DataFrame(
+        {"user_id": sorted(bought["user_id"].unique()), "registered_at": known, "region": "north"}
+    )
+    sellers = pd.DataFrame({"seller_id": ["shop"], "registered_at": known})
+    for frame, name in (
+        (users, "birth_year gender"),
+        (sellers, "rating rating_count is_verified ships_within_days"),
+    ):
+        for column in name.split():
+            frame[column] = None
+    categories = pd.DataFrame(
+        {"category_id": ["even", "odd"], "name": ["Even", "Odd"], "level": 1, "parent_id": None}
+    )
+    with open_warehouse(settings) as warehouse:
+        warehouse.write("marketplace.users", users)
+        warehouse.write("marketplace.sellers", sellers)
+        warehouse.write("marketplace.item_category", categories)
+        warehouse.write("marketplace.items", items)
+        early = actions["event_date"] < CUT
+        for day, part in ((CUT - timedelta(days=1), actions[early]), (LAST, actions[~early])):
+            warehouse.write("staging.user_item_daily", part.assign(ds=day), day)
+        nothing = pd.DataFrame(columns=schema.table("staging.item_daily").column_names)
+        warehouse.write("staging.item_daily", nothing, LAST)
+    for day in (CUT - timedelta(days=1), LAST):
+        build.history(settings, day, day, ["staging.items", "staging.users", "staging.sellers"])
+    build.history(settings, LAST, LAST, [table.name for table in schema.FEATURES])
+    return settings
+
+
+def test_the_backtest_writes_what_it_returns(shop: Settings, tmp_path: Path) -> None:
+    said: list[str] = []
+    found = backtest.run(shop, CUT, UNTIL, 5, json_path=tmp_path / "figures.json", progress=said.append)
+    assert json.loads((tmp_path / "figures.json").read_text()) == found
+    models = found["models"]
+    assert isinstance(models, dict)
+    assert set(models) == {"popularity", "item_knn", "als", "ease", "own_history", "hybrid"}
+    for figures in models.values():
+        assert set(figures) == {"ndcg@5", "recall@5", "revenue@5", "users"}
+        assert figures["users"] == models["hybrid"]["users"] > 50
+    assert models["own_history"]["ndcg@5"] > 2 * models["popularity"]["ndcg@5"]
+    assert models["hybrid"]["ndcg@5"] > 0.95 * models["own_history"]["ndcg@5"]
+    assert said
+
+
+def test_the_backtest_is_repeatable(shop: Settings) -> None:
+    assert backtest.run(shop, CUT, UNTIL, 5) == backtest.run(shop, CUT, UNTIL, 5)
+
+
+def test_periods_without_data_are_named(shop: Settings) -> None:
+    with pytest.raises(ModelError, match="is empty"):
+        backtest.run(shop, CUT, CUT)
+    with pytest.raises(ModelError, match="no day before 2025-06-01"):
+        backtest.run(shop, FIRST, CUT)
+    with pytest.raises(ModelError, match="choose other days"):
+        backtest.run(shop, UNTIL, date(2026, 6, 1))
+
+
+def test_a_shop_is_trained_by_replay_and_lists_what_is_bought_again(shop: Settings) -> None:
+    facts = train.run(shop, LAST)
+    assert facts["learned_from"] == "replay"
+    lists = score.score_users(shop, LAST, None, "hybrid")
+    assert lists.groupby("user_id").size().eq(15).all()
+    bought = orders()
+    times = bought.groupby(["user_id", "item_id"]).size().rename("times").reset_index()
+    top = lists[lists["rank"] <= 3].merge(times, on=["user_id", "item_id"], how="left")
+    assert (top["times"].fillna(0) >= 2).mean() > 0.8
+    part = score.run(shop, LAST, 0)
+    assert 0 < int(str(part["users"])) < USERS
+
+
+def test_too_short_a_history_says_what_it_takes(shop: Settings) -> None:
+    with pytest.raises(ModelError, match="No actions"):
+        train.run(shop, CUT - timedelta(days=2))

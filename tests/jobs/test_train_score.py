@@ -1,0 +1,182 @@
+"""Training and scoring over a small marketplace that was really played."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys import schema
+from recsys.errors import ModelError, WarehouseError
+from recsys.jobs import build, plan_shards, score, simulate, train
+from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+
+FIRST, DAYS, FEATURE_DAYS = date(2026, 1, 1), 16, 9
+DS = FIRST + timedelta(days=DAYS - 1)
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Sixteen days of a small marketplace, features of the last nine, and a champion of the last."""
+    settings = Settings.load({}, warehouse=str(tmp_path_factory.mktemp("market") / "warehouse"), shards=3)
+    simulate.history(settings, FIRST, DAYS, size="small")
+    build.history(settings, FIRST, DS, [table.name for table in schema.STAGING])
+    first = DS - timedelta(days=FEATURE_DAYS - 1)
+    build.history(settings, first, DS, [table.name for table in schema.FEATURES])
+    train.run(settings, DS)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def lists(played: Settings) -> pd.DataFrame:
+    arms = pd.DataFrame({"user_id": users_of(played)})
+    arms["arm"] = np.where(arms.index % 3 == 0, "popularity", "hybrid")
+    rows = arms[arms.index % 5 > 0].rename(columns={"user_id": "unit_id"})
+    with open_warehouse(played) as warehouse:
+        frame = rows.assign(experiment_id="e", bucket=0, started_on=DS, ds=DS)
+        warehouse.write("experiments.assignments", frame, DS)
+    for shard in plan_shards.run(played, DS)["shards"]:  # type: ignore[attr-defined]
+        score.run(played, DS, shard)
+    with open_warehouse(played) as warehouse:
+        return warehouse.read("scoring.lists", DS)
+
+
+def users_of(settings: Settings) -> list[str]:
+    with open_warehouse(settings) as warehouse:
+        return sorted(warehouse.read("features.user_daily", DS, columns=["user_id"])["user_id"])
+
+
+@pytest.fixture
+def copied(played: Settings, tmp_path: Path) -> Iterator[Settings]:
+    shutil.copytree(played.warehouse, tmp_path / "copy")
+    yield replace(played, warehouse=str(tmp_path / "copy"))
+
+
+def test_every_active_user_has_one_whole_list(played: Settings, lists: pd.DataFrame) -> None:
+    assert sorted(lists["user_id"].unique()) == users_of(played)
+    assert lists.groupby("user_id")["rank"].apply(lambda r: sorted(r) == list(range(1, len(r) + 1))).all()
+    assert lists.groupby("user_id").size().min() == played.list_size + played.reserve_size
+    assert (lists["is_reserve"] == (lists["rank"] > played.list_size)).all()
+
+
+def test_every_listing_is_live_and_not_the_users_own(played: Settings, lists: pd.DataFrame) -> None:
+    with open_warehouse(played) as warehouse:
+        items = warehouse.read("staging.items", DS).set_index("item_id")
+    assert items.loc[lists["item_id"], "is_live"].all()
+    assert (lists["seller_id"].to_numpy() == items.loc[lists["item_id"], "seller_id"].to_numpy()).all()
+    assert (lists["user_id"] != lists["seller_id"]).all()
+    assert not lists.duplicated(["user_id", "item_id"]).any()
+
+
+def test_the_arm_decides_and_the_rest_get_the_hybrid(played: Settings, lists: pd.DataFrame) -> None:
+    place = lists["user_id"].map({user: n for n, user in enumerate(users_of(played))})
+    free = place % 5 == 0
+    assert (lists.loc[free, "policy"] == "hybrid").all()
+    assert lists.loc[free, ["experiment_id", "arm"]].isna().all().all()
+    control = ~free & (place % 3 == 0)
+    assert (lists.loc[control, "policy"] == "popularity").all()
+    assert (lists.loc[~free, "policy"] == lists.loc[~free, "arm"]).all()
+    assert (lists.loc[~free, "experiment_id"] == "e").all()
+
+
+def test_the_factors_make_the_expected_revenue(lists: pd.DataFrame) -> None:
+    product = lists["p_purchase"] * lists["price_capped"] * lists["take_rate"] * (1 - lists["p_cancel"])
+    np.testing.assert_allclose(lists["expected_revenue"], product, rtol=1e-9)
+    assert lists["propensity"].eq(1.0).all()
+    assert lists["model"].eq(f"hybrid@{DS}").all()
+
+
+def test_the_same_day_gives_the_same_bytes(copied: Settings, lists: pd.DataFrame) -> None:
+    folders = [Path(copied.warehouse) / "scoring" / "lists", copied.models_dir]
+    before = [fingerprint(folder) for folder in folders]
+    for folder in folders:
+        shutil.rmtree(folder)
+    train.run(copied, DS)
+    for shard in (2, 0, 1):
+        score.run(copied, DS, shard)
+    assert [fingerprint(folder) for folder in folders] == before
+
+
+def test_later_days_change_nothing(copied: Settings) -> None:
+    before = fingerprint(copied.models_dir)
+    simulate.run(copied, DS + timedelta(days=1))
+    later = DS + timedelta(days=1)
+    build.history(copied, later, later, [table.name for table in (*schema.STAGING, *schema.FEATURES)])
+    train.run(copied, DS)
+    assert fingerprint(copied.models_dir) == before
+
+
+def test_fewer_shards_leave_no_part_behind(copied: Settings, lists: pd.DataFrame) -> None:
+    fewer = replace(copied, shards=1)
+    assert plan_shards.run(fewer, DS) == {"shards": [0]}
+    assert score.run(fewer, DS, 0)["users"] == lists["user_id"].nunique()
+    with open_warehouse(fewer) as warehouse:
+        again = warehouse.read("scoring.lists", DS)
+    assert len(again) == len(lists)
+
+
+def test_one_policy_for_everyone_without_writing(played: Settings, lists: pd.DataFrame) -> None:
+    users = users_of(played)[:5]
+    before = fingerprint(Path(played.warehouse) / "scoring")
+    popular = score.score_users(played, DS, [*users, "nobody"], "popularity")
+    assert sorted(popular["user_id"].unique()) == users
+    assert popular["policy"].eq("popularity").all()
+    everyone = score.score_users(played, DS, None, "hybrid")
+    assert everyone["user_id"].nunique() == lists["user_id"].nunique()
+    assert fingerprint(Path(played.warehouse) / "scoring") == before
+
+
+def test_the_manifest_says_what_was_learned_from_what(played: Settings) -> None:
+    facts = train.run(played, DS)
+    assert facts["ds"] == str(DS)
+    days = facts["training_days"], facts["calibration_days"]
+    assert max(days[0]) < min(days[1])  # type: ignore[call-overload]
+    metrics = facts["metrics"]
+    assert isinstance(metrics, dict)
+    assert set(metrics) == {"log_loss", "prior_log_loss", "ece", "purchase_rate"}
+
+
+def test_a_refused_model_leaves_the_champion(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(copied.models_dir)
+
+    def refuse(*_: object) -> None:
+        raise ModelError("Gate: refused.")
+
+    monkeypatch.setattr("recsys.ranking.training.gate", refuse)
+    with pytest.raises(ModelError, match="refused"):
+        train.run(copied, DS)
+    assert fingerprint(copied.models_dir) == before
+
+
+def test_scoring_names_what_is_missing(copied: Settings) -> None:
+    with pytest.raises(ModelError, match="out of range"):
+        score.run(copied, DS, 3)
+    with pytest.raises(WarehouseError, match=r"features\.item_group has no partition 2026-03-01"):
+        score.run(copied, date(2026, 3, 1), 0)
+    shutil.rmtree(copied.models_dir)
+    with pytest.raises(ModelError, match="recsys train"):
+        score.run(copied, DS, 0)
+
+
+def test_training_without_features_says_how_many_days_it_needs(copied: Settings) -> None:
+    early = FIRST + timedelta(days=2)
+    with pytest.raises(ModelError, match="found 0"):
+        train.run(copied, early)
+
+
+def test_replay_learns_where_nothing_was_shown(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "LEAST_PURCHASES", 10**6)
+    assert train.run(copied, DS)["learned_from"] == "replay"
