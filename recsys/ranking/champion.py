@@ -40,7 +40,8 @@ class Champion:
 
     def with_history(self, interactions: Interactions) -> Champion:
         """The same champion for the users of ``interactions``."""
-        retrievers = {name: model.with_history(interactions) for name, model in self.retrievers.items()}
+        inside = interactions.onto(self.catalogue)  # once for all of them
+        retrievers = {name: model.with_history(inside) for name, model in self.retrievers.items()}
         return replace(self, retrievers=retrievers)
 
     def save(self, models_dir: Path, ds: date) -> Path:
