@@ -42,15 +42,15 @@ def run(settings: Settings, port: int = 8080, console: Console | None = None) ->
     console.print("Starting Airflow; about half a minute the first time.")
     signal.signal(signal.SIGTERM, _interrupt)
     with LocalAirflow(settings, port) as airflow:
-        console.print(f"Airflow: {airflow.url}\nLog in:  {USER} / {airflow.password}", highlight=False)
-        console.print(f"Logs:    {airflow.home / 'logs'}", soft_wrap=True, highlight=False)
-        console.print(
-            "DAGs start paused. Switch them on in the UI, then choose Trigger > Backfill for the days you want."
-        )
-        console.print(
-            'From another shell: eval "$(.venv/bin/recsys airflow --print-env)", then .venv/bin/airflow ...'
-        )
-        console.print("Ctrl-C stops everything.")
+        for line in (
+            f"Airflow: {airflow.url}",
+            f"Log in:  {USER} / {airflow.password}",
+            f"Logs:    {airflow.home / 'logs'}",
+            "DAGs start paused. Switch them on in the UI, then choose Trigger > Backfill for the days you want.",
+            'From another shell: eval "$(.venv/bin/recsys airflow --print-env)", then .venv/bin/airflow ...',
+            "Ctrl-C stops everything.",
+        ):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
         try:
             airflow.watch()
         except KeyboardInterrupt:
