@@ -15,9 +15,9 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -31,7 +31,7 @@ from bench.report import print_results  # noqa: E402
 from recsys import schema  # noqa: E402
 from recsys.settings import Settings  # noqa: E402
 
-STAGES = ("generate", "features", "score", "compare")
+STAGES = ("generate", "features", "train", "score", "compare")
 SLOTS = 2
 DONE = "generated.json"
 
@@ -63,37 +63,26 @@ def run_size(root: Path, size: str, wanted: tuple[str, ...], fresh: bool) -> Non
 
 def run_stages(
     settings: Settings, size: str, wanted: tuple[str, ...], fresh: bool, say: Callable[[str], None]
-) -> list[Stage]:
+) -> Iterator[Stage]:
     """Run what is wanted, in order; generation only where it is not done yet."""
     warehouse = Path(settings.warehouse)
-    found: list[Stage] = []
     if fresh or not (warehouse / DONE).is_file():
         shutil.rmtree(warehouse, ignore_errors=True)
-        found.append(run_stage("generate", stages.generation(settings, size), SLOTS, say))
+        yield run_stage("generate", stages.generation(settings, size), SLOTS, say)
         (warehouse / DONE).write_text("{}")
     if "features" in wanted:
         stages.forget(settings, stages.TABLES, [LAST_DAY])
-        found.append(run_stage("features", stages.features(settings, LAST_DAY), SLOTS, say))
+        yield run_stage("features", stages.features(settings, LAST_DAY), SLOTS, say)
+    if "train" in wanted:
+        names, days = [table.name for table in schema.FEATURES], stages.days_before(LAST_DAY)
+        stages.forget(settings, names, days)
+        yield run_stage("earlier features", stages.earlier_features(settings, days), SLOTS, say)
+        yield run_stage("train", stages.training(settings, LAST_DAY), SLOTS, say)
     if "score" in wanted:
-        found += _score(settings, say)
+        stages.forget(settings, ["scoring.lists", "marts.recommendations"], [LAST_DAY])
+        yield run_stage("score", stages.scoring(settings, LAST_DAY), SLOTS, say)
     if "compare" in wanted:
-        found.append(run_stage("compare", comparisons(settings, LAST_DAY), 1, say))
-    return found
-
-
-def _score(settings: Settings, say: Callable[[str], None]) -> list[Stage]:
-    names = [table.name for table in schema.FEATURES]
-    stages.forget(settings, names, [_back(n) for n in range(1, stages.TRAINING_DAYS + 1)])
-    stages.forget(settings, ["scoring.lists", "marts.recommendations"], [LAST_DAY])
-    return [
-        run_stage("earlier features", stages.earlier_features(settings), SLOTS, say),
-        run_stage("train", stages.training(settings, LAST_DAY), SLOTS, say),
-        run_stage("score", stages.scoring(settings, LAST_DAY), SLOTS, say),
-    ]
-
-
-def _back(days: int) -> date:
-    return LAST_DAY - timedelta(days=days)
+        yield run_stage("compare", comparisons(settings, LAST_DAY), 1, say)
 
 
 def _say(size: str) -> Callable[[str], None]:

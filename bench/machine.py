@@ -54,17 +54,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Stage:
-    """A run of tasks: wall seconds from first to last, and the peak of all its processes together."""
+    """A run of tasks: wall seconds from first to last, and the peak of all its processes together.
+
+    ``others`` is how many cores everything else on the machine kept busy meanwhile, on average: near 0 when the figures
+    hold for a machine of its own.
+    """
 
     name: str
     seconds: float
     peak_mib: float
+    others: float
     tasks: list[Measured] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        """Rows that all tasks wrote."""
-        return sum(task.rows for task in self.tasks)
 
 
 def run_stage(name: str, tasks: Sequence[Task], slots: int, progress: Callable[[str], None]) -> Stage:
@@ -78,7 +78,7 @@ def run_stage(name: str, tasks: Sequence[Task], slots: int, progress: Callable[[
     waiting = sorted(tasks, key=lambda task: (-weight[task.name], task.name))
     running: dict[Connection, tuple[Task, multiprocessing.process.BaseProcess, float]] = {}
     done: dict[str, Measured] = {}
-    started, peak = time.perf_counter(), 0.0
+    started, busy, peak = time.perf_counter(), _busy(), 0.0
     try:
         while waiting or running:
             for task in [t for t in waiting if set(t.needs) <= set(done)][: slots - len(running)]:
@@ -96,7 +96,9 @@ def run_stage(name: str, tasks: Sequence[Task], slots: int, progress: Callable[[
     finally:
         for _, process, _ in running.values():
             process.terminate()
-    return Stage(name, time.perf_counter() - started, peak, [done[task.name] for task in tasks])
+    seconds = time.perf_counter() - started
+    others = _busy() - busy - sum(task.cpu_seconds for task in done.values())
+    return Stage(name, seconds, peak, max(0.0, others / seconds), [done[task.name] for task in tasks])
 
 
 def _waiting(name: str, tasks: Sequence[Task]) -> int:
@@ -131,6 +133,12 @@ def _result(
     return Measured(task.name, seconds, cpu_seconds, rows, peak)
 
 
+def _busy() -> float:
+    """CPU seconds that all processes of the machine have used."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+
 def _resident(pid: int | None) -> float:
     try:
         return psutil.Process(pid).memory_info().rss / MIB
@@ -149,7 +157,6 @@ def describe() -> dict[str, object]:
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "load_1m_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
     } | {name: version(name) for name in ("duckdb", "pandas", "numpy", "scikit-learn", "implicit")}
 

@@ -134,7 +134,7 @@ def _users(rng: np.random.Generator, size: Size, leaf_share: Array) -> Users:
     active, n = size.users, size.users + size.users // 5
     age = rng.exponential(300, n).clip(0, 1400)
     age[active:] += DAYS
-    activity = np.maximum(rng.lognormal(-0.72, 1.2, n), 0.12)
+    activity = np.maximum(rng.lognormal(-0.72, 1.2, n), 0.25)
     activity[active:] = 0
     return Users(
         registered=second(LAST_DAY) + DAY // 2 - (age * DAY).astype(np.int64),

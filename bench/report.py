@@ -30,18 +30,20 @@ def print_results(root: Path) -> None:
 def summary(full: Results | None, tenth: Results | None) -> list[str]:
     """One line per stage."""
     lines = [
-        "| stage | seconds | limit | rows written | rows/s | peak memory, all processes | 1/10: seconds | growth |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| stage | seconds | limit | CPU seconds | rows written | rows/s | peak memory | cores busy with other work | "
+        "1/10: seconds | growth |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in (full or tenth or {"stages": {}})["stages"]:
         big, small = _stage(full, name), _stage(tenth, name)
         shown = big or small
-        limit = f"{TARGETS[name]}" if name in TARGETS else ""
-        rows = sum(task["rows"] for task in shown["tasks"])
-        lines.append(
-            f"| {name} | {shown['seconds']:.1f} | {limit} | {rows:,} | {rows / shown['seconds']:,.0f} | "
-            f"{shown['peak_mib'] / 1024:.2f} GiB | {_seconds(small)} | {_growth(big, small)} |"
-        )
+        if shown:
+            rows, cpu = (sum(task[key] for task in shown["tasks"]) for key in ("rows", "cpu_seconds"))
+            lines.append(
+                f"| {name} | {shown['seconds']:.1f} | {TARGETS.get(name, '')} | {cpu:.0f} | {rows:,} | "
+                f"{rows / shown['seconds']:,.0f} | {shown['peak_mib'] / 1024:.2f} GiB | {shown['others']:.1f} | "
+                f"{_seconds(small)} | {_growth(big, small)} |"
+            )
     return lines
 
 
@@ -52,15 +54,15 @@ def details(name: str, full: Results | None, tenth: Results | None) -> list[str]
     if not shown:
         return ["not measured"]
     lines = [
-        "| task | seconds | rows written | rows/s | peak memory | 1/10: seconds | growth |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| task | seconds | CPU seconds | rows written | rows/s | peak memory | 1/10: seconds | growth |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     before = {task["name"]: task for task in (small or {"tasks": []})["tasks"]}
     for task in sorted(shown["tasks"], key=lambda task: -task["seconds"]):
         if task["seconds"] >= LEAST_SHOWN:
             old = before.get(task["name"])
             lines.append(
-                f"| {task['name']} | {task['seconds']:.2f} | {task['rows']:,} | "
+                f"| {task['name']} | {task['seconds']:.2f} | {task['cpu_seconds']:.2f} | {task['rows']:,} | "
                 f"{task['rows'] / task['seconds']:,.0f} | {task['peak_mib']:,.0f} MiB | {_seconds(old)} | "
                 f"{_growth(task if big else None, old)} |"
             )

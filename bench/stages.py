@@ -47,11 +47,15 @@ def features(settings: Settings, ds: date) -> list[Task]:
     return [_table(settings, name, ds, TABLES) for name in TABLES]
 
 
-def earlier_features(settings: Settings) -> list[Task]:
-    """What training needs of the days before: their features, and the snapshots these read."""
+def days_before(ds: date) -> list[date]:
+    """The days before ``ds`` whose features training reads."""
+    return [ds - timedelta(days=back) for back in range(TRAINING_DAYS, 0, -1)]
+
+
+def earlier_features(settings: Settings, days: Sequence[date]) -> list[Task]:
+    """The features of ``days``, and the snapshots these read."""
     tasks = []
-    for back in range(TRAINING_DAYS, 0, -1):
-        ds = LAST_DAY - timedelta(days=back)
+    for ds in days:
         names = ["staging.sellers", *(table.name for table in schema.FEATURES)]
         for task in (_table(settings, name, ds, names) for name in names):
             needs = tuple(f"{name} {ds}" for name in task.needs)
