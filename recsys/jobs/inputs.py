@@ -48,6 +48,9 @@ FROM features.user_daily
 WHERE ds = @ds AND {users}
 ORDER BY user_id
 """
+_MINE = """user_id IN (
+  SELECT user_id FROM features.user_daily WHERE ds = @ds AND ABS(MOD(FARM_FINGERPRINT(user_id), @shards)) = @shard
+)"""
 _INTERACTIONS = """
 SELECT user_id, group_id, weight, purchases, purchase_days, first_date, last_date, last_purchase_date,
   CAST(revenue AS FLOAT64) AS revenue
@@ -125,7 +128,7 @@ def read_snapshot(
     for name in FEATURE_TABLES:
         if not warehouse.exists(name, ds):
             raise WarehouseError(warehouse.missing(name, ds))
-    mine = "TRUE" if shards == 1 else "ABS(MOD(FARM_FINGERPRINT(user_id), @shards)) = @shard"
+    mine = "TRUE" if shards == 1 else _MINE
     own: dict[str, object] = {} if shards == 1 else {"shards": shards, "shard": shard}
 
     def read(sql: str, **params: object) -> pd.DataFrame:

@@ -56,8 +56,8 @@ def trending(shelf: Shelf, demand: pd.DataFrame, most: int) -> Trending:
 
     ``demand``: [region, item_id, weight, timestamp], region "" where unknown.
     """
-    live = demand[demand["item_id"].isin(shelf.item_ids)]
-    frame = live.rename(columns={"region": "user_id"})
+    live = shelf.item_ids.get_indexer(pd.Index(demand["item_id"], dtype=object)) >= 0
+    frame = demand[live].rename(columns={"region": "user_id"})
     interactions = Interactions.from_frame(frame, segments={r: r for r in frame["user_id"].unique()})
     most = min(most, len(shelf))
     newest = np.argsort(shelf.item_feature("log_age"), kind="stable")[:most]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +14,7 @@ from recsys.ranking.shop import replay_days
 def test_outcomes_are_known_and_do_not_overlap() -> None:
     days = replay_days(date(2025, 1, 1), date(2025, 12, 31), 30)
     assert days[0] == date(2025, 12, 1)
-    assert all((later - earlier).days == 30 for later, earlier in zip(days, days[1:], strict=False))
+    assert all((later - earlier).days == 30 for later, earlier in pairwise(days))
     assert len(days) == 5
 
 
