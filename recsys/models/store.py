@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,36 @@ def save(folder: Path, arrays: Mapping[str, np.ndarray], manifest: Mapping[str, 
     """Write ``arrays`` and ``manifest`` into ``folder``; a reader sees the old folder or the new one, never half.
 
     Strings are stored as fixed-width unicode, so that loading never unpickles.
+
+    Raises:
+        ModelError: the disk is full or not writable; what was in the folder stays.
+    """
+    plain = {name: array.astype(str) if array.dtype == object else array for name, array in arrays.items()}
+    with replacing(folder) as aside:
+        np.savez_compressed(aside / ARRAYS, **dict(sorted(plain.items())))  # type: ignore[arg-type]
+        seal(aside, manifest)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write into; at the end it takes the place of ``folder``, unless something failed.
+
+    Raises:
+        ModelError: the disk is full or not writable; what was in the folder stays.
     """
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    plain = {name: array.astype(str) if array.dtype == object else array for name, array in arrays.items()}
-    np.savez_compressed(aside / ARRAYS, **dict(sorted(plain.items())))  # type: ignore[arg-type]
-    seal(aside, manifest)
-    swap(aside, folder)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        _swap(aside, folder)
+    except OSError as error:
+        raise ModelError(
+            f"{folder} could not be written: {error.strerror}. What was there stays; free space or fix the rights, "
+            "then run it again."
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def seal(folder: Path, manifest: Mapping[str, object]) -> None:
@@ -47,13 +70,22 @@ def seal(folder: Path, manifest: Mapping[str, object]) -> None:
         os.fsync(handle.fileno())
 
 
-def swap(aside: Path, folder: Path) -> None:
-    """Put ``aside`` in the place of ``folder``."""
+def _swap(aside: Path, folder: Path) -> None:
+    """Put ``aside`` in the place of ``folder``; where that holds the same already, leave it alone."""
+    if _same(aside, folder):
+        return
     old = folder.with_name(f".{folder.name}.old.{os.getpid()}")
     if folder.exists():
         folder.rename(old)
     aside.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _same(aside: Path, folder: Path) -> bool:
+    try:
+        return read_manifest(folder) == read_manifest(aside)
+    except ModelError:  # the folder is absent, or damaged and to be replaced
+        return False
 
 
 def read_manifest(folder: Path) -> dict[str, object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -45,15 +43,17 @@ class Champion:
         return replace(self, retrievers=retrievers)
 
     def save(self, models_dir: Path, ds: date) -> Path:
-        """Write the champion of data day ``ds``; a reader sees all of it or none. Holds no user."""
+        """Write the champion of data day ``ds``; a reader sees all of it or none. Holds no user.
+
+        Raises:
+            ModelError: the disk is full or not writable; the champion before stays.
+        """
         folder = models_dir / NAME / f"ds={ds}"
-        aside = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-        shutil.rmtree(aside, ignore_errors=True)
-        for name, model in self.retrievers.items():
-            model.save(aside / name, with_history=False)
-        store.save(aside / "scorer", self.scorer.arrays(), {"model": "pair_scorer"})
-        store.seal(aside, {**self.facts, "retrievers": list(self.retrievers)})
-        store.swap(aside, folder)
+        with store.replacing(folder) as aside:
+            for name, model in self.retrievers.items():
+                model.save(aside / name, with_history=False)
+            store.save(aside / "scorer", self.scorer.arrays(), {"model": "pair_scorer"})
+            store.seal(aside, {**self.facts, "retrievers": list(self.retrievers)})
         return folder
 
 
