@@ -20,7 +20,7 @@ from recsys.evaluation.split import temporal_split
 from recsys.models import ALS, EASE, ItemKNN, OwnHistory, Popularity, Recommender
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
-from recsys.ranking.shop import HORIZON_DAYS, SHOP_QUOTAS, ShopData, train_shop
+from recsys.ranking.shop import SHOP_QUOTAS, ShopData, train_shop
 from recsys.schema import ITEM_ID, RANK, USER_ID
 
 HYBRID = "hybrid"
@@ -76,7 +76,7 @@ def backtest(
 def _hybrid_lists(
     known: ShopData, last: date, users: pd.Index, *, k: int, seed: int, say: Callable[[str], None]
 ) -> pd.DataFrame:
-    champion = train_shop(known, last, HORIZON_DAYS, seed, say)
+    champion = train_shop(known, last, seed, say)
     say("Ranking with the hybrid")
     snapshot = known.snapshot(last, users)
     ranker = Ranker(

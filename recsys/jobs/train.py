@@ -13,7 +13,7 @@ from recsys.jobs.inputs import days_back, has_features, read_shop, read_snapshot
 from recsys.ranking.champion import Champion
 from recsys.ranking.replay import replay_pairs
 from recsys.ranking.scorer import PairScorer
-from recsys.ranking.shop import HORIZON_DAYS, train_shop
+from recsys.ranking.shop import train_shop
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import (
     Examples,
@@ -54,7 +54,7 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     """
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
         if settings.item_unit == "item":
-            champion = train_shop(read_shop(warehouse, settings, ds), ds, HORIZON_DAYS, settings.seed)
+            champion = train_shop(read_shop(warehouse, settings, ds), ds, settings.seed)
         else:
             champion = _train_market(warehouse, settings, ds)
     folder = champion.save(settings.models_dir, ds)

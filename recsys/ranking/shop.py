@@ -1,6 +1,6 @@
 """The hybrid for a shop that sells the same items again: learned by replaying past weeks.
 
-Nothing was shown, so nothing says what was refused. On days ``horizon`` apart before the data day, candidates are
+Nothing was shown, so nothing says what was refused. On days a horizon apart before the data day, candidates are
 named by retrievers fitted on what was known then, and the outcome is whether the customer bought the item within the
 horizon. The last such period calibrates.
 """
@@ -33,7 +33,7 @@ Progress = Callable[[str], None] | None
 KEPT_NEGATIVES = 0.15
 CALIBRATION_USERS = 1_500
 SHOP_QUOTAS = Quotas(groups=100, per_group=1, categories=3, per_category=20, trending=100, per_seller=100)
-HORIZON_DAYS = 30
+HORIZON_DAYS, LEAST_HORIZON_DAYS = 30, 7
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ class ShopData:
         return Snapshot.from_frames(frames_as_of(self.daily, self.items, self.users, ds, audience), ds)
 
 
-def train_shop(data: ShopData, ds: date, horizon: int, seed: int, progress: Progress = None) -> Champion:
+def train_shop(data: ShopData, ds: date, seed: int, progress: Progress = None) -> Champion:
     """Learn from replays up to ``ds`` and fit the retrievers on all that was known by then.
+
+    The horizon is HORIZON_DAYS, or a quarter of a shorter history.
 
     Raises:
         ModelError: the history is too short, or the gate refused.
@@ -70,6 +72,7 @@ def train_shop(data: ShopData, ds: date, horizon: int, seed: int, progress: Prog
         raise ModelError(
             f"No actions or no live items are known up to {ds}; build the staging tables up to it first."
         )
+    horizon = max(LEAST_HORIZON_DAYS, min(HORIZON_DAYS, (ds - data.first_day).days // 4))
     days = replay_days(data.first_day, ds, horizon)
     later = _replay(data, days[0], horizon, seed, keep=1.0, most_users=CALIBRATION_USERS, progress=progress)
     past = [_replay(data, day, horizon, seed, keep=KEPT_NEGATIVES, progress=progress) for day in days[1:]]
