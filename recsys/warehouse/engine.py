@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,6 +29,10 @@ DUCKDB_TYPES = {
     "TIMESTAMP": "TIMESTAMPTZ",
 }
 SPILL = "_spill"
+GUESSES = "statistics_propagation,join_order,build_side_probe_side"
+"""Optimizers that look at how many rows and NULLs the visible files hold. Off: a plan, and with it the order in which
+floats are added and the encoding of a file, follows from the SQL text and the rows alone, not from which other
+partitions happen to be there."""
 _DAMAGED = ("No magic bytes", "too small to be a Parquet file", "schema mismatch")
 
 
@@ -42,6 +46,9 @@ def connect(root: Path, memory: str) -> duckdb.DuckDBPyConnection:
     for left in (root / SPILL).glob("*~*~*"):
         if files.is_gone(left.name):
             _remove(left)
+    if root.is_dir():  # DuckDB makes the last folder of the path and no other
+        with suppress(OSError):
+            (root / SPILL).mkdir(exist_ok=True)
     connection = duckdb.connect(
         config={"threads": 1, "preserve_insertion_order": True, "temp_directory": str(spill_dir(root))}
     )
@@ -50,6 +57,7 @@ def connect(root: Path, memory: str) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise SettingsError(f"RECSYS_MEMORY is {memory!r}; write it like 4GB.") from error
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET disabled_optimizers = {quoted(GUESSES)}")
     _register(connection, "farm_fingerprint", farm_fingerprint, "BIGINT")
     _register(connection, "unicode_lower", str.lower, "VARCHAR")
     _register(connection, "unicode_upper", str.upper, "VARCHAR")
