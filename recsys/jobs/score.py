@@ -7,6 +7,7 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
 from recsys.jobs.inputs import read_snapshot
@@ -45,7 +46,7 @@ def run(settings: Settings, ds: date, shard: int = 0) -> dict[str, object]:
         raise ModelError(
             f"Shard {shard} is out of range; there are {settings.shards} (0 to {settings.shards - 1})."
         )
-    with open_warehouse(settings) as warehouse:
+    with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
         snapshot = read_snapshot(warehouse, settings, ds, settings.shards, shard)
         assigned = warehouse.query(_ASSIGNMENTS, ds=ds).to_pandas().set_index(USER_ID)
         ranker = make_ranker(settings, snapshot)

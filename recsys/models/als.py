@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
+from threadpoolctl import threadpool_limits
 
 from recsys.features.interactions import Interactions
 from recsys.models.base import NOTHING, Recommender
@@ -28,14 +29,15 @@ class ALS(Recommender):
     name: ClassVar[str] = "als"
 
     def _model(self) -> AlternatingLeastSquares:
-        return AlternatingLeastSquares(
-            factors=self.factors,
-            regularization=self.regularization,
-            alpha=self.alpha,
-            iterations=self.iterations,
-            num_threads=1,
-            random_state=self.seed,
-        )
+        with threadpool_limits(limits=1):  # or implicit warns of BLAS threads beside its own
+            return AlternatingLeastSquares(
+                factors=self.factors,
+                regularization=self.regularization,
+                alpha=self.alpha,
+                iterations=self.iterations,
+                num_threads=1,
+                random_state=self.seed,
+            )
 
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
         model = self._model()

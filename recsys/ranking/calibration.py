@@ -26,7 +26,7 @@ def calibration(p: np.ndarray, outcome: np.ndarray, bins: int = 10) -> Calibrati
     """Compare predicted probabilities with 0/1 outcomes; the ECE uses ``bins`` bins of equal size.
 
     Example:
-        >>> calibration(np.array([0.5, 0.5]), np.array([0, 1])).ece
+        >>> calibration(np.array([0.5, 0.5]), np.array([0, 1]), bins=1).ece
         0.0
     """
     p = np.clip(p.astype(np.float64), 1e-9, 1 - 1e-9)
