@@ -34,7 +34,7 @@ lint: $(INSTALLED)  ## Run ruff, mypy, import-linter and sqlfluff.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 include/sql expectations
+	@$(BIN)/sqlfluff lint --disable-progress-bar --processes 1 include/sql expectations
 
 format: $(INSTALLED)  ## Let ruff and sqlfluff tidy the code.
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -59,7 +59,9 @@ class Settings:
     price_exponent: float = _setting(
         1.0, "Exponent of price in the ranking score: 0 ranks by probability alone."
     )  # type: ignore[assignment]
-    memory: str = _setting("4GB", "Memory one process's SQL engine may use before it spills to the warehouse's disk.")  # type: ignore[assignment]
+    memory: str = _setting(
+        "4GB", "Memory one process's SQL engine may use before it spills to the warehouse's disk."
+    )  # type: ignore[assignment]
     seed: int = _setting(20260101, "Seed of every random choice.")  # type: ignore[assignment]
 
     @classmethod

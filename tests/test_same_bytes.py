@@ -35,7 +35,10 @@ def day_steps(settings: Settings, ds: date) -> list[tuple[str, Callable[[], Any]
         ("staging", lambda: build.history(settings, ds, ds, ["staging"])),
         ("features", lambda: build.history(settings, ds, ds, ["features"])),
         ("assign", lambda: assign.run(settings, ds)),
-        ("score", lambda: [plan_shards.run(settings, ds), *[score.run(settings, ds, shard=s) for s in shards]]),
+        (
+            "score",
+            lambda: [plan_shards.run(settings, ds), *[score.run(settings, ds, shard=s) for s in shards]],
+        ),
         ("publish", lambda: build.run(settings, ds, table="marts.recommendations")),
         ("metrics", lambda: build.history(settings, ds, ds, READ_OUT)),
         ("results", lambda: results.run(settings, ds)),
@@ -48,7 +51,7 @@ def fingerprint(settings: Settings) -> dict[str, str]:
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.relative_to(root).parts[0] == "_spill"
+        if path.is_file() and path.relative_to(root).parts[0] != "_spill"
     }
 
 
@@ -125,8 +128,16 @@ def test_kill_9_at_random_points_and_a_rerun_change_no_byte(played: Settings) ->
         assert fingerprint(played) == before
 
 
-def test_a_backfill_from_the_sources_gives_the_bytes_of_the_daily_runs(played: Settings, tmp_path: Path) -> None:
-    kept = ["marketplace", "_synthetic", "staging/items", "staging/users", "staging/sellers"]  # sources and snapshots
+def test_a_backfill_from_the_sources_gives_the_bytes_of_the_daily_runs(
+    played: Settings, tmp_path: Path
+) -> None:
+    kept = [
+        "marketplace",
+        "_synthetic",
+        "staging/items",
+        "staging/users",
+        "staging/sellers",
+    ]  # sources and snapshots
     again = dataclasses.replace(played, warehouse=str(tmp_path / "again"))
     for name in kept:
         shutil.copytree(Path(played.warehouse) / name, Path(again.warehouse) / name)

@@ -34,11 +34,15 @@ def test_each_requirement_is_pinned() -> None:
     assert "://" not in (PROJECT_ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.skipif(not (PROJECT_ROOT / ".git").exists(), reason="not a git checkout: tracked files are unknown")
+@pytest.mark.skipif(
+    not (PROJECT_ROOT / ".git").exists(), reason="not a git checkout: tracked files are unknown"
+)
 def test_nothing_large_or_generated_is_tracked() -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "-z"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
     ).stdout.split("\0")
     paths = [PROJECT_ROOT / name for name in tracked if name]
     assert [p.name for p in paths if p.exists() and p.stat().st_size > 1_000_000] == []
-    assert [p.name for p in paths if p.suffix in {".parquet", ".npz", ".pkl", ".pickle", ".joblib", ".db"}] == []
+    assert [
+        p.name for p in paths if p.suffix in {".parquet", ".npz", ".pkl", ".pickle", ".joblib", ".db"}
+    ] == []

@@ -107,7 +107,9 @@ def test_a_broken_split_is_reported_by_the_job(settings: Settings) -> None:
 
 def test_results_of_a_day_without_an_experiment_are_empty(settings: Settings) -> None:
     ds = START - timedelta(days=5)
-    open_warehouse(settings).write("experiments.metrics_daily", filled("experiments.metrics_daily", [{}]).iloc[:0], ds)
+    open_warehouse(settings).write(
+        "experiments.metrics_daily", filled("experiments.metrics_daily", [{}]).iloc[:0], ds
+    )
     assert results.run(settings, ds)["rows"] == 0
     with pytest.raises(WarehouseError, match="No experiment was read out"):
         report.print_results(settings, ds, Console())
