@@ -31,7 +31,7 @@ from bench.report import print_results  # noqa: E402
 from recsys import schema  # noqa: E402
 from recsys.settings import Settings  # noqa: E402
 
-STAGES = ("generate", "features", "train", "score", "compare")
+STAGES = ("generate", "features", "train", "score", "check", "compare")
 SLOTS = 2
 DONE = "generated.json"
 
@@ -81,6 +81,8 @@ def run_stages(
     if "score" in wanted:
         stages.forget(settings, ["scoring.lists", "marts.recommendations"], [LAST_DAY])
         yield run_stage("score", stages.scoring(settings, LAST_DAY), SLOTS, say)
+    if "check" in wanted:
+        yield run_stage("check", stages.checks(settings, LAST_DAY), SLOTS, say)
     if "compare" in wanted:
         yield run_stage("compare", comparisons(settings, LAST_DAY), 1, say)
 

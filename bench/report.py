@@ -23,7 +23,7 @@ def print_results(root: Path) -> None:
     print("\nMachine: " + ", ".join(f"{key} {value}" for key, value in shown["machine"].items()))
     print(f"Date: {shown['date']}\n")
     print("\n".join(summary(full, tenth)))
-    for stage in ("features", "train", "score", "compare"):
+    for stage in ("features", "train", "score", "check", "compare"):
         print("\n".join(["", f"{stage}:", "", *details(stage, full, tenth)]))
 
 
@@ -31,14 +31,14 @@ def summary(full: Results | None, tenth: Results | None) -> list[str]:
     """One line per stage."""
     lines = [
         "| stage | seconds | limit | CPU seconds | rows written | rows/s | peak memory | cores busy with other work | "
-        "1/10: seconds | growth |",
+        "1/10: seconds | CPU against 1/10 |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in (full or tenth or {"stages": {}})["stages"]:
         big, small = _stage(full, name), _stage(tenth, name)
         shown = big or small
         if shown:
-            rows, cpu = (sum(task[key] for task in shown["tasks"]) for key in ("rows", "cpu_seconds"))
+            rows, cpu = sum(task["rows"] for task in shown["tasks"]), _cpu(shown)
             lines.append(
                 f"| {name} | {shown['seconds']:.1f} | {TARGETS.get(name, '')} | {cpu:.0f} | {rows:,} | "
                 f"{rows / shown['seconds']:,.0f} | {shown['peak_mib'] / 1024:.2f} GiB | {shown['others']:.1f} | "
@@ -54,7 +54,7 @@ def details(name: str, full: Results | None, tenth: Results | None) -> list[str]
     if not shown:
         return ["not measured"]
     lines = [
-        "| task | seconds | CPU seconds | rows written | rows/s | peak memory | 1/10: seconds | growth |",
+        "| task | seconds | CPU seconds | rows written | rows/s | peak memory | 1/10: seconds | CPU against 1/10 |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     before = {task["name"]: task for task in (small or {"tasks": []})["tasks"]}
@@ -81,5 +81,12 @@ def _seconds(measured: Results | None) -> str:
     return f"{measured['seconds']:.2f}" if measured else ""
 
 
+def _cpu(measured: Results) -> float:
+    """CPU seconds of a stage or of a task."""
+    if "tasks" in measured:
+        return float(sum(task["cpu_seconds"] for task in measured["tasks"]))
+    return float(measured["cpu_seconds"])
+
+
 def _growth(big: Results | None, small: Results | None) -> str:
-    return f"{big['seconds'] / small['seconds']:.1f}x" if big and small else ""
+    return f"{_cpu(big) / max(_cpu(small), 1e-9):.1f}x" if big and small else ""

@@ -93,6 +93,14 @@ def scoring(settings: Settings, ds: date) -> list[Task]:
     ]
 
 
+def checks(settings: Settings, ds: date) -> list[Task]:
+    """The checks that stand between the steps of the DAGs, here after them; a broken critical rule fails the bench."""
+    return [
+        Task(f"check {stage}", run_job, (settings, "check", ds, ("stage", stage)))
+        for stage in ("sources", "features", "lists")
+    ]
+
+
 def make_catalogue(settings: Settings, size: str) -> int:
     """Write every source table but the events."""
     market = make_market(SIZES[size], SEED)
@@ -112,9 +120,9 @@ def build_days(settings: Settings, tables: Sequence[str], days: Sequence[date]) 
 
 
 def run_job(settings: Settings, name: str, ds: date, *options: tuple[str, object]) -> int:
-    """Run ``recsys.jobs.<name>``; return the rows its summary tells, if any."""
+    """Run ``recsys.jobs.<name>``; return the rows (pairs learned from, rules checked) that its summary tells."""
     summary = importlib.import_module(f"recsys.jobs.{name}").run(settings, ds, **dict(options))
-    return int(summary.get("rows") or summary.get("pairs") or 0)
+    return int(next((summary[key] for key in ("rows", "pairs", "checks") if key in summary), 0))
 
 
 def forget(settings: Settings, tables: Sequence[str], days: Sequence[date]) -> None:
