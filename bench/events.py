@@ -241,7 +241,7 @@ def _bids(visits: Visits, n: int) -> Rows:
 def _purchases(visits: Visits) -> list[Rows]:
     """What is sold on the day, what led the buyer there, and cancels of earlier days' sales.
 
-    Four in ten buyers found the listing in a list they were shown; the others came by themselves.
+    Three in four buyers found the listing in a list they were shown; the others came by themselves.
     """
     rng, start, listings = visits.rng, visits.start, visits.market.listings
     sold = np.flatnonzero(
@@ -249,7 +249,7 @@ def _purchases(visits: Visits) -> list[Rows]:
     )
     undone = np.flatnonzero((listings.cancelled >= start) & (listings.cancelled < start + DAY))
     seen = sold[listings.listed[sold] < start]
-    listed, alone = seen[rng.random(len(seen)) < 0.4], seen[rng.random(len(seen)) < 0.6]
+    listed, alone = seen[rng.random(len(seen)) < 0.75], seen[rng.random(len(seen)) < 0.25]
     carted = seen[rng.random(len(seen)) < 0.6]
     request = {"surface": RECOMMENDATION, "request": FOUND + listed, "position": 1 + listed % LIST_LENGTH}
     pieces = []

@@ -16,7 +16,7 @@ from recsys.warehouse import open_warehouse
 from recsys.warehouse.tables import load_spec
 
 TABLES = [table.name for table in (*schema.STAGING, *schema.FEATURES)]
-TRAINING_DAYS = 3
+TRAINING_DAYS = 4
 """Days before the measured one whose features are built, so that training has outcomes to learn from."""
 CHUNK = 6
 
