@@ -38,7 +38,7 @@ class Size:
     @property
     def sold(self) -> int:
         """Listings sold within the 90 days."""
-        return self.events // 200
+        return self.events // 110
 
 
 SIZES = {
@@ -162,7 +162,7 @@ def _sellers(rng: np.random.Generator, size: Size) -> Sellers:
 def _listings(
     rng: np.random.Generator, size: Size, users: Users, sellers: Sellers, leaf_share: Array
 ) -> Listings:
-    closed_n = size.sold + size.sold * 3 // 2
+    closed_n = size.sold * 7 // 5
     n = size.listings + closed_n
     end = second(LAST_DAY) + DAY
     closed = np.full(n, NEVER)
