@@ -44,8 +44,13 @@ class Experiment:
         return self.start <= day and (self.end is None or day <= self.end)
 
     def is_assigned_on(self, ds: date) -> bool:
-        """Whether units are recorded for data day ``ds``: lists of ``ds`` are served on the day after."""
-        return self.serves_on(ds) or self.serves_on(ds + timedelta(days=1))
+        """Whether units are recorded for data day ``ds``, whose lists are served on the day after."""
+        return self.serves_on(ds + timedelta(days=1))
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """Policy of each arm, in the order of the file."""
+        return {arm.name: arm.policy for arm in self.arms}
 
     @property
     def weights(self) -> dict[str, float]:

@@ -81,6 +81,7 @@ def read_out(experiment: Experiment, metrics_daily: pd.DataFrame) -> pd.DataFram
                     "metric": metric.name,
                     "scope": scope,
                     "arm": arm,
+                    "policy": experiment.policies[arm],
                     "control": experiment.control,
                     "users": counts[arm],
                     **_estimates(

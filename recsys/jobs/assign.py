@@ -33,6 +33,7 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
                     "experiment_id": experiment.id,
                     "unit_id": units,
                     "arm": arms,
+                    "policy": [experiment.policies[arm] for arm in arms],
                     "bucket": buckets,
                     "started_on": experiment.start,
                     "ds": ds,

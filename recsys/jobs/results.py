@@ -6,6 +6,7 @@ from datetime import date
 
 import pandas as pd
 
+from recsys.errors import ExperimentError
 from recsys.experiments.definition import load_experiments
 from recsys.experiments.readout import read_out
 from recsys.schema import table
@@ -16,14 +17,21 @@ TABLE = "experiments.results"
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:
-    """Write ``experiments.results`` of ``ds`` from the sufficient statistics of ``experiments.metrics_daily``."""
+    """Write ``experiments.results`` of ``ds`` from the sufficient statistics of ``experiments.metrics_daily``.
+
+    Raises:
+        ExperimentError: an experiment has run for longer than the windows over its outcomes reach back.
+    """
     warehouse = open_warehouse(settings)
     metrics = warehouse.read("experiments.metrics_daily", ds)
-    frames = [
-        read_out(experiment, metrics[metrics["experiment_id"] == experiment.id])
-        for experiment in load_experiments(settings.experiments_dir)
-        if experiment.serves_on(ds)
-    ]
+    running = [e for e in load_experiments(settings.experiments_dir) if e.serves_on(ds)]
+    for experiment in running:
+        if (ds - experiment.start).days >= settings.experiment_days:
+            raise ExperimentError(
+                f"Experiment {experiment.id} started on {experiment.start}, more than {settings.experiment_days} days "
+                f"before {ds}. Set its end, or raise RECSYS_EXPERIMENT_DAYS."
+            )
+    frames = [read_out(e, metrics[metrics["experiment_id"] == e.id]) for e in running]
     frames = [frame for frame in frames if not frame.empty]
     rows = pd.concat(frames) if frames else pd.DataFrame(columns=table(TABLE).column_names)
     warehouse.write(TABLE, rows.assign(ds=ds), ds)

@@ -12,20 +12,20 @@ from threadpoolctl import threadpool_limits
 from recsys.errors import ModelError
 from recsys.jobs.inputs import read_snapshot
 from recsys.ranking.candidates import Quotas
-from recsys.ranking.champion import newest_champion
+from recsys.ranking.champion import load_champion, newest_day
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import SHOP_QUOTAS
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import USER_ID, table
-from recsys.settings import Settings
+from recsys.settings import Settings, parse_ds
 from recsys.warehouse import open_warehouse
 
 TABLE = "scoring.lists"
 DEFAULT_POLICY = "hybrid"
 
 _ASSIGNMENTS = """
-SELECT unit_id AS user_id, experiment_id, arm
+SELECT unit_id AS user_id, experiment_id, arm, policy
 FROM experiments.assignments
 WHERE ds = @ds
 QUALIFY ROW_NUMBER() OVER (PARTITION BY unit_id ORDER BY experiment_id) = 1
@@ -33,13 +33,16 @@ ORDER BY user_id
 """
 
 
-def run(settings: Settings, ds: date, shard: int = 0) -> dict[str, object]:
+def run(settings: Settings, ds: date, shard: int = 0, champion: str | None = None) -> dict[str, object]:
     """Write the part ``shard`` of ``scoring.lists`` for ``ds``: a list per active user of the shard.
 
-    A user in an experiment gets the policy that their arm is named after; everyone else the hybrid.
+    A user in an experiment gets the policy of their arm; everyone else the hybrid. A user in several experiments is
+    served, and later counted, by the first of them in order of id.
+
+    ``champion`` is the data day of the model, as ``plan_shards`` names it; by default the newest up to ``ds``.
 
     Raises:
-        ModelError: there is no champion with data up to ``ds``.
+        ModelError: there is no such champion, or none with data up to ``ds``.
         WarehouseError: the features of ``ds`` are missing.
     """
     if not 0 <= shard < settings.shards:
@@ -49,10 +52,10 @@ def run(settings: Settings, ds: date, shard: int = 0) -> dict[str, object]:
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
         snapshot = read_snapshot(warehouse, settings, ds, settings.shards, shard)
         assigned = warehouse.query(_ASSIGNMENTS, ds=ds).to_pandas().set_index(USER_ID)
-        ranker = make_ranker(settings, snapshot)
+        ranker = make_ranker(settings, snapshot, parse_ds(champion) if champion else None)
         users = snapshot.audience.user_ids
         arms = assigned.reindex(users)
-        policy = arms["arm"].astype(object).where(arms["arm"].notna(), DEFAULT_POLICY).to_numpy(object)
+        policy = arms["policy"].astype(object).where(arms["policy"].notna(), DEFAULT_POLICY).to_numpy(object)
         parts = [
             ranker.rank(snapshot.audience, np.flatnonzero(policy == name), name)
             for name in sorted(set(policy))
@@ -92,11 +95,11 @@ def rank_users(ranker: Ranker, snapshot: Snapshot, users: Sequence[str] | None, 
     return ranker.rank(audience, wanted[wanted >= 0], policy)
 
 
-def make_ranker(settings: Settings, snapshot: Snapshot) -> Ranker:
-    """The newest champion up to the snapshot's day, with the histories of its users."""
-    champion = newest_champion(settings.models_dir, snapshot.ds).with_history(snapshot.history)
+def make_ranker(settings: Settings, snapshot: Snapshot, day: date | None = None) -> Ranker:
+    """The champion of data day ``day`` (None: the newest up to the snapshot's), with the histories of its users."""
+    champion = load_champion(settings.models_dir, day or newest_day(settings.models_dir, snapshot.ds))
     return Ranker(
-        champion,
+        champion.with_history(snapshot.history),
         snapshot.shelf,
         snapshot.trending,
         money=Money(settings.price_cap, settings.price_exponent),

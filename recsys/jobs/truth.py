@@ -6,10 +6,10 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+from recsys.experiments.definition import POLICIES
 from recsys.jobs import simulate
 from recsys.jobs.inputs import read_snapshot
 from recsys.jobs.score import make_ranker, rank_users
-from recsys.ranking.pipeline import POLICIES
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import ModelError
+from recsys.experiments.definition import POLICIES
 from recsys.features.audience import Audience
 from recsys.features.pairs import pair_features
 from recsys.features.shelf import ITEM_FEATURES, Shelf
@@ -24,7 +25,6 @@ from recsys.ranking.candidates import (
 from recsys.ranking.champion import Champion
 from recsys.ranking.revenue import Money
 
-POLICIES = ("popularity", "hybrid")
 BATCH_CELLS = 6_000_000
 BATCH_USERS = 1_000
 

@@ -50,8 +50,8 @@ def estimates(results: pd.DataFrame, truth: pd.DataFrame, scope: str) -> pd.Data
         rows = rows.assign(truth=float("nan"))
     else:
         metrics = [metric for metric in METRICS if metric in truth.columns]
-        known = truth.melt(["ds", "policy"], metrics, "metric", "truth").rename(columns={"policy": "arm"})
-        rows = rows.merge(known, on=["ds", "metric", "arm"], how="left")
+        known = truth.melt(["ds", "policy"], metrics, "metric", "truth")
+        rows = rows.merge(known, on=["ds", "metric", "policy"], how="left")
     order = {metric: i for i, metric in enumerate(METRICS)}
     return rows.sort_values(
         ["experiment_id", "metric", "ds", "arm"], key=lambda c: c.map(order) if c.name == "metric" else c

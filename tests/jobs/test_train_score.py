@@ -28,6 +28,9 @@ def fingerprint(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+POLICY_OF = {"control": "popularity", "treatment": "hybrid"}
+
+
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Sixteen days of a small marketplace, features of the last nine, and a champion of the last."""
@@ -43,13 +46,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def lists(played: Settings) -> pd.DataFrame:
     arms = pd.DataFrame({"user_id": users_of(played)})
-    arms["arm"] = np.where(arms.index % 3 == 0, "popularity", "hybrid")
+    arms["arm"] = np.where(arms.index % 3 == 0, "control", "treatment")
+    arms["policy"] = arms["arm"].map(POLICY_OF)
     rows = arms[arms.index % 5 > 0].rename(columns={"user_id": "unit_id"})
     with open_warehouse(played) as warehouse:
         frame = rows.assign(experiment_id="e", bucket=0, started_on=DS, ds=DS)
         warehouse.write("experiments.assignments", frame, DS)
-    for shard in plan_shards.run(played, DS)["shards"]:  # type: ignore[attr-defined]
-        score.run(played, DS, shard)
+    for options in plan_shards.run(played, DS)["shards"]:  # type: ignore[attr-defined]
+        score.run(played, DS, **options)
     with open_warehouse(played) as warehouse:
         return warehouse.read("scoring.lists", DS)
 
@@ -88,7 +92,7 @@ def test_the_arm_decides_and_the_rest_get_the_hybrid(played: Settings, lists: pd
     assert lists.loc[free, ["experiment_id", "arm"]].isna().all().all()
     control = ~free & (place % 3 == 0)
     assert (lists.loc[control, "policy"] == "popularity").all()
-    assert (lists.loc[~free, "policy"] == lists.loc[~free, "arm"]).all()
+    assert (lists.loc[~free, "policy"] == lists.loc[~free, "arm"].map(POLICY_OF)).all()
     assert (lists.loc[~free, "experiment_id"] == "e").all()
 
 
@@ -121,11 +125,31 @@ def test_later_days_change_nothing(copied: Settings) -> None:
 
 def test_fewer_shards_leave_no_part_behind(copied: Settings, lists: pd.DataFrame) -> None:
     fewer = replace(copied, shards=1)
-    assert plan_shards.run(fewer, DS) == {"shards": [0]}
+    assert plan_shards.run(fewer, DS) == {"shards": [{"shard": 0, "champion": str(DS)}]}
     assert score.run(fewer, DS, 0)["users"] == lists["user_id"].nunique()
     with open_warehouse(fewer) as warehouse:
         again = warehouse.read("scoring.lists", DS)
     assert len(again) == len(lists)
+
+
+def test_a_model_registered_meanwhile_does_not_come_between_two_shards(copied: Settings) -> None:
+    models = copied.models_dir / "hybrid"
+    before = DS - timedelta(days=3)
+    shutil.copytree(models / f"ds={DS}", models / f"ds={before}")
+    shutil.rmtree(models / f"ds={DS}")
+    shards = plan_shards.run(copied, DS)["shards"]
+    assert isinstance(shards, list)
+    assert {options["champion"] for options in shards} == {str(before)}
+    (models / f"ds={DS}").mkdir()  # newer, and of no use: whoever looks for the newest one fails
+    for options in shards:
+        score.run(copied, DS, **options)
+    shutil.rmtree(models)
+    with pytest.raises(ModelError, match=f"ds={before}"):
+        score.run(copied, DS, **shards[0])
+    with pytest.raises(ModelError, match="recsys train"):
+        plan_shards.run(copied, DS)
+    with open_warehouse(copied) as warehouse:
+        assert warehouse.exists("scoring.lists", DS)
 
 
 def test_one_policy_for_everyone_without_writing(played: Settings, lists: pd.DataFrame) -> None:

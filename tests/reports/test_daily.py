@@ -21,6 +21,7 @@ def result(arm: str, scope: str, difference: float | None = None, **changes: Any
         "metric": "rpu",
         "scope": scope,
         "arm": arm,
+        "policy": arm,
         "control": "popularity",
         "users": 1000,
         "mean": 0.5,

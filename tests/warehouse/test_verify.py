@@ -16,7 +16,14 @@ DAY = dt.date(2026, 1, 5)
 
 def assignments(units: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
-        {"experiment_id": "e", "unit_id": units, "arm": "control", "bucket": 1, "started_on": DAY}
+        {
+            "experiment_id": "e",
+            "unit_id": units,
+            "arm": "control",
+            "policy": "hybrid",
+            "bucket": 1,
+            "started_on": DAY,
+        }
     )
 
 

@@ -1,6 +1,7 @@
 -- What every exposed unit did, as it became known on ds: one row per unit exposed on ds or before, with zeros for those who
 -- did nothing. What happened before the day of the first exposure does not count; that day counts whole, since the
--- daily aggregates know no hours. gmv is gross; revenue is the marketplace's take of it.
+-- daily aggregates know no hours. What became known before the first exposure did (its impression came late) is left out.
+-- gmv is gross; revenue is the marketplace's take of it. A unit with two arms keeps the first it saw.
 -- grain: experiment_id, unit_id
 -- partition: ds
 -- cluster: experiment_id, unit_id
@@ -11,10 +12,10 @@ WITH exposed AS (
         experiment_id,
         unit_id,
         arm,
-        DATE(MIN(first_exposed_at), @timezone) AS first_exposed_on
+        DATE(first_exposed_at, @timezone) AS first_exposed_on
     FROM experiments.exposures
     WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days DAY) AND @ds
-    GROUP BY experiment_id, unit_id, arm
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY experiment_id, unit_id ORDER BY first_exposed_at, arm) = 1
 ),
 
 actions AS (
