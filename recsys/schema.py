@@ -84,6 +84,7 @@ _ITEM = """item_id STRING!, seller_id STRING!, category_id STRING!, title STRING
 _USER = "user_id STRING!, registered_at TIMESTAMP!, birth_year INT64, gender STRING, region STRING"
 _SELLER = """seller_id STRING!, registered_at TIMESTAMP!, rating FLOAT64, rating_count INT64, is_verified BOOL,
     ships_within_days INT64"""
+_CATEGORY = "category_id STRING!, parent_id STRING, name STRING!, level INT64!"
 _COUNTS = """impressions INT64!, clicks INT64!, views INT64!, likes INT64!, offers INT64!, carts INT64!,
     bids INT64!, purchases INT64!, cancels INT64!, quantity INT64!, revenue NUMERIC!, cancelled_revenue NUMERIC!"""
 _LIST = """user_id STRING!, rank INT64!, item_id STRING!, is_reserve BOOL!, policy STRING!, experiment_id STRING,
@@ -97,7 +98,7 @@ SOURCES: Final = (
     _table(
         "marketplace.item_category",
         "category_id",
-        "category_id STRING!, parent_id STRING, name STRING!, level INT64!",
+        _CATEGORY,
     ),
     _table("marketplace.items", "item_id", _ITEM.format(description="description STRING, ")),
     _table(
@@ -142,8 +143,9 @@ STAGING: Final = (
         f"{_EVENT}, arrival INT64!, reason STRING!, ds DATE!",
         "ds",
     ),
-    # The shelf, the users and the sellers as they were known at the end of ds.
+    # The shelf, the users, the sellers and the category tree as they were known at the end of ds.
     _table("staging.items", "item_id", f"{_ITEM.format(description='')}, is_live BOOL!, ds DATE!", "ds"),
+    _table("staging.item_category", "category_id", f"{_CATEGORY}, ds DATE!", "ds"),
     _table("staging.users", "user_id", f"{_USER}, ds DATE!", "ds"),
     _table("staging.sellers", "seller_id", f"{_SELLER}, ds DATE!", "ds"),
     _table(

@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 
 from recsys.errors import WarehouseError
 from recsys.reports.daily import (
+    CAVEATS,
     CUMULATIVE,
     DAY,
     METRICS,
@@ -24,7 +25,6 @@ from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
-EXAMPLE_USERS = 4
 EXAMPLE_RANKS = 8
 MOST_DAYS = 60
 
@@ -83,11 +83,14 @@ def print_results(settings: Settings, ds: date, console: Console) -> None:
         _fill(grid, so_far[so_far["metric"] == metric], "all", not truth.empty)
         console.print(grid)
     console.print(
-        "± is half of the 95% interval; all: every day since the start, per user who ever saw a list."
+        "± is half of the confidence interval. Rows by day: users who saw a list that day. Rows 'all': what"
     )
-    console.print(verdict(so_far), highlight=False)
+    console.print("a user brought since the start, over every user who ever saw a list.\n", highlight=False)
+    console.print(verdict(so_far), highlight=False, style="bold")
     if not truth.empty:
-        console.print(truth_in_words(truth), highlight=False)
+        console.print(truth_in_words(by_day), highlight=False)
+    for caveat in CAVEATS:
+        console.print(f"Mind: {caveat}", style="dim", highlight=False)
 
 
 def _grid(title: str, has_truth: bool) -> RichTable:

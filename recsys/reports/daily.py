@@ -13,6 +13,11 @@ from recsys.reports.charts import Point, Series, interval_chart
 
 METRICS = {"rpu": "Revenue per user", "conversion": "Conversion", "ctr": "Click-through"}
 DAY, CUMULATIVE = "day", "cumulative"
+CAVEATS = (
+    "Users are split by buyer and a listing has a stock of one, so a sale in one arm can be a sale taken from the "
+    "other: the difference tends to overstate what a launch for everybody would bring.",
+    "The interval is that of a fixed horizon. Decide on the day set beforehand, not on the first day that looks good.",
+)
 
 
 @dataclass(frozen=True)
@@ -96,18 +101,19 @@ def verdict(cumulative: pd.DataFrame) -> str:
     else:
         verb = "cannot yet be told from"
     return (
-        f"{last['arm']} {verb} {last['control']}: {last['difference']:+.3f} revenue per user so far "
+        f"{last['arm']} {verb} {last['control']}: {last['difference']:+.3f} revenue per user since the start "
         f"(interval {low:+.3f} to {high:+.3f})."
     )
 
 
-def truth_in_words(truth: pd.DataFrame) -> str:
-    """One plain sentence on what the policies truly earn, mean of the days; empty where nobody knows."""
-    if truth.empty:
+def truth_in_words(by_day: pd.DataFrame) -> str:
+    """One plain sentence that holds the mean of the days' estimates against the truth; empty where nobody knows."""
+    rows = by_day[by_day["metric"] == "rpu"].dropna(subset=["mean", "truth"])
+    if rows.empty:
         return ""
-    means = truth.groupby("policy")["rpu"].mean().sort_values(ascending=False)
-    listed = ", ".join(f"{policy} {value:.3f}" for policy, value in means.items())
-    return f"Truth, if every user got the same policy, per user who saw a list that day: {listed}."
+    means = rows.groupby("arm")[["mean", "truth"]].mean().sort_values("truth", ascending=False)
+    listed = "; ".join(f"{arm} {row['mean']:.3f}, truth {row['truth']:.3f}" for arm, row in means.iterrows())
+    return f"Mean of the days, per user who saw a list that day: {listed}."
 
 
 def sections(report: DailyReport) -> list[dict[str, object]]:
@@ -150,7 +156,8 @@ def render(report: DailyReport) -> str:
         ds=report.ds,
         currency=report.currency,
         verdict=verdict(estimates(report.results, report.truth, CUMULATIVE)),
-        truth=truth_in_words(report.truth),
+        truth=truth_in_words(estimates(report.results, report.truth, DAY)),
+        caveats=CAVEATS,
         sections=sections(report),
         checks=len(report.checks),
         failed=records(failed),

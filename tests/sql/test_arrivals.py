@@ -183,7 +183,7 @@ def test_text_and_ids_pass_through_unharmed(tmp_path: Path) -> None:
         [{**event("e", "2026-01-14 10:00"), "user_id": user, "item_id": item}],
         DS,
     )
-    for table in (*CHAIN, "features.item_group", "features.interactions"):
+    for table in (*CHAIN, "staging.item_category", "features.item_group", "features.interactions"):
         warehouse.build(table, DS)
     assert [(row["item_id"], row["title"]) for row in rows_of(warehouse, "staging.items", DS)] == [
         (item, title)

@@ -3,7 +3,7 @@
 -- grain: item_id
 -- partition: ds
 -- cluster: item_id
--- upstream: staging.items, marketplace.item_category
+-- upstream: staging.items, staging.item_category
 -- params: item_unit
 WITH banded AS (
     SELECT
@@ -28,8 +28,8 @@ WITH banded AS (
             ELSE 9
         END AS price_band
     FROM staging.items AS items
-    LEFT JOIN marketplace.item_category AS categories
-        ON items.category_id = categories.category_id
+    LEFT JOIN staging.item_category AS categories
+        ON items.category_id = categories.category_id AND categories.ds = @ds
     WHERE items.ds = @ds
 )
 

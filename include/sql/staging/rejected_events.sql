@@ -1,5 +1,5 @@
--- The events that became known on ds and cannot be used, each with the reason. Nothing is lost: what is not here is in
--- staging.events.
+-- The events that became known on ds and cannot be used, each with the reason. What is not here is in staging.events; only
+-- an event that happened more than @quarantine_days before it arrived is in neither (see staging.arrivals).
 -- grain: event_id, arrival
 -- partition: ds
 -- cluster: reason
