@@ -4,10 +4,13 @@
 `marts.recommendations`. Users are spread over shards: one mapped task each.
 
 Triage
-- One `score` shard failed: clear that map index; the others keep their part of the partition.
-- `score` finds no champion: run `train_weekly` for a day up to this one.
+- One `score` shard failed: clear that map index; the others keep their part of the partition, and it takes the model
+  that `plan_shards` named for all of them. For another model, clear from `plan_shards` on.
+- `plan_shards` finds no champion: run `train_weekly` for a day up to this one.
 - `check_lists` failed: nothing was published, yesterday's lists are still served. The log names the rule and some rows.
-- `after` waits: features or assignments of the day have not succeeded yet.
+- `check_published` failed: the lists are out, and are not those that were checked. Clear `marts.recommendations`.
+- `after` waits: features or assignments of the day have not succeeded yet, or a `train_weekly` run of the day is queued
+  or running. If that one hangs or its DAG is paused, mark it failed: the champion before is taken.
 """
 
 from airflow.sdk import chain, dag
@@ -21,11 +24,12 @@ def score_daily() -> None:
     """Features and champion to published lists."""
     shards = job("plan_shards", returns="shards")
     chain(
-        after("features_daily", "experiment_assignment_daily"),
+        after("features_daily", "experiment_assignment_daily", unfinished=("train_weekly",)),
         shards,
-        job("score", shard=shards.output),
+        job("score", each=shards.output),
         check("lists", ["scoring.lists"]),
         sql("marts.recommendations"),
+        check("published", ["marts.recommendations"]),
     )
 
 

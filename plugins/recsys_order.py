@@ -33,10 +33,13 @@ class AfterOperator(BaseOperator):
 
     ui_color = "#e8e4f3"
 
-    def __init__(self, *, dag_ids: tuple[str, ...], earlier_days: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *, dag_ids: tuple[str, ...], earlier_days: int, unfinished: tuple[str, ...], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.dag_ids = dag_ids
         self.earlier_days = earlier_days
+        self.unfinished = unfinished
 
     def execute(self, context: Any) -> None:
         """Go on if nothing is to be waited for, otherwise hand over to the triggerer."""
@@ -48,9 +51,12 @@ class AfterOperator(BaseOperator):
         waits = [same_day(dag_id, ds, zone, run.run_type, run.logical_date) for dag_id in self.dag_ids]
         if self.earlier_days:
             waits.append(earlier_days(run.dag_id, ds, zone, run.run_type, self.earlier_days))
-        waits = [wait for wait in waits if not is_over(wait, context["ti"].get_dr_count)]
-        if waits:
-            self.log.info("Waiting for %s", describe(waits))
+        last = [same_day(dag_id, ds, zone, "manual", run.logical_date) for dag_id in self.unfinished]
+        open_ = [wait for wait in (*waits, *last) if not is_over(wait, context["ti"].get_dr_count)]
+        if open_:
+            self.log.info("Waiting for %s", describe(open_))
+            # What need not exist may come to exist while the others are waited for: it is asked about after them.
+            waits = [wait for wait in waits if wait in open_] + last
             deadline = datetime.now(UTC) + GIVE_UP_AFTER
             self.defer(trigger=RunsTrigger(waits, deadline.isoformat()), method_name="resume")
 
@@ -82,18 +88,25 @@ class RunsTrigger(BaseTrigger):
         for number, wait in enumerate(self.waits):
             while not await sync_to_async(is_over)(wait, RuntimeTaskInstance.get_dr_count):
                 if datetime.now(UTC) > deadline:
-                    yield TriggerEvent(self.waits[number:])
+                    yield TriggerEvent([wait, *await self._open(number + 1)])
                     return
                 await asyncio.sleep(POLL_SECONDS)
         yield TriggerEvent(READY)
 
+    async def _open(self, start: int) -> list[Wait]:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-def after(*dag_ids: str, earlier_days: int = 0) -> AfterOperator:
+        ask = sync_to_async(is_over)
+        return [w for w in self.waits[start:] if not await ask(w, RuntimeTaskInstance.get_dr_count)]
+
+
+def after(*dag_ids: str, earlier_days: int = 0, unfinished: tuple[str, ...] = ()) -> AfterOperator:
     """First task of a DAG: wait until ``dag_ids`` have finished the same data day.
 
-    ``earlier_days`` also waits for unfinished runs of this very DAG for that many days before.
+    ``earlier_days`` also waits for unfinished runs of this very DAG for that many days before. ``unfinished`` names
+    DAGs that need not have run: once the others are over, a queued or running run of the day is waited for, no more.
     """
-    return AfterOperator(task_id="after", dag_ids=dag_ids, earlier_days=earlier_days)
+    return AfterOperator(task_id="after", dag_ids=dag_ids, earlier_days=earlier_days, unfinished=unfinished)
 
 
 def same_day(dag_id: str, ds: date, zone: str, run_type: str, logical_date: datetime) -> Wait:
@@ -101,11 +114,13 @@ def same_day(dag_id: str, ds: date, zone: str, run_type: str, logical_date: date
 
     A scheduled or backfilled run waits until that run has succeeded, even if it does not exist yet. A run that a
     person started (UI, ``airflow dags test``) waits for one under way and no longer: what is missing, its tasks name.
+    Daily runs are dated midnight, weekly ones noon; one under way may also have been started with the same date.
     """
     midnight = _midnight(ds, zone)
     if run_type in ("scheduled", "backfill"):
         return {"dag_id": dag_id, "logical_dates": [midnight], "states": ["success"], "count": 1}
-    dates = sorted({midnight, logical_date.isoformat()})
+    moments = {datetime.fromisoformat(midnight), _noon(ds, zone), logical_date}
+    dates = [moment.isoformat() for moment in sorted(moments)]
     return {"dag_id": dag_id, "logical_dates": dates, "states": UNFINISHED, "count": 0}
 
 
@@ -135,6 +150,10 @@ def describe(waits: list[Wait]) -> str:
         days = first if first == last else f"{first}..{last}"
         texts.append(f"{wait['dag_id']} of {days} to {'succeed' if wait['count'] else 'be over'}")
     return ", ".join(texts)
+
+
+def _noon(ds: date, zone: str) -> datetime:
+    return datetime(ds.year, ds.month, ds.day, 12, tzinfo=ZoneInfo(zone))
 
 
 def _midnight(ds: date, zone: str) -> str:

@@ -95,19 +95,16 @@ def check(stage: str, tables: Iterable[str]) -> RecsysOperator:
     )
 
 
-def job(name: str, *, returns: str | None = None, **options: Any) -> Any:
+def job(name: str, *, returns: str | None = None, each: XComArg | None = None, **options: Any) -> Any:
     """Run ``recsys.jobs.<name>``; ``returns`` names the entry of its summary that later tasks read.
 
-    An option that is the output of another task (a list) maps: one task per element, side by side.
+    ``each``, the output of another task, is a list of further options: one task per element, side by side.
     """
-    mapped = [key for key, value in options.items() if isinstance(value, XComArg)]
-    if not mapped:
+    if each is None:
         return RecsysOperator(task_id=name, job=name, options=options, returns=returns)
-    (key,) = mapped
-    fixed = {other: value for other, value in options.items() if other != key}
-    each = options[key].map(lambda value: {**fixed, key: value})
-    label = f"{key} {{{{ task.options['{key}'] }}}}"
-    return RecsysOperator.partial(task_id=name, job=name, map_index_template=label).expand(options=each)
+    label = "{{ task.options.items() | map('join', ' ') | join(', ') }}"
+    mapped = RecsysOperator.partial(task_id=name, job=name, returns=returns, map_index_template=label)
+    return mapped.expand(options=each.map(lambda more: {**options, **more}))
 
 
 def wire(tasks: Iterable[RecsysOperator]) -> None:

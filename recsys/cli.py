@@ -181,10 +181,11 @@ def score(ds: Ds, warehouse: Warehouse = None) -> None:
     settings, day = Settings.load(warehouse=warehouse), parse_ds(ds)
     shards = plan_shards.run(settings, day)["shards"]
     assert isinstance(shards, list)
-    for shard in shards:
-        progress(f"shard {shard}: {job.run(settings, day, shard=shard)}")
+    for options in shards:
+        progress(f"shard {options['shard']}: {job.run(settings, day, **options)}")
     show(check_job.run(settings, day, stage="lists", tables=["scoring.lists"]))
     show(build_table(settings, day, table="marts.recommendations"))
+    show(check_job.run(settings, day, stage="published", tables=["marts.recommendations"]))
 
 
 @app.command()

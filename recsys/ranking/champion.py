@@ -63,13 +63,31 @@ def newest_champion(models_dir: Path, ds: date) -> Champion:
     Raises:
         ModelError: when there is none, or a file of it is damaged.
     """
+    return load_champion(models_dir, newest_day(models_dir, ds))
+
+
+def newest_day(models_dir: Path, ds: date) -> date:
+    """Return the data day of the newest champion up to ``ds``.
+
+    Raises:
+        ModelError: when there is none.
+    """
     folders = sorted((models_dir / NAME).glob("ds=????-??-??"))
     known = [folder for folder in folders if folder.name <= f"ds={ds}"]
     if not known:
         raise ModelError(
             f"No model in {models_dir / NAME} with data up to {ds}. Train one with `recsys train --ds {ds}`."
         )
-    folder = known[-1]
+    return date.fromisoformat(known[-1].name.removeprefix("ds="))
+
+
+def load_champion(models_dir: Path, day: date) -> Champion:
+    """Load the champion of data day ``day``.
+
+    Raises:
+        ModelError: when there is none, or a file of it is damaged.
+    """
+    folder = models_dir / NAME / f"ds={day}"
     facts = store.read_manifest(folder)
     names = facts["retrievers"]
     assert isinstance(names, list)

@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "dags"
 JOBS = ("build", "check", "train", "plan_shards", "score", "assign", "results")
+SHARDS = [{"shard": shard, "champion": "2011-11-27"} for shard in range(3)]
 
 # Airflow reads its home when it is imported, so this has to happen before any test module imports it.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="recsys-airflow-")
@@ -49,7 +50,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
         def run(settings: object, ds: date, **options: Any) -> dict[str, object]:
             calls.append((job, ds, options))
             calls.fail(job, options)
-            return {"shards": [0, 1, 2]} if job == "plan_shards" else {"rows": 1}
+            return {"shards": SHARDS} if job == "plan_shards" else {"rows": 1}
 
         module = types.ModuleType(f"recsys.jobs.{job}")
         module.run = run  # type: ignore[attr-defined]

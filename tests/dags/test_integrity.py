@@ -87,6 +87,7 @@ def test_nothing_is_published_before_the_lists_are_checked(dags):
     dag = dags["score_daily"]
     assert dag.get_task("marts.recommendations").upstream_task_ids == {"check_lists"}
     assert dag.get_task("check_lists").upstream_task_ids == {"score"}
+    assert {task.task_id for task in dag.leaves} == {"check_published"}
 
 
 def test_dags_wait_for_what_they_stand_on(dags):
@@ -97,6 +98,10 @@ def test_dags_wait_for_what_they_stand_on(dags):
         "experiment_assignment_daily": ("features_daily",),
         "score_daily": ("features_daily", "experiment_assignment_daily"),
         "experiment_metrics_daily": ("features_daily", "experiment_assignment_daily"),
+    }
+    unfinished = {dag_id: dag.get_task("after").unfinished for dag_id, dag in dags.items()}
+    assert {dag_id: names for dag_id, names in unfinished.items() if names} == {
+        "score_daily": ("train_weekly",)
     }
     for dag in dags.values():
         assert {task.task_id for task in dag.roots} == {"after"}

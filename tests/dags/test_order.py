@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
@@ -11,7 +12,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable
 from pendulum import timezone as pendulum_zone
 
-from recsys_order import RunsTrigger, after, describe, earlier_days, is_over, same_day
+from recsys_order import READY, RunsTrigger, after, describe, earlier_days, is_over, same_day
 from recsys_tasks import DAILY, WEEKLY, data_day
 
 DAY = date(2026, 1, 5)
@@ -71,6 +72,75 @@ def test_a_backfilled_day_does_not_wait_for_a_queued_one_that_may_wait_for_its_s
     before = ("features_daily", datetime(2026, 1, 4, tzinfo=UTC))
     assert is_over(wait, Runs({before: "queued"}).count)
     assert not is_over(wait, Runs({before: "running"}).count)
+
+
+DAILY_DATE, WEEKLY_DATE = datetime(2026, 1, 4, tzinfo=UTC), datetime(2026, 1, 4, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill", "manual"])
+@pytest.mark.parametrize("trained", [DAILY_DATE, WEEKLY_DATE], ids=["midnight", "noon"])
+@pytest.mark.parametrize(
+    ("state", "waits"),
+    [(None, False), ("queued", True), ("running", True), ("failed", False), ("success", False)],
+)
+def test_scoring_waits_for_a_training_of_the_day_that_is_under_way(run_type, trained, state, waits):
+    runs = Runs({("features_daily", DAILY_DATE): "success", ("train_weekly", trained): state})
+    task = after("features_daily", unfinished=("train_weekly",))
+    context = _context(runs, run_type, DAILY_DATE)
+    if not waits:
+        task.execute(context)
+        return
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    (wait,) = deferred.value.trigger.waits
+    assert describe([wait]) == "train_weekly of 2026-01-04 to be over"
+    runs.states["train_weekly", trained] = "failed"
+    assert is_over(wait, runs.count)
+
+
+def test_a_training_that_begins_while_features_are_waited_for_is_waited_for_too(monkeypatch):
+    runs = Runs({("features_daily", DAILY_DATE): "running"})
+    with pytest.raises(TaskDeferred) as deferred:
+        after("features_daily", unfinished=("train_weekly",)).execute(_context(runs, logical_date=DAILY_DATE))
+    _, arguments = deferred.value.trigger.serialize()
+    later = [
+        (("features_daily", DAILY_DATE), "running"),
+        (("train_weekly", WEEKLY_DATE), "queued"),
+        (("features_daily", DAILY_DATE), "success"),
+        (("train_weekly", WEEKLY_DATE), "running"),
+        (("train_weekly", WEEKLY_DATE), "success"),
+    ]
+
+    def count(**question):
+        if later:
+            run, state = later.pop(0)
+            runs.states[run] = state
+        return runs.count(**question)
+
+    monkeypatch.setattr("recsys_order.POLL_SECONDS", 0)
+    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_dr_count", count)
+    assert _fire(RunsTrigger(**arguments)).payload == READY
+    assert not later
+
+
+def test_what_it_gave_up_on_does_not_name_a_training_that_never_was(monkeypatch):
+    runs = Runs({("features_daily", DAILY_DATE): "failed"})
+    with pytest.raises(TaskDeferred) as deferred:
+        after("features_daily", unfinished=("train_weekly",)).execute(_context(runs, logical_date=DAILY_DATE))
+    waits = deferred.value.trigger.waits
+    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_dr_count", runs.count)
+    event = _fire(RunsTrigger(waits, MIDNIGHT.isoformat()))
+    assert describe(event.payload) == "features_daily of 2026-01-04 to succeed"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Paris", "America/New_York", "Australia/Lord_Howe"])
+def test_every_weekly_run_of_a_year_is_found_by_its_date(zone):
+    weekly = CronTriggerTimetable(WEEKLY.expression, timezone=pendulum_zone(zone), interval=WEEKLY.interval)
+    for info in _runs(weekly, zone):
+        ds = data_day(info.logical_date, zone)
+        midnight = datetime(ds.year, ds.month, ds.day, tzinfo=ZoneInfo(zone))
+        wait = same_day("train_weekly", ds, zone, "manual", midnight)
+        assert not is_over(wait, Runs({("train_weekly", info.logical_date): "running"}).count), ds
 
 
 def _context(runs, run_type="backfill", logical_date=MIDNIGHT, user=None):

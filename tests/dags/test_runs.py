@@ -1,6 +1,7 @@
 """Whole DAGs, run by Airflow in this process, with jobs that only record what they are asked."""
 
 from datetime import date
+from operator import itemgetter
 
 import pytest
 
@@ -9,6 +10,7 @@ from recsys.jobs.airflow_run import run_dag
 from recsys.schema import FEATURES, SOURCES, STAGING
 from recsys.settings import Settings
 from recsys.warehouse.tables import load_spec
+from tests.dags.conftest import SHARDS
 
 DAY = date(2011, 11, 30)
 
@@ -32,9 +34,13 @@ def test_features_are_built_in_the_order_of_their_headers(calls):
 
 def test_users_are_scored_shard_by_shard_and_published_once(calls):
     run_dag("score_daily", DAY)
-    assert [job for job, _, _ in calls] == ["plan_shards", "score", "score", "score", "check", "build"]
-    assert sorted(options["shard"] for options in calls.of("score")) == [0, 1, 2]
-    assert calls.of("check") == [{"stage": "lists", "tables": ["scoring.lists"]}]
+    jobs = ["plan_shards", "score", "score", "score", "check", "build", "check"]
+    assert [job for job, _, _ in calls] == jobs
+    assert sorted(calls.of("score"), key=itemgetter("shard")) == SHARDS
+    assert calls.of("check") == [
+        {"stage": "lists", "tables": ["scoring.lists"]},
+        {"stage": "published", "tables": ["marts.recommendations"]},
+    ]
     assert calls.of("build") == [{"table": "marts.recommendations"}]
 
 

@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from recsys.errors import QualityError, SettingsError, SqlError
 from recsys_tasks import RecsysOperator, check, data_day, job, sql, wire
+from tests.dags.conftest import SHARDS
 
 
 def context(logical_date=datetime(2026, 1, 5, tzinfo=UTC)):
@@ -35,16 +36,21 @@ def test_job_passes_its_options(calls):
 
 
 def test_job_returns_the_entry_that_later_tasks_read(calls):
-    assert job("plan_shards", returns="shards").execute(context()) == [0, 1, 2]
+    assert job("plan_shards", returns="shards").execute(context()) == SHARDS
 
 
-def test_an_option_that_is_a_task_output_maps():
+def test_options_that_are_a_task_output_map():
     with DAG("mapped", schedule=None):
         shards = job("plan_shards", returns="shards")
-        score = job("score", shard=shards.output, fast=True)
+        score = job("score", each=shards.output, fast=True)
     assert score.is_mapped
     assert score.upstream_task_ids == {"plan_shards"}
-    assert score.expand_input.value["options"].callables[0](7) == {"shard": 7, "fast": True}
+    merge = score.expand_input.value["options"].callables[0]
+    assert merge({"shard": 7, "champion": "2026-01-04"}) == {
+        "fast": True,
+        "shard": 7,
+        "champion": "2026-01-04",
+    }
 
 
 @pytest.mark.parametrize(
