@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
 from recsys.jobs.inputs import days_back, has_features, read_shop, read_snapshot
-from recsys.ranking.champion import Champion
+from recsys.ranking.champion import Champion, scorer_before
 from recsys.ranking.replay import replay_pairs
 from recsys.ranking.scorer import PairScorer
 from recsys.ranking.shop import train_shop
@@ -54,7 +54,12 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     """
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
         if settings.item_unit == "item":
-            champion = train_shop(read_shop(warehouse, settings, ds), ds, settings.seed)
+            champion = train_shop(
+                read_shop(warehouse, settings, ds),
+                ds,
+                settings.seed,
+                champion=scorer_before(settings.models_dir, ds),
+            )
         else:
             champion = _train_market(warehouse, settings, ds)
     folder = champion.save(settings.models_dir, ds)
@@ -71,7 +76,7 @@ def _train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champio
     outcomes = {day: _outcomes(warehouse, day, ds) for day in days}
     shown = sum(int(o.loc[o["impressions"] > 0, "purchases"].sum()) for o in outcomes.values())
     source = "impressions" if shown >= LEAST_PURCHASES else "replay"
-    scorer, facts = _learn(settings, _examples(warehouse, settings, outcomes, source))
+    scorer, facts = _learn(settings, ds, _examples(warehouse, settings, outcomes, source))
     history = read_snapshot(warehouse, settings, ds).history
     retrievers = fit_retrievers(make_retrievers(settings.item_unit, settings.seed), history)
     return Champion(retrievers, scorer, {**facts, "ds": str(ds), "learned_from": source})
@@ -106,8 +111,17 @@ def _label(snapshot: Snapshot, retrievers: dict, pairs: pd.DataFrame) -> Example
     keep = (rows >= 0) & (items >= 0)
     order = rows[keep].argsort(kind="stable")
     purchased, clicked = (pairs[n].to_numpy()[keep][order] > 0 for n in ("purchased", "clicked"))
+    position = None
+    if "position" in pairs:
+        position = pairs["position"].fillna(1).to_numpy(np.float64)[keep][order]
     return label_pairs(
-        snapshot, retrievers, rows[keep][order], items[keep][order], purchased=purchased, clicked=clicked
+        snapshot,
+        retrievers,
+        rows[keep][order],
+        items[keep][order],
+        purchased=purchased,
+        clicked=clicked,
+        position=position,
     )
 
 
@@ -118,7 +132,9 @@ def _calibration_cut(purchases: list[int]) -> int:
     return max(1, len(purchases) - days)
 
 
-def _learn(settings: Settings, examples: dict[date, Examples]) -> tuple[PairScorer, dict[str, object]]:
+def _learn(
+    settings: Settings, ds: date, examples: dict[date, Examples]
+) -> tuple[PairScorer, dict[str, object]]:
     days = sorted(examples)
     if len(days) < 2:
         raise ModelError(
@@ -127,7 +143,8 @@ def _learn(settings: Settings, examples: dict[date, Examples]) -> tuple[PairScor
     cut = _calibration_cut([int(examples[day].purchased.sum()) for day in days])
     train = Examples.join([examples[day] for day in days[:cut]])
     later = Examples.join([examples[day] for day in days[cut:]])
-    scorer, metrics = train_scorer(train, later, settings.seed)
+    champion = scorer_before(settings.models_dir, ds)
+    scorer, metrics = train_scorer(train, later, settings.seed, champion=champion)
     facts: dict[str, object] = {
         "metrics": metrics,
         "training_days": [str(day) for day in days[:cut]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -55,6 +55,17 @@ class Champion:
             store.save(aside / "scorer", self.scorer.arrays(), {"model": "pair_scorer"})
             store.seal(aside, {**self.facts, "retrievers": list(self.retrievers)})
         return folder
+
+
+def scorer_before(models_dir: Path, ds: date) -> PairScorer | None:
+    """The scorer of the newest champion of a day before ``ds``: what a new one has to match.
+
+    None if there is none, or none that this version could score with.
+    """
+    try:
+        return newest_champion(models_dir, ds - timedelta(days=1)).scorer
+    except ModelError:
+        return None
 
 
 def newest_champion(models_dir: Path, ds: date) -> Champion:

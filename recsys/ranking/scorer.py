@@ -82,13 +82,16 @@ def fit_scorer(
     names: tuple[str, ...],
     rng: np.random.Generator,
     clicked: np.ndarray | None = None,
+    position: np.ndarray | None = None,
     kept: float = 1.0,
 ) -> PairScorer:
     """Fit on pairs that were shown: ``features`` [pairs, names], ``purchased`` 0/1.
 
     With ``clicked`` the click is learned first, and its log-odds enter the purchase model as one nearly unpenalised
     feature, over *all* pairs shown and not only the clicked ones (entire-space modelling, Ma et al. 2018): clicks are
-    many and say what draws a user, purchases are few and only correct them. Negatives beyond MOST_NEGATIVES are
+    many and say what draws a user, purchases are few and only correct them. What is far down a list is clicked less for
+    being there: with ``position`` both models carry log(1 + position) too, and it is dropped afterwards, which leaves
+    the features what they say at a mean position. Negatives beyond MOST_NEGATIVES are
     sampled with ``rng``; ``kept`` is the share of them that was given in the first place.
 
     Raises:
@@ -104,13 +107,17 @@ def fit_scorer(
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
     x = (features - mean) / scale
-    base = np.zeros(x.shape[1])
+    base, place = np.zeros(x.shape[1]), np.zeros((len(keep), 0))
+    if position is not None:
+        place = np.log1p(position[keep, None])
+        place = place - place.mean()
     if clicked is not None and 0 < clicked[keep].sum() < len(keep):
-        base = _logistic(x, clicked[keep], CLICK_PENALTY)[0]
+        base = _logistic(np.hstack([x, place]), clicked[keep], CLICK_PENALTY)[0][: x.shape[1]]
     strong = CLICK_SCALE * (x @ base)[:, None]
-    weights, intercept = _logistic(np.hstack([x, strong]), purchased, PURCHASE_PENALTY)
+    weights, intercept = _logistic(np.hstack([x, strong, place]), purchased, PURCHASE_PENALTY)
+    weights, click_weight = weights[: x.shape[1]], weights[x.shape[1]]
     return PairScorer(
-        names, mean, scale, weights[:-1] + CLICK_SCALE * weights[-1] * base, intercept, kept * share
+        names, mean, scale, weights + CLICK_SCALE * click_weight * base, intercept, kept * share
     )
 
 

@@ -19,6 +19,7 @@ from recsys.features.history import frames_as_of
 from recsys.ranking.candidates import Quotas
 from recsys.ranking.champion import Champion
 from recsys.ranking.replay import blank_candidates
+from recsys.ranking.scorer import PairScorer
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import (
     Examples,
@@ -60,10 +61,12 @@ class ShopData:
         return Snapshot.from_frames(frames_as_of(self.daily, self.items, self.users, ds, audience), ds)
 
 
-def train_shop(data: ShopData, ds: date, seed: int, progress: Progress = None) -> Champion:
+def train_shop(
+    data: ShopData, ds: date, seed: int, progress: Progress = None, champion: PairScorer | None = None
+) -> Champion:
     """Learn from replays up to ``ds`` and fit the retrievers on all that was known by then.
 
-    The horizon is HORIZON_DAYS, or a quarter of a shorter history.
+    The horizon is HORIZON_DAYS, or a quarter of a shorter history. ``champion`` is the scorer in place, if any.
 
     Raises:
         ModelError: the history is too short, or the gate refused.
@@ -76,7 +79,7 @@ def train_shop(data: ShopData, ds: date, seed: int, progress: Progress = None) -
     days = replay_days(data.first_day, ds, horizon)
     later = _replay(data, days[0], horizon, seed, keep=1.0, most_users=CALIBRATION_USERS, progress=progress)
     past = [_replay(data, day, horizon, seed, keep=KEPT_NEGATIVES, progress=progress) for day in days[1:]]
-    scorer, metrics = train_scorer(Examples.join(past), later, seed, kept=KEPT_NEGATIVES)
+    scorer, metrics = train_scorer(Examples.join(past), later, seed, KEPT_NEGATIVES, champion)
     retrievers = fit_retrievers(make_retrievers("item", seed), data.snapshot(ds).history)
     facts = {
         "ds": str(ds),

@@ -170,7 +170,7 @@ def test_the_manifest_says_what_was_learned_from_what(played: Settings) -> None:
     assert max(days[0]) < min(days[1])  # type: ignore[call-overload]
     metrics = facts["metrics"]
     assert isinstance(metrics, dict)
-    assert set(metrics) == {"log_loss", "prior_log_loss", "ece", "purchase_rate"}
+    assert set(metrics) == {"log_loss", "prior_log_loss", "noise", "ece", "purchase_rate", "purchases"}
 
 
 def test_a_refused_model_leaves_the_champion(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from recsys.errors import ModelError
+from recsys.features.pairs import PAIR_FEATURES
 from recsys.ranking import scorer as module
 from recsys.ranking.calibration import calibration
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer, sigmoid
-from recsys.ranking.training import gate
+from recsys.ranking.training import Examples, gate, in_gate_half, train_scorer
 
 NAMES = ("x", "noise", "constant")
 
@@ -106,11 +107,66 @@ def test_the_gate_wants_better_than_the_mean_rate() -> None:
     features, purchased, truth = world(20_000, 10)
     scorer = fit(features, purchased)
     gate(scorer, calibration(truth, purchased))
-    with pytest.raises(ModelError, match="worse than"):
+    with pytest.raises(ModelError, match="not lower by more than chance"):
         gate(scorer, calibration(np.full(len(purchased), 0.5), purchased))
     broken = PairScorer(NAMES, scorer.mean, scorer.scale, np.array([np.nan, 0, 0]), 0.0)
     with pytest.raises(ModelError, match="not finite"):
         gate(broken, calibration(truth, purchased))
+
+
+def examples(n: int, seed: int, taste: float) -> Examples:
+    """Pairs of 400 users; the first feature moves the log-odds of a purchase by ``taste``, the others are noise."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, len(PAIR_FEATURES))).astype(np.float32)
+    purchased = rng.random(n) < sigmoid(-3 + taste * features[:, 0].astype(float))
+    return Examples(features, purchased, np.array([f"u{i}" for i in rng.integers(0, 400, n)], object))
+
+
+def refused(train: Examples, later: Examples, seed: int, champion: PairScorer | None = None) -> str | None:
+    try:
+        train_scorer(train, later, seed, champion=champion)
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def test_noise_is_refused_and_taste_passes() -> None:
+    seeds = range(40)
+    noise = [refused(examples(3_000, s, 0.0), examples(4_000, 1_000 + s, 0.0), s) for s in seeds]
+    assert sum(text is not None for text in noise) >= 0.95 * len(seeds)
+    taste = [refused(examples(3_000, s, 1.0), examples(4_000, 1_000 + s, 1.0), s) for s in seeds[:10]]
+    assert taste == [None] * 10
+
+
+def test_what_is_behind_the_champion_is_refused() -> None:
+    later = examples(8_000, 1, 1.5)
+    champion, metrics = train_scorer(examples(8_000, 2, 1.5), later, 0)
+    assert metrics["log_loss"] < metrics["prior_log_loss"] - 2 * metrics["noise"]
+    assert refused(examples(8_000, 3, 1.5), later, 0, champion) is None
+    few = examples(300, 5, 1.5)  # better than nothing, but not than what is there
+    assert refused(few, later, 0) is None
+    assert "worse than the champion" in str(refused(few, later, 0, champion))
+
+
+def test_the_halves_are_of_whole_users_and_fixed() -> None:
+    users = np.array([f"u{i % 1_000}" for i in range(3_000)], object)
+    gate_half = in_gate_half(users)
+    assert 0.45 < gate_half.mean() < 0.55
+    assert (gate_half == np.tile(gate_half[:1_000], 3)).all()
+    assert in_gate_half(np.array(["u0", "u1", "u2", "u3"])).tolist() == gate_half[:4].tolist()
+
+
+def test_the_place_in_the_list_does_not_pass_for_taste() -> None:
+    rng = np.random.default_rng(11)
+    n = 40_000
+    taste, position = rng.normal(size=n), rng.integers(1, 50, n)
+    guess = -np.log1p(position) + rng.normal(size=n)  # the old order: it says where, not what
+    features = np.column_stack([taste, guess, np.ones(n)]).astype(np.float32)
+    clicked = rng.random(n) < sigmoid(1 + 0.8 * taste - 1.2 * np.log1p(position))
+    purchased = clicked & (rng.random(n) < 0.1)
+    fooled, fair = (fit(features, purchased, clicked=clicked, position=p) for p in (None, position))
+    ratio = [abs(s.coefficients[1] / s.coefficients[0]) for s in (fooled, fair)]
+    assert ratio[1] < 0.5 * ratio[0]
 
 
 def test_calibration_by_hand() -> None:
