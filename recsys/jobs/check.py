@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,11 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "published": ("marts.recommendations",),
 }
 QUALITY_DIR = "_quality"
+WINDOWS: Mapping[str, str] = {
+    "features.user_daily": "staging.user_item_daily",
+    "features.item_daily": "staging.item_daily",
+}
+"""Checked tables whose windows add up the days of another: a day that was never built is missing in them."""
 _PARAMETER = re.compile(r"@([a-z_]+)")
 
 
@@ -85,7 +90,37 @@ def _check_table(settings: Settings, warehouse: Warehouse, name: str, ds: date) 
     suite = quality.load_suite(settings.expectations_dir, name)
     verdict = quality.validate(suite, measure(settings, warehouse, name, ds))
     _keep(settings, verdict.validation, name, ds)
-    return list(verdict.findings)
+    findings = list(verdict.findings)
+    if name in WINDOWS:
+        findings.append(_window(settings, warehouse, name, ds))
+    return findings
+
+
+def _window(settings: Settings, warehouse: Warehouse, name: str, ds: date) -> Finding:
+    """Judge whether the window up to ``ds`` has holes. SQL cannot: an empty partition and none look the same to it."""
+    daily = WINDOWS[name]
+    days = [day for day in warehouse.partitions(daily) if day <= ds]
+    first = max(min(days, default=ds), ds - timedelta(days=settings.history_days - 1))
+    expected = [first + timedelta(days=n) for n in range((ds - first).days + 1)]
+    holes = [day.isoformat() for day in expected if day not in set(days)]
+    some = ", ".join(holes[:3]) + (f" and {len(holes) - 3} more" if len(holes) > 3 else "")
+    message = (
+        f"The window lacks days: {daily} has no partition {some}. Backfill features_daily for {holes[0]}..{ds} "
+        "in order, days that succeeded included."
+        if holes
+        else f"{daily} has every day of the window."
+    )
+    return Finding(
+        table=name,
+        check_id="window_is_complete.warning",
+        expectation="window_is_complete",
+        column=None,
+        severity=WARNING,
+        success=not holes,
+        observed=str(len(holes)),
+        rows_at_fault=None,
+        message=message,
+    )
 
 
 def _absent(warehouse: Warehouse, contract: schema.Table, ds: date) -> Finding:

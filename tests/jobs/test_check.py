@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -48,8 +49,8 @@ CLEAN: dict[str, list[Row]] = {
     "staging.items": [{"item_id": i} for i in ("i1", "i2", "i3")],
     "staging.user_item_daily": [],
     "staging.item_daily": [
-        {"item_id": "i1", "ds": DS - timedelta(days=7 * n), "views": 180, "purchases": 1}
-        for n in (1, 2, 3, 4)
+        {"item_id": "i1", "ds": DS - timedelta(days=n), **({} if n % 7 else {"views": 180, "purchases": 1})}
+        for n in range(29)
     ],
     "features.item_group": [{"item_id": i} for i in ("i1", "i2", "i3")],
     "features.user_daily": [{"user_id": u} for u in ("u1", "u2")],
@@ -274,6 +275,30 @@ def test_rows_against_yesterday(settings: Settings) -> None:
         )
         assert broken(settings, "features.user_daily") == {"rows_against_yesterday.warning": "warning"}
         warehouse.drop("features.user_daily", yesterday)
+
+
+@pytest.mark.parametrize("name", list(check.WINDOWS))
+def test_a_day_that_was_never_built_is_a_warning_until_it_leaves_the_window(
+    settings: Settings, name: str
+) -> None:
+    staged = check.WINDOWS[name]
+    with open_warehouse(settings) as warehouse:
+        kept = warehouse.partitions(staged)
+        for back in (9, 8, 7, 6, 4, 3, 2, 1):
+            put(
+                warehouse, staged, [], DS - timedelta(days=back)
+            )  # empty ones are no holes, what is lacking is
+        warehouse.drop(staged, DS - timedelta(days=5))
+    assert broken(settings, name) == {"window_is_complete.warning": "warning"}
+    (warning,) = check.run(settings, DS, "features", [name])["warnings"]  # type: ignore[misc, attr-defined]
+    assert "no partition 2026-01-23." in warning
+    assert "Backfill features_daily for 2026-01-23..2026-01-28 in order" in warning
+    assert broken(replace(settings, history_days=5), name) == {}
+    with open_warehouse(settings) as warehouse:
+        for day in warehouse.partitions(staged):
+            warehouse.drop(staged, day)
+        put(warehouse, staged, CLEAN[staged], DS)
+        assert warehouse.partitions(staged) == kept
 
 
 def test_a_critical_rule_stops_after_everything_is_recorded(settings: Settings) -> None:
