@@ -6,8 +6,10 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/*
 
+# Any user of group root may write to the two volumes: docker-compose.yaml runs the image as AIRFLOW_UID.
 RUN useradd --create-home --uid 50000 airflow \
-    && install --directory --owner airflow /opt/airflow /opt/recsys /var/lib/recsys/warehouse
+    && install --directory --owner airflow /opt/recsys \
+    && install --directory --owner airflow --group root --mode 2775 /opt/airflow /var/lib/recsys/warehouse
 WORKDIR /opt/recsys
 
 # Dependencies first: they change less often than the code. The PostgreSQL drivers are needed nowhere else.

@@ -17,6 +17,7 @@ SERVICE_KEYS = {
     "build",
     "image",
     "restart",
+    "user",
     "environment",
     "volumes",
     "depends_on",
@@ -67,6 +68,23 @@ def test_airflow_and_recsys_know_every_setting(source, tmp_path, monkeypatch):
         else:
             section, option = name.removeprefix("AIRFLOW__").lower().split("__")
             assert option in conf.configuration_description[section]["options"], name
+
+
+def test_a_zone_that_is_not_set_is_that_of_the_warehouse(tmp_path):
+    given = COMPOSE["x-airflow"]["environment"]["RECSYS_TIMEZONE"]
+    assert given == "${RECSYS_TIMEZONE-}"  # nothing set: the empty string
+    (tmp_path / "marketplace.yaml").write_text("timezone: Europe/Paris")
+    for value, zone in [("", "Europe/Paris"), ("Asia/Tokyo", "Asia/Tokyo")]:
+        settings = Settings.load({"RECSYS_WAREHOUSE": str(tmp_path), "RECSYS_TIMEZONE": value})
+        assert settings.timezone == zone
+
+
+def test_the_services_may_run_as_the_owner_of_a_bound_folder():
+    assert COMPOSE["x-airflow"]["user"] == "${AIRFLOW_UID:-50000}:0"
+    assert "useradd --create-home --uid 50000 airflow" in DOCKERFILE
+    writable = re.search(r"--group root --mode 2775 (.*)", DOCKERFILE)[1].split()
+    volumes = [volume.rpartition(":")[2] for volume in COMPOSE["x-airflow"]["volumes"]]
+    assert writable == volumes
 
 
 def test_the_image_holds_every_folder_the_project_needs():
