@@ -4,7 +4,9 @@
 any other day works as well.
 
 Triage
-- `train` failed on its gate: the new model is worse than the champion, which stays. Look at the metrics in the log.
+- `train` failed on its gate: on users held out from it, the new model does not beat one purchase rate for all, or is
+  behind the champion by more than chance, or is badly calibrated. The champion stays, and scoring goes on with it; the
+  log names the figures.
 - `train` failed for a missing partition: run `features_daily` for the day it names.
 - `after` waits: `features_daily` of the day has not succeeded yet.
 """
