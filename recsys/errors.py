@@ -1,5 +1,26 @@
 """The errors a user may see. Each message names the value at fault and the remedy."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
+    """Return the names most like ``name``, best first; none when nothing comes close.
+
+    Example:
+        >>> nearest("histry_days", ["late_days", "history_days"])
+        ['history_days']
+    """
+    return get_close_matches(name, sorted(set(known)), n=count, cutoff=0.6)
+
+
+def did_you_mean(names: Iterable[str]) -> str:
+    """Ask for one of a few names; nothing where there are none. Begins with a space."""
+    told = " or ".join(names)
+    return f" Did you mean {told}?" if told else ""
+
 
 class RecsysError(Exception):
     """Base of every error this project raises on purpose."""

@@ -11,12 +11,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
-from recsys.errors import SettingsError
+from recsys.errors import SettingsError, did_you_mean, nearest
 
 PROFILE_NAME = "marketplace.yaml"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
+PREFIX = "RECSYS_"
+OTHERS = {"RECSYS_WAREHOUSE_DIR"}
+"""Variables that are no settings: docker-compose.yaml reads them."""
 
 
 def _setting(default: object, help_: str, choices: tuple[str, ...] = ()) -> object:
@@ -69,9 +72,10 @@ class Settings:
         """Read the environment, then the profile of the warehouse it names, then the defaults.
 
         Raises:
-            SettingsError: when a value cannot be read; names the setting, the value and what is allowed.
+            SettingsError: no such setting, or its value cannot be read; names the setting, the value, what is allowed.
         """
         environ = os.environ if environ is None else environ
+        _refuse_unknown(environ)
         given: dict[str, object] = {
             f.name: environ[f"RECSYS_{f.name.upper()}"]
             for f in fields(cls)
@@ -138,6 +142,16 @@ def parse_ds(text: str) -> date:
     if day.isoformat() != text:
         raise SettingsError(f"{text!r} is no data day; write it as YYYY-MM-DD, like {day.isoformat()}.")
     return day
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    """A setting with a typo would be ignored without a word."""
+    known = [f"{PREFIX}{f.name.upper()}" for f in fields(Settings)]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and environ[name] and name not in known and name not in OTHERS:
+            near = nearest(name.removeprefix(PREFIX), (setting.removeprefix(PREFIX) for setting in known))
+            told = did_you_mean(f"{PREFIX}{setting}" for setting in near) or f" Known: {', '.join(known)}."
+            raise SettingsError(f"{name} is set in the environment, and there is no such setting.{told}")
 
 
 def _read_profile(path: Path) -> dict[str, object]:

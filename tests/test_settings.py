@@ -42,6 +42,15 @@ def test_bad_values_name_the_setting(name: str, value: str, message: str) -> Non
         Settings.load({f"RECSYS_{name}": value})
 
 
+def test_an_unknown_setting_in_the_environment_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"RECSYS_HISTRY_DAYS .* Did you mean RECSYS_HISTORY_DAYS\?"):
+        Settings.load({"RECSYS_HISTRY_DAYS": "400"})
+    with pytest.raises(SettingsError, match=r"no such setting. Known: RECSYS_WAREHOUSE, "):
+        Settings.load({"RECSYS_XYZ": "1"})
+    others = {"RECSYS_WAREHOUSE_DIR": "/data", "RECSYS_XYZ": "", "AIRFLOW_HOME": "/airflow"}
+    assert Settings.load(others) == Settings.load({})
+
+
 def test_an_unknown_setting_in_the_profile_is_refused(tmp_path: Path) -> None:
     (tmp_path / "marketplace.yaml").write_text("histroy_days: 400\n")
     with pytest.raises(SettingsError, match="unknown settings: histroy_days"):
