@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from recsys.errors import SettingsError
+from recsys import schema
+from recsys.errors import ContractError, SettingsError, did_you_mean
 from recsys.settings import Settings
 from recsys.warehouse import BuildResult, open_warehouse, order
-from recsys.warehouse.tables import sql_tables
+from recsys.warehouse.tables import datasets, load_spec, no_table, sql_tables
 
 
 def run(settings: Settings, ds: date, table: str | None = None, refresh: bool = False) -> dict[str, object]:
@@ -40,6 +41,7 @@ def history(
 
     Raises:
         SettingsError: ``end`` is before ``start``.
+        ContractError: no such table or dataset; nothing was built.
         RecsysError: whatever ``Warehouse.build`` raises; the days before are kept, a rerun gives the same bytes.
     """
     if end < start:
@@ -61,7 +63,19 @@ def history(
 
 
 def _expand(settings: Settings, name: str) -> list[str]:
-    return [name] if "." in name else sql_tables(settings.sql_dir, name)
+    if "." in name:
+        if name not in schema.TABLES:
+            raise ContractError(no_table(name))
+        load_spec(settings.sql_dir, name)
+        return [name]
+    found = sql_tables(settings.sql_dir, name)
+    if not found:
+        known = [dataset for dataset in datasets() if sql_tables(settings.sql_dir, dataset)]
+        near = [table for table in schema.TABLES if table.partition(".")[2] == name]
+        raise ContractError(
+            f"There is no dataset {name} to build; there are {', '.join(known)}.{did_you_mean(near)}"
+        )
+    return found
 
 
 def _summary(result: BuildResult) -> dict[str, object]:

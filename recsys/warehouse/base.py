@@ -6,26 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from recsys import schema
 from recsys.errors import ContractError, WarehouseError
 from recsys.settings import Settings
-from recsys.warehouse.tables import TableSpec, load_spec
+from recsys.warehouse.tables import MADE_BY, TableSpec, load_spec, order, remedy, sql_path
 
 if TYPE_CHECKING:  # a DAG may import this module without paying for pandas
     import pandas as pd
     import pyarrow as pa
 
-MADE_BY = {
-    "scoring.lists": "recsys score",
-    "experiments.assignments": "recsys assign",
-    "experiments.results": "recsys results",
-    "monitoring.check_results": "recsys check",
-    "synthetic.truth": "recsys truth",
-}
-"""Tables that a job writes; every other table outside ``marketplace`` is built from its SQL file."""
+
+SERVED_LATER = ("marts.recommendations",)
+"""Published on ``ds`` for the day after: who reads them, reads those of earlier days, and need not wait for ``ds``."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,8 @@ class Warehouse(ABC):
         Raises:
             SqlError: the file is missing, cannot be run, or failed.
             ContractError: the rows are not what the contract asks for; the old partition stays.
-            WarehouseError: a source table is absent, or the partition could not be written.
+            WarehouseError: a source table, or the partition ``ds`` of another table it reads, is absent, or the
+                partition could not be written.
         """
 
     @abstractmethod
@@ -139,10 +136,40 @@ class Warehouse(ABC):
     def _params(self, spec: TableSpec) -> dict[str, object]:
         return {name: getattr(self.settings, name) for name in spec.params}
 
-    def _require_sources(self, spec: TableSpec) -> None:
+    def _require_upstream(self, spec: TableSpec, ds: date) -> None:
+        """Every source has to be there, and of every other table that is read the partition ``ds``."""
         for name in spec.upstream:
-            if name.startswith("marketplace.") and not schema.table(name).optional and not self.exists(name):
+            if _is_source(name) and not schema.table(name).optional and not self.exists(name):
                 raise WarehouseError(f"{spec.name} needs {name}. {self.missing(name)}")
+        of_day = [name for name in spec.upstream if not _is_source(name) and name not in SERVED_LATER]
+        absent = [name for name in of_day if not self.exists(name, ds)]
+        if absent:
+            are, them = ("is", "it") if len(absent) == 1 else ("are", "them")
+            raise WarehouseError(
+                f"{spec.name} of {ds} needs {' and '.join(absent)} of that day, which {are} not there. "
+                f"Make {them} with {self._chain(absent, ds)}."
+            )
+
+    def _chain(self, tables: Sequence[str], ds: date) -> str:
+        """Name the commands that make ``tables`` of ``ds`` and what they lack in turn, in their order."""
+        found: set[str] = set()
+        stack = list(tables)
+        while stack:
+            name = stack.pop()
+            if name in found or _is_source(name) or name in SERVED_LATER or self.exists(name, ds):
+                continue
+            found.add(name)
+            stack += self.spec(name).upstream if sql_path(self.settings.sql_dir, name).is_file() else ()
+        commands: list[str] = []
+        built: list[str] = []
+        for name in order(found, self.settings.sql_dir):
+            if name in MADE_BY:
+                commands.append(remedy(name, ds))
+            else:
+                built.append(name)
+        if built:
+            commands.append(f"`recsys build {' '.join(built)} --ds {ds}`")
+        return ", ".join(commands)
 
     def missing(self, table: str, ds: date | None = None) -> str:
         """Say where a table or partition was expected and which command makes it."""
@@ -152,6 +179,10 @@ class Warehouse(ABC):
     @abstractmethod
     def location(self, table: str, ds: date | None = None) -> str:
         """Say where a table or partition is kept, whether it exists or not."""
+
+
+def _is_source(table: str) -> bool:
+    return table.startswith("marketplace.")
 
 
 def check_columns(spec: TableSpec, columns: Sequence[tuple[str, str]]) -> None:
@@ -175,12 +206,19 @@ def check_columns(spec: TableSpec, columns: Sequence[tuple[str, str]]) -> None:
         raise ContractError(f"{spec.path}: the SELECT {'; '.join(wrong)}.")
 
 
-def remedy(table: str, ds: date | None) -> str:
-    """Name the command that makes ``table``."""
-    day = f" --ds {ds}" if ds else ""
-    if table.startswith("marketplace."):
-        return f"`recsys import DIR` or `recsys simulate{day}`"
-    return f"`{MADE_BY[table]}{day}`" if table in MADE_BY else f"`recsys build {table}{day}`"
+def require_warehouse(settings: Settings) -> Settings:
+    """Return ``settings`` if the folder they name is there, for a command that only makes sense on a warehouse.
+
+    Raises:
+        WarehouseError: names the folder, and what makes one.
+    """
+    root = Path(settings.warehouse)
+    if "://" not in settings.warehouse and not root.is_dir():
+        raise WarehouseError(
+            f"{root} {'is no folder' if root.exists() else 'does not exist'}; `make run` or `recsys import` makes "
+            "one, or name another with --warehouse."
+        )
+    return settings
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

@@ -177,11 +177,16 @@ def sql_errors(name: str, ds: date | None, writing: bool = False) -> Iterator[No
         raise WarehouseError(f"{name}{f' for {ds}' if ds else ''}: the disk refused: {error}") from error
     except duckdb.OutOfMemoryException as error:
         raise WarehouseError(
-            f"{name}{f' for {ds}' if ds else ''}: out of memory; raise RECSYS_MEMORY. {error}"
+            f"{name}{f' for {ds}' if ds else ''}: out of memory; raise RECSYS_MEMORY. {_told(error)}"
         ) from error
     except duckdb.Error as error:
         if any(sign in str(error) for sign in _DAMAGED):
             raise WarehouseError(
                 f"{name}: a file it reads is damaged; build or import it again. {error}"
             ) from error
-        raise SqlError(f"{name}{f' for {ds}' if ds else ''}: {error}") from error
+        raise SqlError(f"{name}{f' for {ds}' if ds else ''}: {_told(error)}") from error
+
+
+def _told(error: duckdb.Error) -> str:
+    """The engine's message on one line, without the place in a text that nobody wrote."""
+    return " ".join(str(error).partition("\nLINE ")[0].split())

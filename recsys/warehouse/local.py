@@ -21,9 +21,10 @@ from recsys import schema
 from recsys.errors import ContractError, RecsysError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse import engine, files, frames, verify
-from recsys.warehouse.base import BuildResult, Warehouse, check_columns, remedy
+from recsys.warehouse.base import BuildResult, Warehouse, check_columns
 from recsys.warehouse.dialect import parameter_type, translate
 from recsys.warehouse.layout import Layout
+from recsys.warehouse.tables import remedy
 
 T = TypeVar("T")
 ATTEMPTS = 20
@@ -77,7 +78,7 @@ class LocalWarehouse(Warehouse):
         path = self.layout.path(contract, ds)
         if spec.snapshot_once and not refresh and path.is_file():
             return BuildResult(table, ds, pq.read_metadata(path).num_rows, str(path), 0.0, built=False)
-        self._require_sources(spec)
+        self._require_upstream(spec, ds)
         given = {"ds": ds, **self._params(spec)}
         translated = translate(spec.sql, str(spec.path), _types(given), repeatable=True)
         check_columns(spec, translated.columns)

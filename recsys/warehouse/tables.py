@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from datetime import date
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from recsys import schema
-from recsys.errors import SqlError
+from recsys.errors import SqlError, did_you_mean, nearest
 from recsys.settings import Settings
 
 KEYS = ("grain", "partition", "cluster", "upstream", "params", "snapshot")
 REQUIRED_KEYS = ("grain", "upstream")
+MADE_BY = {
+    "scoring.lists": "recsys score --ds {ds}",
+    "experiments.assignments": "recsys assign --ds {ds}",
+    "experiments.results": "airflow dags test experiment_metrics_daily {ds}",
+    "monitoring.check_results": "recsys check TABLES --ds {ds}",
+    "synthetic.truth": "recsys truth --ds {ds}",
+}
+"""Tables that a job writes; every other table outside ``marketplace`` is built from its SQL file."""
 _FIELD = re.compile(r"^--\s*([a-z]+):\s*(.*?)\s*$")
 
 
@@ -54,8 +63,54 @@ def load_spec(sql_dir: Path, table: str) -> TableSpec:
     try:
         stamp = path.stat().st_mtime_ns
     except FileNotFoundError as error:
-        raise SqlError(f"{table} has no SQL file; expected {path}.") from error
+        told = f"{table} has no SQL file; expected {path}."
+        if table in MADE_BY or table.startswith("marketplace."):
+            told = f"{table} has no SQL file: it is written by {remedy(table)}, not by SQL."
+        raise SqlError(told) from error
     return _load(path, table, stamp)
+
+
+def datasets() -> list[str]:
+    """Names of the datasets that have tables, in the order of the contracts."""
+    return list(dict.fromkeys(name.partition(".")[0] for name in schema.TABLES))
+
+
+def no_table(name: str) -> str:
+    """Say that there is no table ``name``, and which three come nearest; a name without its dataset counts.
+
+    Example:
+        >>> no_table("recommendations")
+        'there is no table recommendations; `recsys tables` lists them. Did you mean marts.recommendations?'
+    """
+    dataset, _, bare = name.lower().rpartition(".")
+    by_bare: dict[str, list[str]] = {}
+    for full in schema.TABLES:
+        by_bare.setdefault(full.partition(".")[2], []).append(full)
+    close = [bare] if bare in by_bare and not dataset else nearest(bare, by_bare, 3)
+    near = [full for found in close for full in by_bare[found]]
+    near.sort(
+        key=lambda full: (
+            full.partition(".")[2] != bare,
+            not f".{dataset}".endswith(f".{full.partition('.')[0]}"),
+        )
+    )
+    told = f"there is no table {name}; `recsys tables` lists them"
+    if near:
+        return f"{told}.{did_you_mean(near[:3])}"
+    of_dataset = [full for full in schema.TABLES if full.startswith(f"{dataset}.")]
+    return (
+        f"{told}: {', '.join(of_dataset)}"
+        if of_dataset
+        else f"{told}; the datasets are {', '.join(datasets())}"
+    )
+
+
+def remedy(table: str, ds: date | None = None) -> str:
+    """Name the command that makes ``table``."""
+    day = ds or "DAY"
+    if table.startswith("marketplace."):
+        return f"`recsys import DIR` or `recsys simulate --ds {day}`"
+    return f"`{MADE_BY.get(table, f'recsys build {table} --ds {{ds}}').format(ds=day)}`"
 
 
 @cache

@@ -92,7 +92,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         nothing = pd.DataFrame(columns=schema.table("staging.item_daily").column_names)
         warehouse.write("staging.item_daily", nothing, LAST)
     for day in (CUT - timedelta(days=1), LAST):
-        build.history(settings, day, day, ["staging.items", "staging.users", "staging.sellers"])
+        build.history(
+            settings, day, day, ["staging.items", "staging.item_category", "staging.users", "staging.sellers"]
+        )
     build.history(settings, LAST, LAST, [table.name for table in schema.FEATURES])
     return settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recsys.errors import SettingsError
+from recsys.errors import ContractError, SettingsError, SqlError, WarehouseError
 from recsys.jobs import build
 from recsys.settings import Settings
 from recsys.warehouse import BuildResult, open_warehouse
@@ -88,6 +88,37 @@ def test_history_again_gives_the_same_bytes(settings: Settings) -> None:
     for day in (date(2026, 1, 6), DAY):
         build.history(settings, day, day, tables)
     assert {path: path.read_bytes() for path in root.rglob("*.parquet")} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("nosuch", ContractError, "no dataset nosuch to build; there are staging, experiments"),
+        ("marketplace", ContractError, "no dataset marketplace to build"),
+        ("users", ContractError, "Did you mean marketplace.users or staging.users?"),
+        ("staging.user", ContractError, "there is no table staging.user; .* Did you mean staging.users"),
+        (
+            "experiments.results",
+            SqlError,
+            "written by `airflow dags test experiment_metrics_daily DAY`, not by SQL",
+        ),
+        ("marketplace.users", SqlError, "written by `recsys import DIR` or .*, not by SQL"),
+    ],
+)
+def test_history_of_what_has_no_sql(settings: Settings, name: str, error: type[Exception], told: str) -> None:
+    with pytest.raises(error, match=told):
+        build.history(settings, DAY, DAY, ["staging.users", name])
+    assert not (Path(settings.warehouse) / "staging").exists()
+
+
+def test_a_table_waits_for_what_it_reads_of_that_day(settings: Settings) -> None:
+    build.history(settings, DAY, DAY, ["staging.users"])
+    later = date(2026, 1, 6)
+    with pytest.raises(WarehouseError) as caught:
+        build.run(settings, later, table="experiments.assignments")
+    assert "experiments.assignments of 2026-01-06 needs staging.users of that day" in str(caught.value)
+    assert "Make it with `recsys build staging.users --ds 2026-01-06`" in str(caught.value)
+    build.history(settings, later, later, ["staging.users", "experiments.assignments"])
 
 
 def test_history_of_a_range_the_wrong_way_round(settings: Settings) -> None:

@@ -26,7 +26,6 @@ def exposures(*units: str) -> pd.DataFrame:
             "experiment_id": "e",
             "unit_id": list(units),
             "arm": "control",
-            "policy": "popularity",
             "first_exposed_at": pd.Timestamp("2026-01-05 10:00", tz="UTC"),
             "impressions": 3,
         }

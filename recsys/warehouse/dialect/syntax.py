@@ -61,6 +61,7 @@ SAME: frozenset[type[Node]] = frozenset(
 _CLOCK = "time enters as @ds; write @ds, or TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone) for the end of the day"
 _CHANCE = "it differs from run to run; hash a key with FARM_FINGERPRINT instead"
 _SKETCH = "the sketches differ between engines; write"
+_JSON = "keep JSON out of the tables; import its fields as columns"
 _DATETIME = "DATETIME has no zone; use TIMESTAMP with a zone, or DATE"
 
 REASONS: dict[str, str] = {
@@ -97,8 +98,6 @@ REASONS: dict[str, str] = {
     "ARRAYCONCAT": "NULL arrays are treated differently; join the rows with UNION ALL before ARRAY_AGG",
     "MD5": "write FARM_FINGERPRINT",
     "LOWERHEX": "write FARM_FINGERPRINT",
-    "PARSEJSON": "keep JSON out of the tables; import its fields as columns",
-    "JSONEXTRACT": "keep JSON out of the tables; import its fields as columns",
     "PERCENTILEDISC": "write PERCENTILE_CONT(x, p) OVER (...)",
 }
 
@@ -110,9 +109,11 @@ GENERIC = (
 
 def reason(node: Node) -> tuple[str, str]:
     """Name a construct that has no entry, and say what to write instead."""
+    while isinstance(node, exp.JSONPath | exp.JSONPathPart | exp.JSONKeyValue) and node.parent is not None:
+        node = node.parent
     if isinstance(node, exp.Anonymous):
         name = str(node.this).upper()
         return name, REASONS.get(name, GENERIC)
     name = type(node).__name__.upper()
     written = node.sql("bigquery").partition("(")[0] if isinstance(node, exp.Func) else name
-    return written, REASONS.get(name, GENERIC)
+    return written, REASONS.get(name, _JSON if "JSON" in name else GENERIC)

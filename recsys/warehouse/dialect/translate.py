@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.errors import ErrorLevel, OptimizeError, SqlglotError
 from sqlglot.optimizer.annotate_types import TypeAnnotator, annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
@@ -22,8 +22,10 @@ from sqlglot.schema import MappingSchema
 from recsys import schema
 from recsys.errors import SqlError
 from recsys.warehouse.dialect.common import Node, Refused, kind
+from recsys.warehouse.dialect.names import no_column, no_value
 from recsys.warehouse.dialect.rewrite import refuse_accidents, rewrite
 from recsys.warehouse.dialect.syntax import GENERIC, REASONS
+from recsys.warehouse.tables import no_table
 
 __all__ = ["Translated", "parameter_type", "translate"]
 
@@ -115,7 +117,7 @@ def _translate(
             refuse_accidents(tree)
         written = tree.sql("duckdb", identify=True, unsupported_level=ErrorLevel.RAISE, comments=False)
     except Refused as refusal:
-        raise SqlError(f"{name}: {refusal}.") from refusal
+        raise SqlError(f"{name}: {refusal}{'' if str(refusal).endswith('?') else '.'}") from refusal
     except SqlglotError as error:
         raise SqlError(f"{name}: {_plain(error)}") from error
     return Translated(written, tables, used, columns)
@@ -151,7 +153,7 @@ def _bind(tree: Node, types: dict[str, str]) -> tuple[str, ...]:
     for parameter in list(tree.find_all(exp.Parameter)):
         name = parameter.name
         if name not in types:
-            raise Refused(f"@{name} has no value; declare it in the header ('-- params: {name}') or pass it")
+            raise Refused(no_value(name, types))
         bound = exp.Cast(
             this=exp.Placeholder(this=name), to=exp.DataType.build(types[name], dialect="bigquery")
         )
@@ -190,9 +192,7 @@ def _resolve(tree: exp.Query, foreign: Foreign) -> tuple[exp.Query, tuple[str, .
         if full.lower() in {name for name, _ in foreign}:
             full = f"{FOREIGN}.{full.lower()}"  # noqa: PLW2901
         elif full not in schema.TABLES:
-            dataset = full.partition(".")[0]
-            known = [name for name in schema.TABLES if name.startswith(f"{dataset}.")] or list(schema.TABLES)
-            raise Refused(f"there is no table {full}; known: {', '.join(known)}")
+            raise Refused(no_table(full))
         extra = [arg for arg, value in table.args.items() if value and arg not in _TABLE_ARGS]
         if extra:
             raise Refused(
@@ -202,9 +202,13 @@ def _resolve(tree: exp.Query, foreign: Foreign) -> tuple[exp.Query, tuple[str, .
         dataset, _, name = full.partition(".")
         table.set("this", exp.to_identifier(name))
         table.set("db", exp.to_identifier(dataset))
-    tree = qualify(
-        tree, schema=_contracts(foreign), dialect="bigquery", quote_identifiers=False, identify=False
-    )
+    made = [alias.alias for alias in tree.find_all(exp.Alias)]
+    try:
+        tree = qualify(
+            tree, schema=_contracts(foreign), dialect="bigquery", quote_identifiers=False, identify=False
+        )
+    except OptimizeError as error:
+        raise Refused(no_column(_plain(error), sorted(tables), made)) from error
     tree = annotate_types(
         tree, schema=_contracts(foreign), dialect="bigquery", expression_metadata=_metadata()
     )

@@ -37,7 +37,13 @@ EVENTS = "FROM marketplace.events"
         ("SELECT PARSE_DATE('%d/%m/%Y', '05/01/2026') AS x", "CAST(x AS DATE)"),
         ("SELECT FORMAT('%d', 1) AS x", "CONCAT and CAST"),
         ("SELECT FORMAT_DATE('%c', DATE '2026-01-05') AS x", "is not kept equal; use"),
-        ("SELECT TO_JSON_STRING(1) AS x", "add a handler"),
+        ("SELECT TO_JSON_STRING(1) AS x", ": TO_JSON_STRING: keep JSON out"),
+        (f"SELECT JSON_VALUE(query, '$.a') AS x {EVENTS}", ": JSON_VALUE: keep JSON out of the tables"),
+        (
+            f"SELECT JSON_EXTRACT_SCALAR(query, '$.a[0]') AS x {EVENTS}",
+            ": JSON_EXTRACT_SCALAR: keep JSON out",
+        ),
+        ("SELECT JSON_OBJECT('a', 1) AS x", ": JSON_OBJECT: keep JSON out"),
         ("SELECT SOUNDEX('x') AS x", "SOUNDEX"),
         ("SELECT REVERSE('x') AS x", "REVERSE"),
         ("SELECT EXTRACT(WEEK FROM DATE '2026-01-05') AS x", "ISOWEEK"),
@@ -62,7 +68,21 @@ EVENTS = "FROM marketplace.events"
         ("SELECT (", "Line 1"),
         ("SELEC 1", "starts with SELEC"),
         (f"SELECT nothing {EVENTS}", "'nothing' could not be resolved"),
-        ("SELECT 1 AS x FROM staging.nothing", "there is no table staging.nothing; known: staging.arrivals"),
+        (
+            f"SELECT e.user_ids {EVENTS} AS e",
+            "'user_ids' could not be resolved. Did you mean user_id? marketplace",
+        ),
+        (f"SELECT nothing {EVENTS}", "marketplace.events has event_id, event_ts,"),
+        (f"SELECT e.user_id {EVENTS} AS v", "there is no table 'e' in FROM"),
+        (f"SELECT user_id {EVENTS}, marketplace.users", "marketplace.events and marketplace.users have it"),
+        (f"WITH a AS (SELECT 1 AS cost {EVENTS}) SELECT costs FROM a", "Did you mean cost?"),
+        (
+            "SELECT 1 AS x FROM staging.nothing",
+            "there is no table staging.nothing; `recsys tables` lists them",
+        ),
+        ("SELECT 1 AS x FROM staging.event", "Did you mean staging.events or marketplace.events?"),
+        ("SELECT 1 AS x FROM recommendations", "Did you mean marts.recommendations?"),
+        ("SELECT 1 AS x FROM nowhere", "the datasets are marketplace, staging,"),
         ("SELECT 1 AS x FROM `project.staging.events`", "there is no table"),
         (f"SELECT user_id = quantity AS x {EVENTS}", "mixes types"),
         (f"SELECT event_date < event_ts AS x {EVENTS}", "mixes types"),
@@ -74,6 +94,7 @@ EVENTS = "FROM marketplace.events"
         (f"SELECT ROW_NUMBER() OVER (PARTITION BY propensity ORDER BY user_id) AS x {EVENTS}", "FLOAT64"),
         (f"SELECT user_id, seller_id AS user_id {EVENTS}", "two columns called user_id"),
         (f"SELECT @other AS x {EVENTS}", "-- params: other"),
+        (f"SELECT @ds AS x {EVENTS}", "pass --ds DAY"),
     ],
 )
 def test_refused_with_a_remedy(sql: str, told: str) -> None:
@@ -96,6 +117,12 @@ def test_division_by_zero_names_safe_divide(warehouse) -> None:  # type: ignore[
         warehouse.query("SELECT 1 / x AS y FROM UNNEST([1, 0]) AS x")
     with pytest.raises(SqlError, match="floating point"):
         warehouse.query("SELECT LN(x) AS y FROM UNNEST([1, 0]) AS x")
+
+
+def test_a_bad_literal_is_one_line(warehouse) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SqlError, match="2026-13-01") as caught:
+        warehouse.query("SELECT CAST('2026-13-01' AS DATE) AS d")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_guard_keeps_the_error_away(warehouse) -> None:  # type: ignore[no-untyped-def]
