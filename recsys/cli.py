@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -30,6 +30,7 @@ Warehouse = Annotated[
         "--warehouse", "-w", help="Folder of the warehouse. Default: RECSYS_WAREHOUSE, else var/warehouse."
     ),
 ]
+Size = Literal["small", "demo"]
 Ds = Annotated[str, typer.Option("--ds", help="Data day, YYYY-MM-DD.", metavar="DAY")]
 
 
@@ -39,8 +40,15 @@ def main() -> None:
         app()
     except RecsysError as error:
         errors.print(f"[bold red]Error:[/] {type(error).__name__}:", end=" ")
-        errors.print(str(error), markup=False, highlight=False)
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def existing(warehouse: str | None) -> Settings:
+    """Settings of a command that reads a warehouse; one that is not there is an error."""
+    from recsys.warehouse.base import require_warehouse
+
+    return require_warehouse(Settings.load(warehouse=warehouse))
 
 
 def show(summary: dict[str, object]) -> None:
@@ -52,6 +60,40 @@ def show(summary: dict[str, object]) -> None:
 def progress(message: str) -> None:
     """Print one step of long work."""
     console.print(f"  {message}", markup=False, highlight=False)
+
+
+@app.command()
+def demo(
+    days: Annotated[int, typer.Option(help="Days that lists are served by arm.", min=1)] = 5,
+    size: Annotated[Size, typer.Option(help="Size of the marketplace.")] = "demo",
+    warehouse: Warehouse = None,
+) -> None:
+    """Watch it work: a synthetic marketplace, the real DAGs day by day, and what each arm earned against the truth."""
+    from recsys.jobs import demo as job
+
+    job.run(Settings.load(warehouse=warehouse), days=days, size=size, console=console)
+
+
+@app.command()
+def airflow(
+    port: Annotated[int, typer.Option(help="Port of the Airflow UI.")] = 8080,
+    print_env: Annotated[
+        bool, typer.Option(help="Start nothing; print the environment to `eval` in a shell.")
+    ] = False,
+    warehouse: Warehouse = None,
+) -> None:
+    """Start Airflow on this machine over the local warehouse; prints where to look and how to log in.
+
+    With `eval "$(recsys airflow --print-env)"` the `airflow` command of that shell finds the same DAGs and warehouse.
+    """
+    from recsys.jobs import airflow_local, airflow_run
+
+    settings = Settings.load(warehouse=warehouse)
+    if print_env:
+        for name, value in airflow_run.environment(settings).items():
+            print(f"export {name}={shlex.quote(value)}")
+    else:
+        airflow_local.run(settings, port=port, console=console)
 
 
 @app.command("import")
@@ -81,6 +123,47 @@ def import_(
 
 
 @app.command()
+def tables(
+    name: Annotated[
+        str | None, typer.Argument(help="A table, like staging.events, or a dataset. Default: list all.")
+    ] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """List the tables, what each is for and the days it has; of one table, its key and columns."""
+    from recsys.jobs import look
+
+    look.print_tables(existing(warehouse), name, console)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT in BigQuery's dialect.")],
+    ds: Annotated[
+        str | None,
+        typer.Option(
+            help="Day bound to @ds (YYYY-MM-DD); rows known later are hidden. It does not pick a day: "
+            "add WHERE ds = @ds.",
+            metavar="DAY",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Rows to print at most. Default: 100; with --csv, all.", min=0)
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    warehouse: Warehouse = None,
+) -> None:
+    """Query the warehouse in BigQuery's dialect and print a table; the settings are bound as @timezone and so on.
+
+    Example: `recsys sql "SELECT event_type, COUNT(*) AS n FROM staging.events GROUP BY 1 ORDER BY n DESC"`.
+    """
+    from recsys.jobs import look
+
+    look.print_rows(
+        existing(warehouse), query, parse_ds(ds) if ds else None, console, limit=limit, as_csv=csv
+    )
+
+
+@app.command()
 def simulate(
     ds: Ds,
     warehouse: Warehouse = None,
@@ -96,24 +179,15 @@ def simulate(
 
 
 @app.command()
-def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT in BigQuery's dialect.")],
-    ds: Annotated[str | None, typer.Option(help="Binds @ds, and hides what became known later.")] = None,
-    limit: Annotated[int, typer.Option(help="Rows to print at most.")] = 100,
+def truth(
+    ds: Ds,
+    replications: Annotated[int, typer.Option(help="Times the day is played for each policy.")] = 30,
     warehouse: Warehouse = None,
 ) -> None:
-    """Query the warehouse in BigQuery's dialect and print a table.
+    """Play a day for each policy alone and record what it truly earns; only a synthetic marketplace knows."""
+    from recsys.jobs import truth as job
 
-    Example: `recsys sql "SELECT event_type, COUNT(*) AS n FROM staging.events GROUP BY 1 ORDER BY n DESC"`.
-    """
-    from recsys.warehouse import open_warehouse
-
-    result = open_warehouse(Settings.load(warehouse=warehouse)).query(query, ds=parse_ds(ds) if ds else None)
-    grid = RichTable(*result.column_names)
-    for row in result.slice(0, limit).to_pylist():
-        grid.add_row(*("" if value is None else str(value) for value in row.values()))
-    console.print(grid)
-    console.print(f"{min(limit, result.num_rows):,} of {result.num_rows:,} rows")
+    show(job.run(existing(warehouse), parse_ds(ds), replications=replications))
 
 
 @app.command()
@@ -122,7 +196,9 @@ def build(
         list[str], typer.Argument(help="Tables to build, like features.user_daily, or a dataset.")
     ],
     ds: Ds,
-    until: Annotated[str | None, typer.Option(help="Build every day from --ds to this one.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Build every day from --ds to this one.", metavar="DAY")
+    ] = None,
     refresh: Annotated[
         bool, typer.Option(help="Take snapshots of the source again, even if they exist.")
     ] = False,
@@ -131,7 +207,7 @@ def build(
     """Build tables from their SELECT under include/sql, one partition per data day, upstream first."""
     from recsys.jobs import build as job
 
-    settings = Settings.load(warehouse=warehouse)
+    settings = existing(warehouse)
     last = parse_ds(until) if until else parse_ds(ds)
     show(
         job.history(
@@ -159,7 +235,7 @@ def check(
     """Run the Great Expectations suites of tables; a critical failure exits 1."""
     from recsys.jobs import check as job
 
-    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds), stage=stage, tables=tables))
+    show(job.run(existing(warehouse), parse_ds(ds), stage=stage, tables=tables))
 
 
 @app.command()
@@ -167,7 +243,15 @@ def train(ds: Ds, warehouse: Warehouse = None) -> None:
     """Train the retrievers and the ranker on what was known by the end of a day; the gate decides on the champion."""
     from recsys.jobs import train as job
 
-    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds)))
+    show(job.run(existing(warehouse), parse_ds(ds)))
+
+
+@app.command()
+def assign(ds: Ds, warehouse: Warehouse = None) -> None:
+    """Record the arm of every active user for each running experiment."""
+    from recsys.jobs import assign as job
+
+    show(job.run(existing(warehouse), parse_ds(ds)))
 
 
 @app.command()
@@ -178,7 +262,7 @@ def score(ds: Ds, warehouse: Warehouse = None) -> None:
     from recsys.jobs import score as job
     from recsys.jobs.build import run as build_table
 
-    settings, day = Settings.load(warehouse=warehouse), parse_ds(ds)
+    settings, day = existing(warehouse), parse_ds(ds)
     shards = plan_shards.run(settings, day)["shards"]
     assert isinstance(shards, list)
     for options in shards:
@@ -189,19 +273,11 @@ def score(ds: Ds, warehouse: Warehouse = None) -> None:
 
 
 @app.command()
-def assign(ds: Ds, warehouse: Warehouse = None) -> None:
-    """Record the arm of every active user for each running experiment."""
-    from recsys.jobs import assign as job
-
-    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds)))
-
-
-@app.command()
 def results(ds: Ds, warehouse: Warehouse = None) -> None:
     """Print revenue per user, conversion and click-through by arm, with intervals, up to a day."""
     from recsys.jobs import report
 
-    report.print_results(Settings.load(warehouse=warehouse), parse_ds(ds), console)
+    report.print_results(existing(warehouse), parse_ds(ds), console)
 
 
 @app.command()
@@ -209,19 +285,7 @@ def report(ds: Ds, warehouse: Warehouse = None) -> None:
     """Write the HTML report of a day: arms, intervals, truth where known, checks, the shelf."""
     from recsys.jobs import report as job
 
-    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds)))
-
-
-@app.command()
-def truth(
-    ds: Ds,
-    replications: Annotated[int, typer.Option(help="Times the day is played for each policy.")] = 30,
-    warehouse: Warehouse = None,
-) -> None:
-    """Play a day for each policy alone and record what it truly earns; only a synthetic marketplace knows."""
-    from recsys.jobs import truth as job
-
-    show(job.run(Settings.load(warehouse=warehouse), parse_ds(ds), replications=replications))
+    show(job.run(existing(warehouse), parse_ds(ds)))
 
 
 @app.command()
@@ -238,7 +302,7 @@ def backtest(
     """
     from recsys.jobs import backtest as job
 
-    settings = Settings.load(warehouse=warehouse)
+    settings = existing(warehouse)
     figures = job.run(settings, parse_ds(cut), parse_ds(until), k, json_path=json, progress=progress)
     models = figures["models"]
     assert isinstance(models, dict)
@@ -252,37 +316,3 @@ def backtest(
             f"{row['users']:,}",
         )
     console.print(grid)
-
-
-@app.command()
-def demo(
-    days: Annotated[int, typer.Option(help="Days that lists are served by arm.", min=1)] = 5,
-    size: Annotated[str, typer.Option(help="Size of the marketplace: small or demo.")] = "demo",
-    warehouse: Warehouse = None,
-) -> None:
-    """Watch it work: a synthetic marketplace, the real DAGs day by day, and what each arm earned against the truth."""
-    from recsys.jobs import demo as job
-
-    job.run(Settings.load(warehouse=warehouse), days=days, size=size, console=console)
-
-
-@app.command()
-def airflow(
-    port: Annotated[int, typer.Option(help="Port of the Airflow UI.")] = 8080,
-    print_env: Annotated[
-        bool, typer.Option(help="Start nothing; print the environment to `eval` in a shell.")
-    ] = False,
-    warehouse: Warehouse = None,
-) -> None:
-    """Start Airflow on this machine over the local warehouse; prints where to look and how to log in.
-
-    With `eval "$(recsys airflow --print-env)"` the `airflow` command of that shell finds the same DAGs and warehouse.
-    """
-    from recsys.jobs import airflow_local, airflow_run
-
-    settings = Settings.load(warehouse=warehouse)
-    if print_env:
-        for name, value in airflow_run.environment(settings).items():
-            print(f"export {name}={shlex.quote(value)}")
-    else:
-        airflow_local.run(settings, port=port, console=console)

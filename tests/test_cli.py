@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from recsys import cli
-from recsys.jobs import assign, backtest, build, check, load, train
+from recsys.jobs import assign, backtest, build, check, demo, load, train
 from recsys.settings import Settings
+from recsys.synthetic.config import PRESETS
 from recsys.warehouse import open_warehouse
 
 runner = CliRunner()
@@ -62,10 +64,100 @@ def test_sql_speaks_bigquery_and_prints_a_table(warehouse: Path) -> None:
     assert "1 of 1 rows" in result.output
 
 
+def test_sql_prints_numbers_plainly_and_text_as_it_is(warehouse: Path) -> None:
+    query = "SELECT NUMERIC '9.50' AS a, NUMERIC '0' AS b, NUMERIC '100' AS c, '[bold]' AS d, [NUMERIC '1.5'] AS e"
+    result = runner.invoke(cli.app, ["sql", query, "-w", str(warehouse)])
+    assert [cell.strip() for cell in result.output.splitlines()[3].split("│")[1:-1]] == [
+        "9.5",
+        "0",
+        "100",
+        "[bold]",
+        "[1.5]",
+    ]
+
+
+def test_sql_binds_the_settings(warehouse: Path) -> None:
+    query = "SELECT @history_days AS days, @timezone AS zone, @ds AS day"
+    result = runner.invoke(cli.app, ["sql", query, "--ds", "2026-02-10", "--csv", "-w", str(warehouse)])
+    assert result.output == "days,zone,day\n90,UTC,2026-02-10\n"
+
+
+def test_sql_prints_a_wide_row_below(warehouse: Path) -> None:
+    query = f"SELECT {', '.join(f'CONCAT(name, name) AS column_{n}' for n in range(11))} FROM marketplace.item_category"
+    result = runner.invoke(cli.app, ["sql", query, "--limit", "1", "-w", str(warehouse)])
+    lines = result.output.splitlines()
+    assert (lines[0], lines[1], lines[-1]) == ("row 1", "  column_0:  CoatsCoats", "1 of 2 rows")
+
+
+def test_csv_is_all_rows_with_nothing_for_null(warehouse: Path) -> None:
+    query = "SELECT category_id, parent_id FROM marketplace.item_category ORDER BY 1"
+    result = runner.invoke(cli.app, ["sql", query, "--csv", "-w", str(warehouse)])
+    assert result.output == "category_id,parent_id\nc1,\nc2,c1\n"
+
+
+def test_tables_lists_all_or_tells_about_one(warehouse: Path) -> None:
+    users = pd.DataFrame({"user_id": ["u"], "birth_year": None, "gender": None, "region": None})
+    users["registered_at"] = pd.Timestamp("2026-01-01", tz="UTC")
+    with open_warehouse(Settings(warehouse=str(warehouse))) as opened:
+        for day in (1, 3):
+            opened.write("staging.users", users, date(2026, 1, day))
+    lines = runner.invoke(cli.app, ["tables", "-w", str(warehouse)]).output.splitlines()
+    found = next(n for n, line in enumerate(lines) if line.startswith("staging.users "))
+    assert lines[found].endswith("  2026-01-01..2026-01-03 (2 days)")
+    assert lines[found + 1] == "  Users as they were known at the end of ds."
+    one = runner.invoke(cli.app, ["tables", "staging.users", "-w", str(warehouse)]).output
+    for told in (
+        r"key: user_id, within one ds",
+        r"user_id +STRING +required",
+        r"birth_year +INT64\n",
+        "2 days",
+    ):
+        assert re.search(told, one), told
+    of_dataset = runner.invoke(cli.app, ["tables", "marts", "-w", str(warehouse)]).output
+    assert "marts.recommendations  none" in of_dataset
+    assert "staging" not in of_dataset
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sql", "SELECT 1 AS x"],
+        ["tables"],
+        *(
+            [name, "--ds", "2026-02-10"]
+            for name in ("train", "assign", "score", "results", "report", "truth")
+        ),
+        *([name, "staging", "--ds", "2026-02-10"] for name in ("build", "check")),
+        ["backtest", "--cut", "2026-02-01", "--until", "2026-02-10"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_warehouse_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(SystemExit):
+        main(monkeypatch, *arguments, "--warehouse", str(missing))
+    printed = " ".join(capsys.readouterr().err.split())
+    assert f"WarehouseError: {missing} does not exist; `make run` or `recsys import` makes one" in printed
+    assert not missing.exists()
+
+
+def test_the_demo_refuses_a_size_it_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spy = Spy(monkeypatch, demo)
+    assert runner.invoke(cli.app, ["demo", "--size", "huge", "-w", str(tmp_path)]).exit_code == 2
+    assert spy.args == ()
+    assert runner.invoke(cli.app, ["demo", "--size", "small", "-w", str(tmp_path)]).exit_code == 0
+    assert set(get_args(cli.Size)) == set(PRESETS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["sql", "SELECT * FROM marketplace.nothing"], "marketplace.nothing"),
+        (["sql", "SELECT @ds AS day"], "pass --ds DAY"),
+        (["sql", "SELECT @histry_days AS days"], "Did you mean @history_days?"),
+        (["tables", "nothing"], "there is no table nothing"),
         (["assign", "--ds", "yesterday"], "write it as YYYY-MM-DD"),
         (["assign", "--ds", "2026-02-10"], "features.user_daily"),
     ],
