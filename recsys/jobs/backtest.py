@@ -27,9 +27,20 @@ WHERE actions.event_date < @until AND actions.purchases > 0
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
-_GROUPS = (
-    "INNER JOIN features.item_group AS groups_ ON groups_.item_id = actions.item_id AND groups_.ds = @newest"
-)
+_GROUPS = """LEFT JOIN (
+  SELECT item_id, group_id FROM features.item_group WHERE ds < @until
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY ds) = 1
+) AS groups_ ON groups_.item_id = actions.item_id"""
+_COLD = """
+SELECT COUNT(*) AS purchases, COUNTIF(known.item_id IS NULL) AS cold,
+  COUNTIF(ever.item_id IS NULL) AS without_group
+FROM (
+  SELECT DISTINCT user_id, item_id FROM staging.user_item_daily
+  WHERE event_date >= @cut AND event_date < @until AND purchases > 0
+) AS bought
+LEFT JOIN features.item_group AS known ON known.item_id = bought.item_id AND known.ds = @newest
+LEFT JOIN (SELECT DISTINCT item_id FROM features.item_group WHERE ds < @until) AS ever ON ever.item_id = bought.item_id
+"""
 _CATEGORIES = {
     "item": "SELECT item_id, category_id FROM staging.items WHERE ds = @newest ORDER BY item_id",
     "group": """SELECT group_id AS item_id, MIN(category_id) AS category_id FROM features.item_group
@@ -49,8 +60,10 @@ def run(
 ) -> dict[str, object]:
     """Train on purchases before ``cut``, test on those from ``cut`` up to ``until``; see ``evaluation.backtest``.
 
-    Where listings are one-off (``item_unit: group``), a list of groups is judged by the groups that were bought.
-    Returns {"models": {name: {"ndcg@k", "recall@k", "revenue@k", "users"}}}, also written to ``json_path``.
+    Where listings are one-off (``item_unit: group``), a list of groups is judged by the groups that were bought, each
+    listing in the group that it had when it was first known, and listings first known after the cut count as well.
+    Returns {"models": {name: {"ndcg@k", "recall@k", "revenue@k", "users"}}}, also written to ``json_path``; by group
+    also "listings": {"purchases", "cold", "without_group"} of the test period, pairs of user and listing.
 
     Raises:
         ModelError: staging has no day before ``cut``, or too little to learn from.
@@ -59,16 +72,21 @@ def run(
         raise ModelError(
             f"The test period from {cut} until {until} is empty; --until is the day after its last."
         )
-    data = _read(settings, cut, until)
+    data, listings = _read(settings, cut, until)
+    if listings and progress:
+        progress(
+            f"Judging groups: of {listings['purchases']} listings bought from {cut}, {listings['cold']} were listed "
+            f"since, {listings['without_group']} have no group and are left out"
+        )
     with threadpool_limits(limits=1):
         figures = backtest(data, cut, until, k, seed=settings.seed, progress=progress)
-    result: dict[str, object] = {"models": figures}
+    result: dict[str, object] = {"models": figures} | ({"listings": listings} if listings else {})
     if json_path is not None:
         json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
 
-def _read(settings: Settings, cut: date, until: date) -> ShopData:
+def _read(settings: Settings, cut: date, until: date) -> tuple[ShopData, dict[str, int]]:
     """Purchases of the whole history; what names categories and regions is read as of the newest day before ``cut``."""
     group = settings.item_unit == "group"
     with open_warehouse(settings) as warehouse:
@@ -80,8 +98,12 @@ def _read(settings: Settings, cut: date, until: date) -> ShopData:
             item="groups_.group_id" if group else "actions.item_id", join=_GROUPS if group else ""
         )
         newest = {"newest": days[-1]}
-        daily = warehouse.query(sql, {"until": until} | (newest if group else {})).to_pandas()
+        daily = warehouse.query(sql, {"until": until}).to_pandas().dropna(subset="item_id")
+        listings = {}
+        if group:
+            counts = warehouse.query(_COLD, {"cut": cut, "until": until} | newest).to_pandas()
+            listings = {name: int(counts[name].iloc[0]) for name in ("purchases", "cold", "without_group")}
         items = warehouse.query(_CATEGORIES[settings.item_unit], newest).to_pandas()
         users = warehouse.query(_REGIONS, newest).to_pandas()
     daily["event_date"] = pd.to_datetime(daily["event_date"])
-    return ShopData(daily, items, users)
+    return ShopData(daily, items, users), listings
