@@ -17,6 +17,7 @@ import pandas as pd
 from recsys.errors import ModelError
 from recsys.evaluation.metrics import ranking_metrics
 from recsys.evaluation.split import temporal_split
+from recsys.features.history import unit_prices
 from recsys.models import ALS, EASE, ItemKNN, OwnHistory, Popularity, Recommender
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
@@ -94,9 +95,13 @@ def _hybrid_lists(
 
 def _items_before(items: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
     """Items sold before the cut, with their median price and first day *then*, so that nothing later leaks in."""
-    unit = (train["revenue"] / train["quantity"].clip(lower=1)).groupby(train[ITEM_ID]).median()
+    unit = unit_prices(train)
     first = train.groupby(ITEM_ID)["event_date"].min()
     sold = items[items[ITEM_ID].isin(unit.index)]
     return sold.assign(
-        price=sold[ITEM_ID].map(unit), listed_at=sold[ITEM_ID].map(first), take_rate=1.0, seller_id=""
+        price=sold[ITEM_ID].map(unit),
+        listed_at=sold[ITEM_ID].map(first),
+        closed_on=pd.Series(pd.NaT, sold.index, dtype="datetime64[ns]"),
+        take_rate=1.0,
+        seller_id="",
     )

@@ -26,7 +26,8 @@ def frames_as_of(
 
     Args:
         daily: columns DAILY, one row per user, item and day.
-        items: item_id, seller_id, category_id, price, take_rate, listed_at (a date); on the shelf once listed.
+        items: item_id, seller_id, category_id, price, take_rate, listed_at and closed_on (dates); on the shelf on the
+            days from the one until the day before the other, or for good where closed_on is missing.
         users: user_id, region.
         ds: the day.
         audience: users to describe; None for everyone who acted. Items and demand come from everyone either way.
@@ -38,7 +39,8 @@ def frames_as_of(
     )
     regions = users.set_index(USER_ID)["region"]
     mine = past if audience is None else past[past[USER_ID].isin(audience)]
-    shelf = _items(past, items[items["listed_at"] <= pd.Timestamp(ds)])
+    day = pd.Timestamp(ds)
+    shelf = _items(past, items[(items["listed_at"] <= day) & ~(items["closed_on"] <= day)])
     interactions = _interactions(mine)
     touched = mine[(mine["age"] < 14) & (mine["views"] + mine["likes"] + mine["carts"] > 0)]
     return {
@@ -51,6 +53,12 @@ def frames_as_of(
         "demand": _demand(past[past["age"] < 28], regions),
         "brands": pd.DataFrame({GROUP_ID: pd.Series(dtype=object), "brand": pd.Series(dtype=object)}),
     }
+
+
+def unit_prices(actions: pd.DataFrame) -> pd.Series:
+    """Median price paid for one piece, by item_id; of items that were bought in ``actions`` (columns DAILY)."""
+    bought = actions[actions["purchases"] > 0]
+    return (bought["revenue"] / bought["quantity"].clip(lower=1)).groupby(bought[ITEM_ID]).median()
 
 
 def _interactions(past: pd.DataFrame) -> pd.DataFrame:

@@ -106,9 +106,10 @@ ORDER BY user_id, item_id, event_date
 """
 _SHOP_ITEMS = """
 SELECT item_id, seller_id, category_id, CAST(price AS FLOAT64) AS price, take_rate,
-  DATE(listed_at, @timezone) AS listed_at
+  DATE(listed_at, @timezone) AS listed_at,
+  IF(is_live, NULL, LEAST(COALESCE(DATE(COALESCE(closed_at, auction_ends_at), @timezone), @ds), @ds)) AS closed_on
 FROM staging.items
-WHERE ds = @ds AND is_live
+WHERE ds = @ds
 ORDER BY item_id
 """
 _REGIONS = "SELECT user_id, region FROM staging.users WHERE ds = @ds ORDER BY user_id"
@@ -151,11 +152,11 @@ def read_snapshot(
 
 
 def read_shop(warehouse: Warehouse, settings: Settings, ds: date) -> ShopData:
-    """Read the history of a shop as it was known at the end of ``ds``: actions, live items, users."""
+    """Read the history of a shop as it was known at the end of ``ds``: actions, items live or closed, users."""
     actions = warehouse.query(_ACTIONS, {"history_days": settings.history_days}, ds=ds).to_pandas()
     items = warehouse.query(_SHOP_ITEMS, {"timezone": settings.timezone}, ds=ds).to_pandas()
     users = warehouse.query(_REGIONS, ds=ds).to_pandas()
-    for frame, column in ((actions, "event_date"), (items, "listed_at")):
+    for frame, column in ((actions, "event_date"), (items, "listed_at"), (items, "closed_on")):
         frame[column] = pd.to_datetime(frame[column])
     return ShopData(actions, items, users)
 

@@ -8,14 +8,14 @@ horizon. The last such period calibrates.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
 from recsys.errors import ModelError
-from recsys.features.history import frames_as_of
+from recsys.features.history import frames_as_of, unit_prices
 from recsys.ranking.candidates import Quotas
 from recsys.ranking.champion import Champion
 from recsys.ranking.replay import blank_candidates
@@ -56,6 +56,12 @@ class ShopData:
         inside = (days > pd.Timestamp(after)) & (days <= pd.Timestamp(until)) & (self.daily["purchases"] > 0)
         return self.daily.loc[inside, [USER_ID, ITEM_ID]]
 
+    def priced_on(self, ds: date) -> ShopData:
+        """The same with the prices of a past day: the median paid up to it, the price of today where none was."""
+        paid = unit_prices(self.daily[self.daily["event_date"] <= pd.Timestamp(ds)])
+        price = self.items[ITEM_ID].map(paid).fillna(self.items["price"])
+        return replace(self, items=self.items.assign(price=price))
+
     def snapshot(self, ds: date, audience: pd.Index | None = None) -> Snapshot:
         """The shop at the end of ``ds``."""
         return Snapshot.from_frames(frames_as_of(self.daily, self.items, self.users, ds, audience), ds)
@@ -73,7 +79,7 @@ def train_shop(
     """
     if data.daily.empty or data.items.empty:
         raise ModelError(
-            f"No actions or no live items are known up to {ds}; build the staging tables up to it first."
+            f"No actions or no items are known up to {ds}; build the staging tables up to it first."
         )
     horizon = max(LEAST_HORIZON_DAYS, min(HORIZON_DAYS, (ds - data.first_day).days // 4))
     days = replay_days(data.first_day, ds, horizon)
@@ -108,7 +114,7 @@ def _replay(
     """
     if progress:
         progress(f"Replaying {ds}")
-    snapshot, rng = data.snapshot(ds), np.random.default_rng((seed, ds.toordinal()))
+    snapshot, rng = data.priced_on(ds).snapshot(ds), np.random.default_rng((seed, ds.toordinal()))
     retrievers = fit_retrievers(make_retrievers("item", seed), snapshot.history)
     users = np.arange(len(snapshot.audience))
     if most_users is not None and len(users) > most_users:

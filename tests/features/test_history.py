@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from recsys.features.history import DAILY, frames_as_of
+from recsys.ranking.shop import ShopData
 
 
 def daily(rows: list[tuple[str, str, str, int, float]]) -> pd.DataFrame:
@@ -24,6 +25,7 @@ ITEMS = pd.DataFrame(
         "price": [1.0, 10.0],
         "take_rate": 1.0,
         "listed_at": pd.to_datetime(["2026-01-01", "2026-01-20"]),
+        "closed_on": pd.to_datetime([None, None]),
     }
 )
 USERS = pd.DataFrame({"user_id": ["u", "v"], "region": ["north", None]})
@@ -53,6 +55,20 @@ def test_the_shelf_holds_what_was_listed_by_then() -> None:
     frames = frames_as_of(daily(ROWS), ITEMS, USERS, date(2026, 1, 15))
     assert frames["items"]["item_id"].tolist() == ["a"]
     assert frames["users"]["order_days"].tolist() == [2]
+
+
+def test_what_was_closed_since_is_on_the_shelf_of_the_day() -> None:
+    closed = ITEMS.assign(closed_on=pd.to_datetime(["2026-01-16", None]))
+    for day, shelf in ((15, ["a"]), (16, []), (31, ["b"])):
+        assert (
+            frames_as_of(daily(ROWS), closed, USERS, date(2026, 1, day))["items"]["item_id"].tolist() == shelf
+        )
+
+
+def test_a_past_day_is_priced_by_what_was_paid_until_then() -> None:
+    data = ShopData(daily(ROWS), ITEMS, USERS)
+    assert data.priced_on(date(2026, 1, 10)).items["price"].tolist() == [4.0, 10.0]
+    assert data.priced_on(date(2026, 1, 31)).items["price"].tolist() == [3.5, 9.0]
 
 
 def test_an_audience_is_kept_even_if_it_never_acted() -> None:
