@@ -27,18 +27,31 @@ from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
 TRAIN_DAYS = 14
+SETTLED_DAYS = 7
+"""With fewer days than this whose outcome has arrived as a whole, the last days before the data day train too."""
 CALIBRATION_SHARE = 0.3
 LEAST_PURCHASES = 10
 """Fewer purchases out of shown lists than this, and the ranker learns from replayed candidates instead."""
 
 _SHOWN = """
-SELECT user_id, item_id, MIN(first_position) AS position, SUM(clicks) AS clicks, SUM(views) AS views,
-  SUM(impressions) AS impressions, SUM(purchases) AS purchases
-FROM staging.user_item_daily
-WHERE ds BETWEEN @day AND @ds AND event_date = @day
-GROUP BY user_id, item_id
-ORDER BY user_id, item_id
+WITH pairs AS (
+  SELECT user_id, item_id, event_date, MIN(first_position) AS position, SUM(clicks) AS clicks, SUM(views) AS views,
+    SUM(impressions) AS impressions, SUM(purchases) AS purchases
+  FROM staging.user_item_daily
+  WHERE ds BETWEEN @day AND @ds AND event_date BETWEEN @day AND DATE_ADD(@day, INTERVAL 1 DAY)
+  GROUP BY user_id, item_id, event_date
+)
+SELECT today.user_id, today.item_id, today.position, today.clicks, today.views, today.impressions,
+  today.purchases + IF(
+    today.impressions > 0 AND COALESCE(next_day.impressions, 0) = 0, COALESCE(next_day.purchases, 0), 0
+  ) AS purchases
+FROM pairs AS today
+LEFT JOIN pairs AS next_day ON next_day.user_id = today.user_id AND next_day.item_id = today.item_id
+  AND next_day.event_date = DATE_ADD(@day, INTERVAL 1 DAY)
+WHERE today.event_date = @day
+ORDER BY today.user_id, today.item_id
 """
+"""What became of each pair on a day; a purchase of the day after counts for the list shown last before it."""
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:
@@ -67,7 +80,7 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
 
 
 def _train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion:
-    days = [d for d in days_back(ds, TRAIN_DAYS) if has_features(warehouse, d - timedelta(days=1))]
+    days = _training_days(warehouse, settings, ds)
     if len(days) < 2:
         raise ModelError(
             f"Training for {ds} needs the features of 2 of the {TRAIN_DAYS} days before; found {len(days)}. "
@@ -80,6 +93,16 @@ def _train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champio
     history = read_snapshot(warehouse, settings, ds).history
     retrievers = fit_retrievers(make_retrievers(settings.item_unit, settings.seed), history)
     return Champion(retrievers, scorer, {**facts, "ds": str(ds), "learned_from": source})
+
+
+def _training_days(warehouse: Warehouse, settings: Settings, ds: date) -> list[date]:
+    """Days with features of the evening before, up to the last whose late events are in; if too few, up to ``ds``."""
+    days: list[date] = []
+    for last in (ds - timedelta(days=settings.late_days), ds):
+        days = [d for d in days_back(last, TRAIN_DAYS) if has_features(warehouse, d - timedelta(days=1))]
+        if len(days) >= SETTLED_DAYS:
+            break
+    return days
 
 
 def _outcomes(warehouse: Warehouse, day: date, ds: date) -> pd.DataFrame:

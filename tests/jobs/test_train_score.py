@@ -15,7 +15,7 @@ import pytest
 
 from recsys import schema
 from recsys.errors import ModelError, WarehouseError
-from recsys.jobs import build, plan_shards, score, simulate, train
+from recsys.jobs import backtest, build, plan_shards, score, simulate, train
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 
@@ -199,6 +199,44 @@ def test_training_without_features_says_how_many_days_it_needs(copied: Settings)
     early = FIRST + timedelta(days=2)
     with pytest.raises(ModelError, match="found 0"):
         train.run(copied, early)
+
+
+def test_the_days_whose_late_events_are_out_do_not_train_once_a_week_is_settled(
+    played: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_warehouse(played) as warehouse:
+        assert train._training_days(warehouse, played, DS)[-1] == DS
+        monkeypatch.setattr(train, "SETTLED_DAYS", 5)
+        assert train._training_days(warehouse, played, DS)[-1] == DS - timedelta(days=played.late_days)
+
+
+def test_a_purchase_of_the_next_day_counts_once(played: Settings) -> None:
+    day = DS - timedelta(days=3)
+    with open_warehouse(played) as warehouse:
+        found = train._outcomes(warehouse, day, DS).set_index(["user_id", "item_id"])
+        rows = pd.concat(
+            [warehouse.read("staging.user_item_daily", day + timedelta(days=n)) for n in range(4)]
+        )
+    assert found.index.is_unique
+    on = [
+        rows[pd.to_datetime(rows["event_date"]) == pd.Timestamp(d)]
+        .groupby(["user_id", "item_id"])[["impressions", "purchases"]]
+        .sum()
+        for d in (day, day + timedelta(days=1))
+    ]
+    later = on[1].reindex(found.index).fillna(0)
+    counts = (found["impressions"] > 0) & (later["impressions"] == 0)
+    expected = on[0].loc[found.index, "purchases"] + later["purchases"].where(counts, 0)
+    assert (found["purchases"] == expected).all()
+
+
+def test_a_backtest_by_groups_keeps_what_was_listed_after_the_cut(played: Settings) -> None:
+    cut = DS - timedelta(days=2)
+    data, listings = backtest._read(played, cut, DS + timedelta(days=1))
+    assert 0 < listings["cold"] < listings["purchases"]
+    assert listings["without_group"] == 0
+    bought = data.daily[data.daily["event_date"] >= pd.Timestamp(cut)]
+    assert bought["purchases"].sum() >= listings["purchases"]
 
 
 def test_replay_learns_where_nothing_was_shown(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
