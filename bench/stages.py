@@ -53,10 +53,12 @@ def days_before(ds: date) -> list[date]:
 
 
 def earlier_features(settings: Settings, days: Sequence[date]) -> list[Task]:
-    """The features of ``days``, and the snapshots these read."""
+    """The features of ``days``, and what they read that the history does not hold yet."""
+    names = [table.name for table in schema.FEATURES]
+    read = {upstream for name in names for upstream in load_spec(settings.sql_dir, name).upstream}
+    names += sorted(name for name in read if name.startswith("staging.") and name not in HISTORY)
     tasks = []
     for ds in days:
-        names = ["staging.sellers", *(table.name for table in schema.FEATURES)]
         for task in (_table(settings, name, ds, names) for name in names):
             needs = tuple(f"{name} {ds}" for name in task.needs)
             tasks.append(Task(f"{task.name} {ds}", task.call, task.args, needs))
@@ -97,7 +99,7 @@ def checks(settings: Settings, ds: date) -> list[Task]:
     """The checks that stand between the steps of the DAGs, here after them; a broken critical rule fails the bench."""
     return [
         Task(f"check {stage}", run_job, (settings, "check", ds, ("stage", stage)))
-        for stage in ("sources", "features", "lists")
+        for stage in ("sources", "features", "lists", "published")
     ]
 
 
