@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from recsys.errors import RecsysError
+from recsys.errors import QualityError, RecsysError
 from recsys.settings import Settings, parse_ds
 
 app = typer.Typer(
@@ -232,10 +232,16 @@ def check(
     stage: Annotated[str, typer.Option(help="Name the results are recorded under.")] = "manual",
     warehouse: Warehouse = None,
 ) -> None:
-    """Run the Great Expectations suites of tables; a critical failure exits 1."""
+    """Run the Great Expectations suites of tables and write their Data Docs; a critical failure exits 1."""
     from recsys.jobs import check as job
 
-    show(job.run(existing(warehouse), parse_ds(ds), stage=stage, tables=tables))
+    settings = existing(warehouse)
+    try:
+        show(job.run(settings, parse_ds(ds), stage=stage, tables=tables))
+    except QualityError:
+        show({"data docs": job.build_docs(settings)})
+        raise
+    show({"data docs": job.build_docs(settings)})
 
 
 @app.command()
@@ -282,7 +288,7 @@ def results(ds: Ds, warehouse: Warehouse = None) -> None:
 
 @app.command()
 def report(ds: Ds, warehouse: Warehouse = None) -> None:
-    """Write the HTML report of a day: arms, intervals, truth where known, checks, the shelf."""
+    """Write the HTML report of a day: arms, intervals, truth where known, failed checks, rejected events, some lists."""
     from recsys.jobs import report as job
 
     show(job.run(existing(warehouse), parse_ds(ds)))

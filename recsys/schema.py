@@ -249,7 +249,8 @@ EXPERIMENTS: Final = (
     _table(
         "experiments.assignments",
         "experiment_id, unit_id",
-        "experiment_id STRING!, unit_id STRING!, arm STRING!, policy STRING!, bucket INT64!, started_on DATE!, ds DATE!",
+        """experiment_id STRING!, unit_id STRING!, arm STRING!, policy STRING!, bucket INT64!, started_on DATE!,
+        ds DATE!""",
         "ds",
     ),
     _table(
@@ -277,9 +278,9 @@ EXPERIMENTS: Final = (
     _table(
         "experiments.results",
         "experiment_id, metric, scope, arm",
-        """experiment_id STRING!, metric STRING!, scope STRING!, arm STRING!, policy STRING!, control STRING!, users INT64!,
-        mean FLOAT64, mean_low FLOAT64, mean_high FLOAT64, difference FLOAT64, difference_low FLOAT64,
-        difference_high FLOAT64, p_value FLOAT64, srm_p_value FLOAT64, is_valid BOOL!, ds DATE!""",
+        """experiment_id STRING!, metric STRING!, scope STRING!, arm STRING!, policy STRING!, control STRING!,
+        users INT64!, mean FLOAT64, mean_low FLOAT64, mean_high FLOAT64, difference FLOAT64,
+        difference_low FLOAT64, difference_high FLOAT64, p_value FLOAT64, srm_p_value FLOAT64, is_valid BOOL!, ds DATE!""",
         "ds",
     ),
 )

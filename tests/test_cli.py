@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from recsys import cli
+from recsys.errors import QualityError
 from recsys.jobs import assign, backtest, build, check, demo, load, train
 from recsys.settings import Settings
 from recsys.synthetic.config import PRESETS
@@ -198,10 +199,22 @@ def test_build_takes_a_range(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_check_names_its_stage(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spy = Spy(monkeypatch, check)
+    spy, docs = Spy(monkeypatch, check), Spy(monkeypatch, check, "build_docs", returns="index.html")
     arguments = ["check", "marketplace.items", "--ds", "2026-02-10", "--stage", "sources"]
     assert runner.invoke(cli.app, [*arguments, "-w", str(warehouse)]).exit_code == 0
     assert spy.options == {"stage": "sources", "tables": ["marketplace.items"]}
+    assert docs.args == spy.args[:1]
+
+
+def test_a_failed_check_still_writes_the_data_docs(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise QualityError("broken")
+
+    monkeypatch.setattr(check, "run", fail)
+    docs = Spy(monkeypatch, check, "build_docs", returns="index.html")
+    arguments = ["check", "marketplace.items", "--ds", "2026-02-10", "-w", str(warehouse)]
+    assert isinstance(runner.invoke(cli.app, arguments).exception, QualityError)
+    assert len(docs.args) == 1
 
 
 def test_import_hands_over_the_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

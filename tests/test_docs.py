@@ -48,5 +48,5 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 
 def test_every_folder_the_readme_names_exists() -> None:
-    for name in re.findall(r"^\| `([a-z_]+(?:/[a-z_]+)*)/?` ", README, re.MULTILINE):
+    for name in re.findall(r"^\| `([a-z_]+(?:/[a-z_]+)*)/`", README, re.MULTILINE):
         assert (PROJECT_ROOT / name).exists(), name
