@@ -288,7 +288,7 @@ def results(ds: Ds, warehouse: Warehouse = None) -> None:
 
 @app.command()
 def report(ds: Ds, warehouse: Warehouse = None) -> None:
-    """Write the HTML report of a day: arms, intervals, truth where known, failed checks, rejected events, some lists."""
+    """Write the HTML report of a day: arms, intervals, truth where known, failed checks, rejected events, lists."""
     from recsys.jobs import report as job
 
     show(job.run(existing(warehouse), parse_ds(ds)))

@@ -280,7 +280,8 @@ EXPERIMENTS: Final = (
         "experiment_id, metric, scope, arm",
         """experiment_id STRING!, metric STRING!, scope STRING!, arm STRING!, policy STRING!, control STRING!,
         users INT64!, mean FLOAT64, mean_low FLOAT64, mean_high FLOAT64, difference FLOAT64,
-        difference_low FLOAT64, difference_high FLOAT64, p_value FLOAT64, srm_p_value FLOAT64, is_valid BOOL!, ds DATE!""",
+        difference_low FLOAT64, difference_high FLOAT64, p_value FLOAT64,
+        srm_p_value FLOAT64, is_valid BOOL!, ds DATE!""",
         "ds",
     ),
 )
