@@ -83,9 +83,10 @@ def print_results(settings: Settings, ds: date, console: Console) -> None:
         _fill(grid, so_far[so_far["metric"] == metric], "all", not truth.empty)
         console.print(grid)
     console.print(
-        "± is half of the confidence interval. Rows by day: users who saw a list that day. Rows 'all': what"
+        "± is half of the confidence interval. Rows by day count users who saw a list that day; rows 'all' sum what a "
+        "user brought since the start, over every user who ever saw a list.\n",
+        highlight=False,
     )
-    console.print("a user brought since the start, over every user who ever saw a list.\n", highlight=False)
     console.print(verdict(so_far), highlight=False, style="bold")
     if not truth.empty:
         console.print(truth_in_words(by_day), highlight=False)
