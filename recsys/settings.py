@@ -42,6 +42,11 @@ class Settings:
         str(PROJECT_ROOT / "var" / "warehouse"),
         "Folder of the local warehouse, or bigquery://PROJECT/PREFIX.",
     )  # type: ignore[assignment]
+    files: str = _setting(
+        "",
+        "Folder for models, validations and reports; with BigQuery it has to be one that all workers share. "
+        "Default: the folder of the local warehouse.",
+    )  # type: ignore[assignment]
     home: str = _setting(str(PROJECT_ROOT), "Folder that holds include/ and expectations/.")  # type: ignore[assignment]
     timezone: str = _setting("UTC", "Time zone whose midnight ends a data day.")  # type: ignore[assignment]
     currency: str = _setting("EUR", "Currency that amounts are printed in.")  # type: ignore[assignment]
@@ -66,6 +71,15 @@ class Settings:
         "4GB", "Memory one process's SQL engine may use before it spills to the warehouse's disk."
     )  # type: ignore[assignment]
     seed: int = _setting(20260101, "Seed of every random choice.")  # type: ignore[assignment]
+    location: str = _setting("EU", "Location of the BigQuery datasets.")  # type: ignore[assignment]
+    connection: str = _setting("google_cloud_default", "Airflow connection that BigQuery tasks use.")  # type: ignore[assignment]
+    max_gb: float = _setting(
+        500.0, "Most gigabytes one BigQuery query may read; one that would read more is refused."
+    )  # type: ignore[assignment]
+    heavy: str = _setting("worker", "Where training and scoring run.", ("worker", "cloud_run", "kubernetes"))  # type: ignore[assignment]
+    container: str = _setting(
+        "", "For heavy jobs: the name of the Cloud Run job, or the image of the Kubernetes pod."
+    )  # type: ignore[assignment]
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
@@ -82,7 +96,8 @@ class Settings:
             if environ.get(f"RECSYS_{f.name.upper()}")
         }
         given |= {name: value for name, value in overrides.items() if value is not None}
-        profile = Path(str(given.get("warehouse", cls.warehouse))) / PROFILE_NAME
+        warehouse, files = (str(given.get(name, getattr(cls, name))) for name in ("warehouse", "files"))
+        profile = Path(files if "://" in warehouse and files else warehouse) / PROFILE_NAME
         if profile.is_file():
             given = _read_profile(profile) | given
         values = {f.name: _parse(f.name, given[f.name], f.default) for f in fields(cls) if f.name in given}
@@ -109,6 +124,27 @@ class Settings:
                 )
 
     @property
+    def is_bigquery(self) -> bool:
+        """Whether the warehouse is BigQuery, and not a local folder."""
+        return self.warehouse.startswith("bigquery://")
+
+    @property
+    def files_dir(self) -> Path:
+        """Folder of what is no table: models, validations, reports.
+
+        Raises:
+            SettingsError: BigQuery without ``RECSYS_FILES``: each worker would keep its own models.
+        """
+        if self.files:
+            return Path(self.files)
+        if "://" in self.warehouse:
+            raise SettingsError(
+                f"RECSYS_WAREHOUSE is {self.warehouse}, and RECSYS_FILES is not set. Set it to a folder that all "
+                "workers share, on Composer /home/airflow/gcs/data/recsys."
+            )
+        return Path(self.warehouse)
+
+    @property
     def sql_dir(self) -> Path:
         """Folder of the SELECTs, one per table."""
         return Path(self.home) / "include" / "sql"
@@ -126,7 +162,7 @@ class Settings:
     @property
     def models_dir(self) -> Path:
         """Folder of the trained models of this warehouse."""
-        return Path(self.warehouse) / "_models"
+        return self.files_dir / "_models"
 
 
 def parse_ds(text: str) -> date:
@@ -156,7 +192,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 def _read_profile(path: Path) -> dict[str, object]:
     content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    known = {f.name for f in fields(Settings)} - {"warehouse", "home"}
+    known = {f.name for f in fields(Settings)} - {"warehouse", "home", "files"}
     unknown = sorted(set(content) - known)
     if unknown:
         raise SettingsError(

@@ -182,7 +182,7 @@ def _keep(settings: Settings, validation: Mapping[str, Any], table: str, ds: dat
 
 def validations_dir(settings: Settings) -> Path:
     """Folder of the kept results: ``<warehouse>/_quality/validations/<ds>/<table>.json``."""
-    return Path(settings.warehouse) / QUALITY_DIR / "validations"
+    return settings.files_dir / QUALITY_DIR / "validations"
 
 
 def build_docs(settings: Settings, days: int = 7) -> Path:
@@ -199,7 +199,7 @@ def build_docs(settings: Settings, days: int = 7) -> Path:
         raise WarehouseError(
             f"Nothing has been checked yet in {settings.warehouse}; run `recsys check` first."
         )
-    site = Path(settings.warehouse) / QUALITY_DIR / "docs"
+    site = settings.files_dir / QUALITY_DIR / "docs"
     aside = site.with_name("docs.new")
     shutil.rmtree(aside, ignore_errors=True)
     results = {

@@ -58,7 +58,7 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         examples=warehouse.query(_EXAMPLES, {"ranks": EXAMPLE_RANKS}, ds=ds).to_pandas(),
         rejected=warehouse.query(_REJECTED, ds=ds).to_pandas(),
     )
-    path = Path(settings.warehouse) / "_reports" / f"ds={ds}.html"
+    path = settings.files_dir / "_reports" / f"ds={ds}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render(report), encoding="utf-8")
     return {"report": str(path)}
