@@ -17,6 +17,7 @@ from recsys.warehouse.dialect.common import (
     shown,
     typed,
 )
+from recsys.warehouse.dialect.syntax import reason
 
 
 @handles(*COMPARISONS, exp.Between, exp.In)
@@ -69,6 +70,19 @@ def coalesce(node: Node) -> Node:
     """COALESCE, IFNULL and NULLIF within one family of types."""
     _one_family(list(node.iter_expressions()), node)
     return node
+
+
+@handles(exp.Anonymous)
+def unknown_function(node: Node) -> Node:
+    """ERROR raises on both engines, where it is reached; other functions that sqlglot does not know are refused."""
+    if node.meta.get("made"):
+        return node
+    if node.name.upper() != "ERROR":
+        written, why = reason(node)
+        raise Refused(f"{written}: {why}")
+    made = call("error", *(cast(message, "STRING") for message in node.expressions))
+    made.type = exp.DataType.build("NULL")
+    return made
 
 
 @handles(exp.Greatest, exp.Least)

@@ -241,7 +241,12 @@ def _metadata() -> dict[type[Node], dict[str, Any]]:
     def by_this(annotator: TypeAnnotator, node: Node) -> Node:
         return annotator._annotate_by_args(node, "this")
 
+    def error_or_unknown(annotator: TypeAnnotator, node: Node) -> Node:
+        annotator._set_type(node, exp.DType.NULL if node.name.upper() == "ERROR" else exp.DType.UNKNOWN)
+        return node
+
     changed: dict[type[Node], dict[str, Any]] = {
+        exp.Anonymous: {"annotator": error_or_unknown},
         exp.Pow: {"annotator": by_both},
         exp.Log: {"annotator": by_both},
         exp.Div: {"annotator": by_both},
