@@ -18,16 +18,18 @@ class ItemKNN(Recommender):
     """Item-based nearest neighbours (Deshpande and Karypis, 2004), computed by ``implicit``.
 
     A score is the sum of the similarities to what the user has had, each weighted by the square root of how much,
-    divided by the sum of these weights: comparable between users with long and short histories.
+    divided by the sum of these weights: comparable between users with long and short histories. ``distance`` says
+    how users are weighted within an item: all alike (cosine), the choosy ones more (TF-IDF, then cosine), or the
+    choosy ones more and popular items damped (BM25).
     """
 
     neighbours: int = 100
-    distance: Literal["cosine", "bm25"] = "bm25"
+    distance: Literal["cosine", "bm25", "tfidf"] = "bm25"
     name: ClassVar[str] = "item_knn"
 
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
         items = np.sqrt(interactions.matrix).astype(np.float64).T
-        weighted = bm25_weight(items, K1=1.2, B=0.75) if self.distance == "bm25" else normalize(items)
+        weighted = _weighted(items, self.distance)
         model = ItemItemRecommender(K=self.neighbours + 1, num_threads=1)
         model.fit(weighted.T.tocsr(), show_progress=False)
         similar = model.similarity.tocsr().astype(np.float32)
@@ -50,3 +52,15 @@ class ItemKNN(Recommender):
     def _similarity(self, columns: np.ndarray) -> np.ndarray:
         scores = self.similar[columns].toarray()
         return np.where(scores > 0, scores, NOTHING)
+
+
+def _weighted(items: sparse.csr_matrix, distance: str) -> sparse.csr_matrix:
+    """Items x users, weighted so that the inner product of two rows is their similarity."""
+    if distance == "bm25":
+        return bm25_weight(items, K1=1.2, B=0.75)
+    if distance == "tfidf":
+        rarity = np.log1p(
+            items.shape[0] / np.maximum(np.bincount(items.tocsr().indices, minlength=items.shape[1]), 1)
+        )
+        return normalize(items @ sparse.diags(rarity))
+    return normalize(items)
