@@ -23,6 +23,7 @@ from recsys.models import (
     SASRec,
     Trending,
     TwoTower,
+    ease,
 )
 from recsys.models.neural import AVAILABLE, windows
 
@@ -231,6 +232,19 @@ def test_ease_is_its_closed_form() -> None:
     inverse = np.linalg.inv(x.T @ x + 2.0 * np.eye(3))
     weights = np.eye(3) - inverse / np.diag(inverse)
     np.testing.assert_allclose(model.scores(["u0", "u1", "u2", "u3"]), x @ weights, rtol=1e-5, atol=1e-6)
+
+
+def test_the_large_form_of_ease_is_the_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"user_id": rng.integers(0, 60, 900), "item_id": rng.integers(0, 40, 900)}).astype(
+        str
+    )
+    interactions = Interactions.from_frame(frame)
+    small = EASE(regularization=20.0).fit(interactions).learned["weights"]
+    monkeypatch.setattr(ease, "LARGE", 10)
+    monkeypatch.setattr(ease, "MIRROR", 16)
+    large = EASE(regularization=20.0).fit(interactions).learned["weights"]
+    np.testing.assert_allclose(large, small, rtol=1e-3, atol=1e-5)
 
 
 def test_ease_leaves_rare_items_without_a_score() -> None:
