@@ -29,7 +29,7 @@ K = 10
 CHOSEN: dict[str, dict[str, object]] = {
     "popularity": {"half_life_days": None},
     "trending": {"window_days": 30, "baseline_days": 365},
-    "item_knn": {"distance": "tfidf", "neighbours": 200},
+    "item_knn": {"distance": "tfidf", "neighbours": 200, "neighbours_of": "candidate"},
     "content_based": {"half_life_days": None},
     "als": {"factors": 32, "alpha": 2.0, "regularization": 10.0},
     "ease": {"regularization": 500.0, "log_weights": False},

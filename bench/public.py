@@ -96,7 +96,7 @@ def settings(model: str, split: Split) -> dict[str, object]:
     known: dict[str, dict[str, object]] = {
         "popularity": {"half_life_days": None},
         "own_history": {"half_life_days": None},
-        "item_knn": {"distance": "tfidf", "neighbours": 100},  # Ferrari Dacrema et al., 2019
+        "item_knn": {"distance": "tfidf", "neighbours": 200, "neighbours_of": "candidate"},
         "als": {"factors": 64, "alpha": 2.0, "regularization": 10.0},
         "bpr": {"epochs": 100},
         "ease": {"regularization": 500.0, "max_items": items, "log_weights": False},  # Steck, 2019

@@ -20,11 +20,13 @@ class ItemKNN(Recommender):
     A score is the sum of the similarities to what the user has had, each weighted by the square root of how much,
     divided by the sum of these weights: comparable between users with long and short histories. ``distance`` says
     how users are weighted within an item: all alike (cosine), the choosy ones more (TF-IDF, then cosine), or the
-    choosy ones more and popular items damped (BM25).
+    choosy ones more and popular items damped (BM25). ``neighbours_of`` says whose nearest items count: those of each
+    item in the history (as in that paper), or those of the candidate (Sarwar et al., 2001).
     """
 
     neighbours: int = 100
     distance: Literal["cosine", "bm25", "tfidf"] = "bm25"
+    neighbours_of: Literal["history", "candidate"] = "history"
     name: ClassVar[str] = "item_knn"
 
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
@@ -39,7 +41,8 @@ class ItemKNN(Recommender):
     def _prepare(self) -> None:
         parts = (self.learned["data"], self.learned["indices"], self.learned["indptr"])
         n = len(self.item_ids)
-        self.similar = sparse.csr_matrix(parts, shape=(n, n))
+        self.nearest = sparse.csr_matrix(parts, shape=(n, n))
+        self.similar = self.nearest if self.neighbours_of == "history" else self.nearest.T.tocsr()
         weights = np.sqrt(self.history.matrix)
         total = np.asarray(weights.sum(axis=1)).ravel()
         self.weights = sparse.diags(1 / np.maximum(total, 1e-12)).dot(weights).tocsr().astype(np.float32)
@@ -50,7 +53,7 @@ class ItemKNN(Recommender):
         return np.where(scores > 0, scores, NOTHING)
 
     def _similarity(self, columns: np.ndarray) -> np.ndarray:
-        scores = self.similar[columns].toarray()
+        scores = self.nearest[columns].toarray()
         return np.where(scores > 0, scores, NOTHING)
 
 

@@ -90,6 +90,18 @@ def test_item_knn_counts_choosy_users_more_with_tfidf() -> None:
     assert similar["tfidf"]["score"]["x"] > similar["tfidf"]["score"]["y"]
 
 
+def test_item_knn_may_look_from_the_candidate() -> None:
+    # hit is near to everything; of its own neighbours a is the nearest, while b's only neighbour is hit.
+    had = {"u1": ["hit", "a"], "u2": ["hit", "a"], "u3": ["hit", "b"]}
+    frame = pd.DataFrame([(u, i) for u, items in had.items() for i in items], columns=["user_id", "item_id"])
+    fan = Interactions.from_frame(pd.DataFrame({"user_id": ["fan"], "item_id": ["hit"]}))
+    for side, reached in (("history", {"hit", "a"}), ("candidate", {"hit", "a", "b"})):
+        model = ItemKNN(neighbours=1, distance="cosine", neighbours_of=side)  # type: ignore[arg-type]
+        model = model.fit(Interactions.from_frame(frame)).with_history(fan)
+        assert set(model.recommend(["fan"], 3)["item_id"]) == reached
+        assert model.similar_items(["b"], 1)["other_item_id"].tolist() == ["hit"]
+
+
 def test_trending_is_the_growth_over_the_usual_in_standard_deviations() -> None:
     days = {
         "kite": ["2026-01-10"] * 6,
