@@ -46,11 +46,12 @@ def random_split(events: pd.DataFrame, share: float, seed: int) -> Split:
 
 
 def eight_one_one(events: pd.DataFrame, seed: int) -> tuple[Split, pd.DataFrame]:
-    """Eight tenths of each user's ratings to fit on and one to find; the tenth in between is the validation part."""
+    """A tenth of each user's ratings to find, a tenth for validation, both rounded down; the rest to fit on."""
     mixed = events.sample(frac=1, random_state=seed)
-    length = mixed.groupby(USER_ID)[ITEM_ID].transform("size")
-    place = (mixed.groupby(USER_ID).cumcount() + 0.5) / length
-    train, validation, test = mixed[place < 0.8], mixed[(place >= 0.8) & (place < 0.9)], mixed[place >= 0.9]
+    tenth = mixed.groupby(USER_ID)[ITEM_ID].transform("size") // 10
+    from_end = mixed.groupby(USER_ID).cumcount(ascending=False)
+    train, test = mixed[from_end >= 2 * tenth], mixed[from_end < tenth]
+    validation = mixed[(from_end >= tenth) & (from_end < 2 * tenth)]
     return Split(train, test[[USER_ID, ITEM_ID]]), validation[[USER_ID, ITEM_ID]]
 
 

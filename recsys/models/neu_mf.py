@@ -30,10 +30,10 @@ class NeuMF(Recommender):
     layers: tuple[int, ...] = (64, 32, 16)
     negatives: int = 4
     learning_rate: float = 0.001
-    dropout: float = 0.1
-    decay: float = 1e-6
+    dropout: float = 0.3
+    decay: float = 1e-5
     batch_size: int = 2048
-    epochs: int = 30
+    epochs: int = 15
     fold_in_epochs: int = 15
     fold_in_rate: float = 0.005
     seed: int = 20260101
