@@ -34,6 +34,7 @@ CHOSEN: dict[str, dict[str, object]] = {
     "als": {"factors": 32, "alpha": 2.0, "regularization": 10.0},
     "ease": {"regularization": 500.0, "log_weights": False},
     "gf_cf": {"factors": 64, "alpha": 0.3},
+    "two_tower": {"length": 100},
 }
 
 
