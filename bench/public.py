@@ -90,15 +90,19 @@ class Split:
 
 def settings(model: str, split: Split) -> dict[str, object]:
     """The settings that the papers take for data like this."""
-    items = split.shape[1]
-    long = len(split.train) / max(split.train[USER_ID].nunique(), 1) > LONG
-    attention = {"length": 200 if long else 50, "dropout": 0.2 if long else 0.5}  # Kang and McAuley, 2018
+    users, items = split.shape
+    long = len(split.train) / max(users, 1) > LONG
+    attention: dict[str, object] = {  # Kang and McAuley, 2018
+        "length": 200 if long else 50,
+        "dropout": 0.2 if long else 0.5,
+        "validation_users": users,
+    }
     known: dict[str, dict[str, object]] = {
         "popularity": {"half_life_days": None},
         "own_history": {"half_life_days": None},
         # Few neighbours where histories are short, as the searched settings of Open-CF-Benchmark (10 for Amazon-Book).
         "item_knn": {"distance": "tfidf", "neighbours": 200 if long else 20, "neighbours_of": "candidate"},
-        "als": {"factors": 64, "alpha": 2.0, "regularization": 10.0},
+        "als": {"factors": 64, "alpha": 2.0 if long else 20.0, "regularization": 10.0},
         "bpr": {"epochs": 100},
         "ease": {  # 500 on MovieLens (Steck, 2019), 1000 on the sparser sets (later searches)
             "regularization": 500.0 if long else 1000.0,
@@ -221,13 +225,22 @@ def choose(
 
 def _refuse_what_does_not_fit(items: int) -> None:
     needed = items**2 * 4
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = _free_memory()
     if needed * 1.5 > free:
         raise ModelError(
             f"EASE inverts a dense matrix of items x items: {items:,} items are {needed / 2**30:.0f} GiB, half as much "
             f"again while it works, and {free / 2**30:.0f} GiB are free. Take --model gf_cf, which stays sparse, or "
             "--set max_items=20000 to learn the most popular alone, which is no longer the published EASE."
         )
+
+
+def _free_memory() -> int:
+    """Bytes that a process may still take, the cache of files counted as free where Linux says so."""
+    told = Path("/proc/meminfo")
+    for line in told.read_text(encoding="ascii").splitlines() if told.is_file() else ():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _setting(model: str, text: str) -> tuple[str, object]:
