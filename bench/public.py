@@ -89,7 +89,7 @@ class Split:
 
 
 def settings(model: str, split: Split) -> dict[str, object]:
-    """The settings that the papers take for data like this."""
+    """Settings for data like this: those of the papers where they give any."""
     users, items = split.shape
     long = len(split.train) / max(users, 1) > LONG
     attention: dict[str, object] = {  # Kang and McAuley, 2018

@@ -105,20 +105,19 @@ class NeuMF(Recommender):
 
     def _prepare(self) -> None:
         session, rng = Session(self.seed), np.random.default_rng(self.seed)
+        self.session, self.fixed = session, session.tensors(self.learned)
         matrix, wide = self.history.matrix, self.layers[0] // 2
         users = {"user_gmf": (matrix.shape[0], self.factors), "user_mlp": (matrix.shape[0], wide)}
         start = {name: rng.normal(0, 0.01, shape).astype(np.float32) for name, shape in users.items()}
         own = session.tensors(start, trained=True)
         if matrix.nnz:
-            epoch = self._epoch(session, session.tensors(self.learned) | own, matrix, rng)
+            epoch = self._epoch(session, self.fixed | own, matrix, rng)
             fit(session, own, epoch, epochs=self.fold_in_epochs, rate=self.fold_in_rate, decay=self.decay)
         self.users = arrays_of(own)
 
     def _scores(self, rows: np.ndarray) -> np.ndarray:
         scores = np.full((len(rows), len(self.item_ids)), NOTHING, np.float32)
-        session = Session(self.seed)
-        p = session.tensors(self.learned)
-        wide = self.layers[0] // 2
+        session, p, wide = self.session, self.fixed, self.layers[0] // 2
         of_item = p["item_mlp"] @ p["0.weight"][:, wide:].T
         weight = p["out.weight"][0]
         size = max(1, SCORE_CELLS // (len(self.item_ids) * self.layers[1]))

@@ -25,7 +25,7 @@ from recsys.models import (
     TwoTower,
     ease,
 )
-from recsys.models.neural import AVAILABLE, windows
+from recsys.models.neural import AVAILABLE, require_torch, windows
 
 
 def test_popularity_shrinks_a_region_towards_everywhere_and_forgets() -> None:
@@ -197,6 +197,12 @@ def test_content_may_come_from_an_embedding_model(monkeypatch: pytest.MonkeyPatc
 def test_long_histories_are_cut_into_pieces_that_share_an_item() -> None:
     sequences = np.array([[0, 1, 2, 3, 4, 5], [-1, -1, -1, -1, -1, 9], [-1, -1, 6, 7, 8, 9]])
     assert windows(sequences, 3).tolist() == [[2, 3, 4, 5], [6, 7, 8, 9], [-1, 0, 1, 2]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    if AVAILABLE:
+        require_torch().set_num_threads(1)
 
 
 @pytest.mark.skipif(not AVAILABLE, reason="PyTorch is not installed: pip install -r requirements-neural.txt")
