@@ -41,7 +41,8 @@ class EASE(Recommender):
         kept = np.sort(np.argsort(-users, kind="stable")[: self.max_items])
         inside = matrix[:, kept]  # type: ignore[index]
         if len(kept) > LARGE:
-            weights = _inverse_in_place((inside.T @ inside).astype(np.float32), self.regularization)
+            inside = inside.astype(np.float32)
+            weights = _inverse_in_place(inside.T @ inside, self.regularization)
             weights /= -np.diag(weights)[None].copy()
         else:
             gram = np.asarray((inside.T @ inside).todense())
