@@ -3,8 +3,8 @@
   python bench/movielens.py --ratings ml-100k/ml-100k.inter --items ml-100k/ml-100k.item --models ease als bpr
 
 Both files are inside the recbole package: pip download recbole --no-deps, then unpack recbole/dataset_example/ml-100k.
-Every rating counts as an interaction, whatever its value. The settings were chosen on the validation tenth of the
-8:1:1 protocol's first split, or on the item before the last; no test part was read for them.
+Every rating counts as an interaction, whatever its value. The settings were chosen on the validation tenth of one more
+8:1:1 split, or on the item before the last.
 """
 
 from __future__ import annotations
