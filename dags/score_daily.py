@@ -26,7 +26,7 @@ def score_daily() -> None:
     chain(
         after("features_daily", "experiment_assignment_daily", unfinished=("train_weekly",)),
         shards,
-        job("score", each=shards.output),
+        job("score", each=shards.output, heavy=True),
         check("lists", ["scoring.lists"]),
         sql("marts.recommendations"),
         check("published", ["marts.recommendations"]),

@@ -3,8 +3,9 @@
 A task names one job of ``recsys.jobs`` and its options; the job runs in the worker, which is the only place where
 pandas, DuckDB or a model is imported. This module has to stay light: Airflow imports it whenever it reads a DAG.
 
-``RecsysOperator.execute`` is where a job meets its machine. Running heavy jobs in a container means another operator
-behind ``job``; building tables inside BigQuery means the provider's own operator behind ``sql``. No DAG would change.
+``RecsysOperator.execute`` is where a job meets its machine. Heavy jobs run in a container where the settings say so:
+another operator behind ``job``; building tables inside BigQuery means the provider's own operator behind ``sql``. No
+DAG would change.
 """
 
 from __future__ import annotations
@@ -95,16 +96,37 @@ def check(stage: str, tables: Iterable[str]) -> RecsysOperator:
     )
 
 
-def job(name: str, *, returns: str | None = None, each: XComArg | None = None, **options: Any) -> Any:
+def job(
+    name: str, *, returns: str | None = None, each: XComArg | None = None, heavy: bool = False, **options: Any
+) -> Any:
     """Run ``recsys.jobs.<name>``; ``returns`` names the entry of its summary that later tasks read.
 
     ``each``, the output of another task, is a list of further options: one task per element, side by side.
+    ``heavy``: the setting of that name says whether it runs in the worker or as ``recsys <name>`` in a container.
     """
+    if heavy and returns:
+        raise SettingsError(f"The job {name} is heavy, and returns {returns!r}: a container returns nothing.")
+    operator = _heavy_operator() if heavy else RecsysOperator
+    fixed: dict[str, Any] = {"task_id": name, "job": name} | ({"returns": returns} if returns else {})
     if each is None:
-        return RecsysOperator(task_id=name, job=name, options=options, returns=returns)
+        return operator(**fixed, options=options)
     label = "{{ task.options.items() | map('join', ' ') | join(', ') }}"
-    mapped = RecsysOperator.partial(task_id=name, job=name, returns=returns, map_index_template=label)
+    mapped = operator.partial(**fixed, map_index_template=label)
     return mapped.expand(options=each.map(lambda more: {**options, **more}))
+
+
+def _heavy_operator() -> type[BaseOperator]:
+    """Import a provider only where the settings ask for it."""
+    where = Settings.load().heavy
+    if where == "cloud_run":
+        from recsys_cloud_run import CloudRunJob
+
+        return CloudRunJob
+    if where == "kubernetes":
+        from recsys_kubernetes import KubernetesJob
+
+        return KubernetesJob
+    return RecsysOperator
 
 
 def wire(tasks: Iterable[RecsysOperator]) -> None:

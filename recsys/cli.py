@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from recsys.errors import QualityError, RecsysError
+from recsys.errors import QualityError, RecsysError, SettingsError
 from recsys.settings import Settings, parse_ds
 
 app = typer.Typer(
@@ -261,7 +261,18 @@ def assign(ds: Ds, warehouse: Warehouse = None) -> None:
 
 
 @app.command()
-def score(ds: Ds, warehouse: Warehouse = None) -> None:
+def score(
+    ds: Ds,
+    shard: Annotated[
+        int | None,
+        typer.Option(help="Make the lists of this shard only, as one task of the DAG does.", min=0),
+    ] = None,
+    champion: Annotated[
+        str | None,
+        typer.Option(help="With --shard: data day of the model. Default: the newest.", metavar="DAY"),
+    ] = None,
+    warehouse: Warehouse = None,
+) -> None:
     """Score every active user, check the lists and publish them, as the DAG score_daily does."""
     from recsys.jobs import check as check_job
     from recsys.jobs import plan_shards
@@ -269,6 +280,11 @@ def score(ds: Ds, warehouse: Warehouse = None) -> None:
     from recsys.jobs.build import run as build_table
 
     settings, day = existing(warehouse), parse_ds(ds)
+    if shard is not None:
+        show(job.run(settings, day, shard=shard, champion=champion))
+        return
+    if champion:
+        raise SettingsError("--champion goes with --shard; without it, scoring takes the newest champion.")
     shards = plan_shards.run(settings, day)["shards"]
     assert isinstance(shards, list)
     for options in shards:

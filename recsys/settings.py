@@ -78,7 +78,14 @@ class Settings:
     )  # type: ignore[assignment]
     heavy: str = _setting("worker", "Where training and scoring run.", ("worker", "cloud_run", "kubernetes"))  # type: ignore[assignment]
     container: str = _setting(
-        "", "For heavy jobs: the name of the Cloud Run job, or the image of the Kubernetes pod."
+        "",
+        "For heavy jobs: the Cloud Run job, projects/PROJECT/locations/REGION/jobs/JOB, or the image of the "
+        "Kubernetes pod.",
+    )  # type: ignore[assignment]
+    pod_cpu: str = _setting("4", "Processors that the Kubernetes pod of a heavy job asks for.")  # type: ignore[assignment]
+    pod_memory: str = _setting("16Gi", "Memory that the Kubernetes pod of a heavy job gets.")  # type: ignore[assignment]
+    pod_bucket: str = _setting(
+        "", "BUCKET/FOLDER with the files of RECSYS_FILES, which GKE mounts into the Kubernetes pod."
     )  # type: ignore[assignment]
 
     @classmethod
