@@ -338,3 +338,27 @@ def backtest(
             f"{row['users']:,}",
         )
     console.print(grid)
+
+
+@app.command()
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")] = False,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(help="A table that may be dropped, to be built anew; may be repeated.", metavar="TABLE"),
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the contracts of recsys/schema.py to include/schema.")
+    ] = False,
+    warehouse: Warehouse = None,
+) -> None:
+    """Bring a warehouse to the table contracts of this version: what is safe is applied, the rest is refused.
+
+    Run it after an upgrade, before the first DAG. On BigQuery it also makes the datasets and tables.
+    """
+    from recsys.jobs import migrate as job
+
+    if record:
+        show(job.record(Settings.load(warehouse=warehouse), replace=replace or (), tell=progress))
+        return
+    show(job.run(existing(warehouse), dry_run=dry_run, replace=replace or (), tell=progress))

@@ -117,8 +117,23 @@ def create_view(connection: duckdb.DuckDBPyConnection, contract: schema.Table, p
     except duckdb.Error as error:
         raise WarehouseError(
             f"{contract.name}: a file in {paths[0].parent} is damaged or lacks a column of the contract; "
-            f"build or import it again. {error}"
+            f"if an earlier version wrote it, run `recsys migrate`, else build or import it again. {error}"
         ) from error
+
+
+def create_old(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Define the view ``old`` over one file with all its columns, contract or not.
+
+    Raises:
+        WarehouseError: the file is damaged.
+    """
+    try:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW old AS SELECT * FROM read_parquet([{quoted(str(path))}], "
+            "hive_partitioning = false)"
+        )
+    except duckdb.Error as error:
+        raise WarehouseError(f"{path} is damaged; build or import it again. {error}") from error
 
 
 @dataclass(frozen=True)
