@@ -1,5 +1,6 @@
 -- Measures of marketplace.items: one row, which the suite marketplace.items.json judges.
 -- For each rule: how many rows break it, and one of them.
+-- What is judged is what staging reads: listings that are open, or closed within @history_days.
 -- A price is an outlier when it is a thousand times the typical one (the geometric mean).
 WITH known_sellers AS (
     SELECT DISTINCT seller_id FROM marketplace.sellers
@@ -12,7 +13,12 @@ known_categories AS (
 typical AS (
     SELECT EXP(AVG(LN(CAST(price AS FLOAT64)))) AS price
     FROM marketplace.items
-    WHERE price > 0
+    WHERE
+        price > 0
+        AND (
+            closed_at IS NULL
+            OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
+        )
 ),
 
 flagged AS (
@@ -34,6 +40,9 @@ flagged AS (
     CROSS JOIN typical
     LEFT JOIN known_sellers ON items.seller_id = known_sellers.seller_id
     LEFT JOIN known_categories ON items.category_id = known_categories.category_id
+    WHERE
+        items.closed_at IS NULL
+        OR items.closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
 ),
 
 repeated AS (

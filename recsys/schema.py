@@ -128,12 +128,14 @@ SOURCES: Final = (
         """campaign_id STRING!, seller_id STRING!, item_id STRING!, category_id STRING!, ad_rate FLOAT64!,
         started_at TIMESTAMP!, ended_at TIMESTAMP""",
         optional=True,
+        divided="ended_at",
     ),
     _table(
         "marketplace.campaign_keywords",
         "campaign_id, keyword",
         "campaign_id STRING!, keyword STRING!, origin STRING!, added_at TIMESTAMP!",
         optional=True,
+        divided="added_at",
     ),
     _table(
         "marketplace.campaign_daily",

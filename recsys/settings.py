@@ -53,6 +53,9 @@ class Settings:
     late_days: int = _setting(2, "An event may arrive this many days after it happened.")  # type: ignore[assignment]
     quarantine_days: int = _setting(30, "How far back staging looks for events that arrived too late.")  # type: ignore[assignment]
     history_days: int = _setting(90, "Length of the longest window over daily aggregates.")  # type: ignore[assignment]
+    archive_days: int = _setting(
+        365, "How far back staging looks for closed listings that an event names, and for changes of a price."
+    )  # type: ignore[assignment]
     active_days: int = _setting(90, "A user who acted or registered within this many days gets a list.")  # type: ignore[assignment]
     experiment_days: int = _setting(90, "An experiment runs no longer than this many days.")  # type: ignore[assignment]
     item_unit: str = _setting(
@@ -124,7 +127,7 @@ class Settings:
             raise SettingsError(
                 f"RECSYS_TIMEZONE is {self.timezone!r}, which is no IANA zone; use a name like 'Europe/Paris'."
             ) from error
-        for name in ("history_days", "active_days", "list_size", "shards"):
+        for name in ("history_days", "archive_days", "active_days", "list_size", "shards"):
             if getattr(self, name) < 1:
                 raise SettingsError(
                     f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 1 or more."
