@@ -32,6 +32,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": settings.timezone,
         "RECSYS_HOME": str(home),
         "RECSYS_WAREHOUSE": str(Path(settings.warehouse).resolve()) if is_folder else settings.warehouse,
+        **({"RECSYS_FILES": str(Path(settings.files).resolve())} if settings.files else {}),
     }
 
 
