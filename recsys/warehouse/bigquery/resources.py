@@ -86,9 +86,9 @@ def _table(table: str, settings: Settings, part: str | None) -> dict[str, Any]:
         "description": _purpose(table, settings),
         "schema": {"fields": fields(contract)},
     }
-    if contract.partition:
-        resource["timePartitioning"] = {"type": "DAY", "field": contract.partition}
-        resource["requirePartitionFilter"] = True
+    if contract.partition or contract.divided:
+        resource["timePartitioning"] = {"type": "DAY", "field": contract.partition or contract.divided}
+        resource["requirePartitionFilter"] = contract.partition is not None
     if found := clustering(table, settings):
         resource["clustering"] = found
     return resource
@@ -103,7 +103,7 @@ def load_configuration(table: str, settings: Settings, part: str | None) -> dict
         "writeDisposition": "WRITE_TRUNCATE",
         "createDisposition": "CREATE_IF_NEEDED",
     }
-    if contract.partition:
+    if contract.partition or contract.divided:
         load["timePartitioning"] = partitioning(contract)
     if found := clustering(table, settings):
         load["clustering"] = found

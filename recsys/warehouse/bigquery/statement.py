@@ -138,7 +138,9 @@ def query_configuration(
 
 
 def partitioning(contract: schema.Table) -> dict[str, Any]:
-    """REST TimePartitioning of a table by day; queries over it have to say which days."""
+    """REST TimePartitioning of a table by day; where the day is the partition, queries have to say which."""
+    if contract.partition is None:
+        return {"type": "DAY", "field": contract.divided}
     return {"type": "DAY", "field": contract.partition, "requirePartitionFilter": True}
 
 

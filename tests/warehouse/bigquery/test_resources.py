@@ -6,7 +6,7 @@ import pytest
 
 from recsys import schema
 from recsys.settings import Settings
-from recsys.warehouse.bigquery.names import LEDGER, PARTED
+from recsys.warehouse.bigquery.names import LEDGER, PARTED, Address
 from recsys.warehouse.bigquery.resources import (
     load_configuration,
     part_resource,
@@ -14,7 +14,6 @@ from recsys.warehouse.bigquery.resources import (
     view_query,
     view_resource,
 )
-from recsys.warehouse.bigquery.statement import Address
 from recsys.warehouse.dialect import translate
 from recsys.warehouse.tables import load_spec, sql_tables
 
@@ -48,7 +47,7 @@ def test_every_partitioned_table_asks_for_its_filter(name: str) -> None:
     contract = schema.table(name)
     resource = part_resource(name, "whole", SETTINGS) if name in PARTED else table_resource(name, SETTINGS)
     assert resource.get("requirePartitionFilter", False) is (contract.partition is not None)
-    assert resource.get("timePartitioning", {}).get("field") == contract.partition
+    assert resource.get("timePartitioning", {}).get("field") == (contract.partition or contract.divided)
     columns = resource["clustering"]["fields"]
     assert 1 <= len(columns) <= 4
     assert set(columns) <= set(contract.column_names) - {contract.partition}
@@ -67,10 +66,18 @@ def test_a_load_and_a_build_agree_on_the_table(name: str) -> None:
 
 
 def test_a_table_kept_whole_has_no_partitions() -> None:
-    resource = table_resource("marketplace.items", SETTINGS)
+    resource = table_resource("marketplace.users", SETTINGS)
     assert "timePartitioning" not in resource
     assert "requirePartitionFilter" not in resource
-    assert "timePartitioning" not in load_configuration("marketplace.items", SETTINGS, None)
+    assert "timePartitioning" not in load_configuration("marketplace.users", SETTINGS, None)
+
+
+def test_a_table_kept_whole_may_be_divided_by_a_time() -> None:
+    resource = table_resource("marketplace.items", SETTINGS)
+    assert resource["timePartitioning"] == {"type": "DAY", "field": "closed_at"}
+    assert resource["requirePartitionFilter"] is False
+    loaded = load_configuration("marketplace.items", SETTINGS, None)
+    assert loaded["timePartitioning"] == resource["timePartitioning"]
 
 
 def test_a_parted_table_is_a_view_over_its_parts() -> None:

@@ -1,0 +1,44 @@
+"""What BigQuery answers, sorted: what only a person can mend becomes a RecsysError, the rest may be tried again."""
+
+from __future__ import annotations
+
+from recsys.errors import ContractError, RecsysError, SqlError, WarehouseError
+
+LASTING = {
+    "accessDenied",
+    "billingNotEnabled",
+    "bytesBilledLimitExceeded",
+    "invalid",
+    "invalidQuery",
+    "notFound",
+    "parseError",
+    "required",
+    "resourcesExceeded",
+    "responseTooLarge",
+}
+"""Reasons (https://cloud.google.com/bigquery/docs/error-messages) that are the same however often one asks."""
+
+
+def refusal(reason: str, message: str, name: str, guards: tuple[str, ...] = ()) -> RecsysError | None:
+    """Return the error that a failed job or request means; None for one that may pass when tried again.
+
+    ``name`` is what was run: a file, usually. ``guards`` are the texts that its statement raises when a row breaks the
+    contract.
+    """
+    if reason not in LASTING:
+        return None
+    message = " ".join(message.split())
+    for told in guards:
+        if told in message:
+            return ContractError(f"{told} The old partition stays.")
+    if "different partitions" in message:
+        return ContractError(f"{name}: rows of another day than the partition's. {message}")
+    remedies = {
+        "bytesBilledLimitExceeded": "It would read more than RECSYS_MAX_GB: filter by partition, or raise it.",
+        "accessDenied": "docs/deployment.md lists the roles it takes.",
+        "billingNotEnabled": "Enable billing for the project.",
+        "notFound": "`recsys migrate` makes the datasets and tables.",
+    }
+    if reason in remedies:
+        return WarehouseError(f"{name}: {message} {remedies[reason]}")
+    return SqlError(f"{name}: {message}")
