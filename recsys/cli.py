@@ -341,6 +341,22 @@ def backtest(
 
 
 @app.command()
+def cost(
+    ds: Ds,
+    json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """Show what a day costs in BigQuery: bytes and price of every query, the ceiling, growth with the history.
+
+    BigQuery itself is asked by dry runs, which are free; of a local warehouse the files are measured.
+    """
+    from recsys.jobs import bill
+    from recsys.jobs import cost as job
+
+    bill.print_bill(job.run(existing(warehouse), parse_ds(ds), json), console)
+
+
+@app.command()
 def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")] = False,
     replace: Annotated[
@@ -362,3 +378,41 @@ def migrate(
         show(job.record(Settings.load(warehouse=warehouse), replace=replace or (), tell=progress))
         return
     show(job.run(existing(warehouse), dry_run=dry_run, replace=replace or (), tell=progress))
+
+
+@app.command()
+def forget(
+    user: Annotated[str, typer.Option(help="Id of the person, as in user_id and seller_id.", metavar="ID")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Also build the features of every later day again, without them.")
+    ] = False,
+    keep_source: Annotated[
+        bool, typer.Option("--keep-source", help="Go on though the marketplace's own tables still name them.")
+    ] = False,
+    receipt: Annotated[
+        str | None,
+        typer.Option(help="Receipt of an earlier run, to add to its entry. Default: a new one, printed once."),
+    ] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """Remove a person's data from every table, check, report and model, and keep a proof that does not name them.
+
+    Keep the receipt it prints with the request: only with it can the proof be tied to the person.
+    """
+    from datetime import UTC, datetime
+
+    from recsys.jobs import forget as job
+
+    show(
+        job.run(
+            existing(warehouse),
+            user,
+            at=datetime.now(UTC),
+            dry_run=dry_run,
+            rebuild=rebuild,
+            keep_source=keep_source,
+            receipt=receipt,
+            tell=progress,
+        )
+    )

@@ -115,6 +115,39 @@ ORDER BY item_id
 _REGIONS = "SELECT user_id, region FROM staging.users WHERE ds = @ds ORDER BY user_id"
 
 
+Query = tuple[str, dict[str, object]]
+"""A SELECT and its parameters but @ds."""
+
+
+def snapshot_queries(settings: Settings, shards: int = 1, shard: int = 0) -> dict[str, Query]:
+    """What ``read_snapshot`` asks the warehouse, by name of the frame."""
+    own: dict[str, object] = {} if shards == 1 else {"shards": shards, "shard": shard}
+
+    def of_mine(sql: str, **params: object) -> Query:
+        return sql.format(users="TRUE" if shards == 1 else _MINE), own | params
+
+    if settings.item_unit == "item":
+        return {"users": of_mine(_USERS), **shop_queries(settings)}
+    return {
+        "items": (_ITEMS, {}),
+        "users": of_mine(_USERS),
+        "interactions": of_mine(_INTERACTIONS),
+        "affinity": of_mine(_AFFINITY),
+        "touched": of_mine(_TOUCHED, days=TOUCHED_DAYS, history_days=settings.history_days),
+        "demand": (_DEMAND, {"days": DEMAND_DAYS}),
+        "brands": (_BRANDS, {}),
+    }
+
+
+def shop_queries(settings: Settings) -> dict[str, Query]:
+    """What ``read_shop`` asks the warehouse, by name of the frame."""
+    return {
+        "shop actions": (_ACTIONS, {"history_days": settings.history_days}),
+        "shop items": (_SHOP_ITEMS, {"timezone": settings.timezone}),
+        "shop users": (_REGIONS, {}),
+    }
+
+
 def read_snapshot(
     warehouse: Warehouse, settings: Settings, ds: date, shards: int = 1, shard: int = 0
 ) -> Snapshot:
@@ -129,36 +162,28 @@ def read_snapshot(
     for name in FEATURE_TABLES:
         if not warehouse.exists(name, ds):
             raise WarehouseError(warehouse.missing(name, ds))
-    mine = "TRUE" if shards == 1 else _MINE
-    own: dict[str, object] = {} if shards == 1 else {"shards": shards, "shard": shard}
-
-    def read(sql: str, **params: object) -> pd.DataFrame:
-        declared = own | params if "{users}" in sql else params
-        return warehouse.query(sql.format(users=mine), declared, ds=ds).to_pandas()
-
+    queries = snapshot_queries(settings, shards, shard)
     if settings.item_unit == "item":
-        audience = pd.Index(read(_USERS)["user_id"], dtype=object)
+        audience = pd.Index(_frame(warehouse, queries["users"], ds)["user_id"], dtype=object)
         return read_shop(warehouse, settings, ds).snapshot(ds, audience)
-    frames = {
-        "items": read(_ITEMS),
-        "users": read(_USERS),
-        "interactions": read(_INTERACTIONS),
-        "affinity": read(_AFFINITY),
-        "touched": read(_TOUCHED, days=TOUCHED_DAYS, history_days=settings.history_days),
-        "demand": read(_DEMAND, days=DEMAND_DAYS),
-        "brands": read(_BRANDS),
-    }
+    frames = {name: _frame(warehouse, query, ds) for name, query in queries.items()}
     return Snapshot.from_frames(frames, ds)
 
 
 def read_shop(warehouse: Warehouse, settings: Settings, ds: date) -> ShopData:
     """Read the history of a shop as it was known at the end of ``ds``: actions, items live or closed, users."""
-    actions = warehouse.query(_ACTIONS, {"history_days": settings.history_days}, ds=ds).to_pandas()
-    items = warehouse.query(_SHOP_ITEMS, {"timezone": settings.timezone}, ds=ds).to_pandas()
-    users = warehouse.query(_REGIONS, ds=ds).to_pandas()
+    queries = shop_queries(settings)
+    actions, items, users = (
+        _frame(warehouse, queries[f"shop {name}"], ds) for name in ("actions", "items", "users")
+    )
     for frame, column in ((actions, "event_date"), (items, "listed_at"), (items, "closed_on")):
         frame[column] = pd.to_datetime(frame[column])
     return ShopData(actions, items, users)
+
+
+def _frame(warehouse: Warehouse, query: Query, ds: date) -> pd.DataFrame:
+    sql, params = query
+    return warehouse.query(sql, params, ds=ds).to_pandas()
 
 
 def has_features(warehouse: Warehouse, ds: date) -> bool:

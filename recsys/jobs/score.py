@@ -24,7 +24,7 @@ from recsys.warehouse import open_warehouse
 TABLE = "scoring.lists"
 DEFAULT_POLICY = "hybrid"
 
-_ASSIGNMENTS = """
+ASSIGNMENTS = """
 SELECT unit_id AS user_id, experiment_id, arm, policy
 FROM experiments.assignments
 WHERE ds = @ds
@@ -51,7 +51,7 @@ def run(settings: Settings, ds: date, shard: int = 0, champion: str | None = Non
         )
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
         snapshot = read_snapshot(warehouse, settings, ds, settings.shards, shard)
-        assigned = warehouse.query(_ASSIGNMENTS, ds=ds).to_pandas().set_index(USER_ID)
+        assigned = warehouse.query(ASSIGNMENTS, ds=ds).to_pandas().set_index(USER_ID)
         ranker = make_ranker(settings, snapshot, parse_ds(champion) if champion else None)
         users = snapshot.audience.user_ids
         arms = assigned.reindex(users)

@@ -7,14 +7,18 @@ the row and NULL counts in a Parquet file's footer; only the lengths of strings 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys import schema
+from recsys.errors import WarehouseError
 from recsys.warehouse.engine import quoted
 from recsys.warehouse.layout import Layout
 
@@ -78,10 +82,11 @@ class FileSizes:
 
     def _strings(self, column: str, paths: Sequence[Path]) -> list[int]:
         listed = ", ".join(quoted(str(path)) for path in paths)
-        rows = self._engine.execute(
+        rows = self._rows(
             f"""SELECT filename, {_bytes(column, "STRING")} FROM read_parquet([{listed}], hive_partitioning = false,
-            filename = true) GROUP BY filename"""
-        ).fetchall()
+            filename = true) GROUP BY filename""",
+            paths[0],
+        )
         sizes = {Path(name): int(size) for name, size in rows}
         return [sizes.get(path, 0) for path in paths]
 
@@ -93,12 +98,18 @@ class FileSizes:
         if new:
             day = f'CAST("{table.divided}" AS DATE)' if table.divided else "CAST(NULL AS DATE)"
             summed = ", ".join(_bytes(name, _type(table, name)) for name in new)
-            rows = self._engine.execute(
-                f"SELECT {day}, {summed} FROM read_parquet({quoted(str(path))}) GROUP BY 1 ORDER BY 1"
-            ).fetchall()
+            rows = self._rows(
+                f"SELECT {day}, {summed} FROM read_parquet({quoted(str(path))}) GROUP BY 1 ORDER BY 1", path
+            )
             for place, name in enumerate(new, start=1):
                 self._known[(path, stamp, name)] = {row[0]: int(row[place]) for row in rows}
         return [self._known[(path, stamp, name)] for name in columns]
+
+    def _rows(self, sql: str, path: Path) -> list[tuple[Any, ...]]:
+        try:
+            return self._engine.execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise _unreadable(path, error) from error
 
 
 def _type(table: schema.Table, column: str) -> str:
@@ -111,10 +122,22 @@ def _bytes(column: str, type_: str) -> str:
     return f'COUNT("{column}") * {WIDTHS[type_]}'
 
 
+def _unreadable(path: Path, why: object) -> WarehouseError:
+    told = str(why).splitlines()[0]
+    return WarehouseError(
+        f"{path}: the file is damaged or lacks a column of the contract; `recsys migrate` adds columns. {told}"
+    )
+
+
 def _filled(path: Path, column: str) -> int:
     """Values of a column that are not NULL, from the footer where it says so."""
-    footer = pq.read_metadata(path)
+    try:
+        footer = pq.read_metadata(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
     place = footer.schema.to_arrow_schema().get_field_index(column)
+    if place < 0:
+        raise _unreadable(path, f"It has no {column}.")
     filled = 0
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
@@ -124,3 +147,40 @@ def _filled(path: Path, column: str) -> int:
             return len(values) - int(values.null_count)
         filled += group.num_rows - statistics.null_count
     return filled
+
+
+class Repeated:
+    """Tables as they would be after a longer history of the same traffic.
+
+    Partitions of the last ``period`` days up to ``last`` are repeated backwards until there are ``length`` days. Tables
+    without partitions keep their size: they grow with the audience and the catalogue, not with time.
+    """
+
+    def __init__(self, sizes: FileSizes, last: date, period: int, length: int) -> None:
+        self._sizes, self._last, self._period, self._length = sizes, last, period, length
+
+    def days(self, table: schema.Table) -> list[date | None]:
+        """Partitions there are, with those of the earlier days."""
+        found: list[date | None] = []
+        for day in self._sizes.days(table):
+            age = -1 if day is None else (self._last - day).days
+            if day is None or age < 0:
+                found.append(day)
+            elif age < self._period:
+                found += [day - timedelta(days=back) for back in range(0, self._length - age, self._period)]
+        return found
+
+    def total(self, table: schema.Table, wanted: Mapping[str, Iterable[date | None]]) -> int:
+        """Logical bytes of columns, each in the partitions named with it."""
+        total = 0
+        for column, days in wanted.items():
+            times = Counter(self._measured(day) for day in days)
+            for level in range(1, max(times.values(), default=0) + 1):
+                total += self._sizes.total(table, {column: [day for day, n in times.items() if n >= level]})
+        return total
+
+    def _measured(self, day: date | None) -> date | None:
+        if day is None or day > self._last:
+            return day
+        age = (self._last - day).days
+        return self._last - timedelta(days=age % self._period)
