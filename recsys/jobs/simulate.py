@@ -1,8 +1,8 @@
 """Play the synthetic marketplace over the warehouse: published lists in, source tables out.
 
 The world at the end of each played day is kept out of sight of every query: under ``_synthetic`` in a local warehouse;
-for one in BigQuery, in RECSYS_FILES under the name of the warehouse. So a day can be played again from the evening before
-and give the same bytes.
+for one in BigQuery, in RECSYS_FILES under the name of the warehouse. So a day can be played again from the evening
+before and give the same bytes.
 """
 
 from __future__ import annotations

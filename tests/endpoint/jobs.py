@@ -15,7 +15,7 @@ from tests.endpoint.engine import Engine, Plan
 from tests.endpoint.errors import ApiError, invalid, not_found
 from tests.endpoint.faults import Faults
 from tests.endpoint.store import HIDDEN, Store, Table
-from tests.endpoint.text import delete_as_select, insert_parts, kind_of, map_tables
+from tests.endpoint.text import delete_as_select, insert_parts, kind_of, map_tables, update_as_select
 from tests.endpoint.writing import Writer
 
 ID = 1024
@@ -181,7 +181,7 @@ class Jobs:
             self._keep(job, plan)
 
     def _plan(self, job: Job) -> Plan:
-        """The SELECT of a query job; of INSERT its SELECT, of DELETE that of the rows it removes."""
+        """The SELECT of a query job; of INSERT its SELECT, of DELETE and UPDATE that of their rows."""
         config = job.configuration["query"]
         if config.get("useLegacySql", True):
             raise invalid("Legacy SQL is not served here: useLegacySql has to be false", "invalidQuery")
@@ -196,6 +196,8 @@ class Jobs:
             sql = insert_parts(sql)[2]
         elif statement == "DELETE":
             sql = delete_as_select(sql, keep=False)
+        elif statement == "UPDATE":
+            sql = update_as_select(sql, None)
         elif statement != "SELECT":
             raise invalid(f"{statement} is not served here", "invalidQuery")
         default = (config.get("defaultDataset") or {}).get("datasetId")
@@ -210,6 +212,11 @@ class Jobs:
             target = f"SELECT * FROM `{path}`"
             (table,) = map_tables(target, self.store, job.project, default).tables.values()
             return self.writer.insert(plan, table, columns)
+        if statement == "UPDATE":
+            target = next(iter(plan.mapped.tables.values()))
+            every = update_as_select(sql, [f["name"] for f in target.fields])
+            new = self.engine.plan(every, job.project, params, default=default, enforce=False)
+            return self.writer.update(new, plan, target)
         keep = delete_as_select(sql, keep=True)
         kept = self.engine.plan(keep, job.project, params, default=default, enforce=False)
         target = next(iter(kept.mapped.tables.values()))

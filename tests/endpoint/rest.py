@@ -15,6 +15,8 @@ from tests.endpoint.jobs import Job, Jobs, wait
 from tests.endpoint.store import SETTABLE, Store, Table, check_partitioning, day_of, normalised, split
 
 PAGE = 10_000
+IF_MATCH = "If-Match"
+"""The header of that name, handed on among the query parameters."""
 Query = Mapping[str, str]
 Body = dict[str, Any]
 
@@ -97,6 +99,7 @@ class Rest:
             **table.resource,
             "kind": "bigquery#table",
             "id": f"{project}:{dataset}.{name}",
+            "etag": table.etag,
             "tableReference": table.reference(),
             "type": "VIEW" if table.query else "TABLE",
             "location": self.store.location,
@@ -113,6 +116,10 @@ class Rest:
     def tables_patch(self, project: str, dataset: str, name: str, query: Query, body: Body) -> Body:
         """Change a table: columns may be added (NULLABLE, at the end) and relaxed, never dropped or retyped."""
         table = self.store.table(project, dataset, name)
+        with table.lock:
+            if query.get(IF_MATCH, table.etag) not in (table.etag, "*"):
+                raise ApiError(412, "conditionNotMet", "Precondition Failed")
+            table.version += 1
         changed = {key: body[key] for key in SETTABLE if key in body}
         if changed.get("view"):
             changed["schema"] = {"fields": self._view_fields(project, dataset, changed)}

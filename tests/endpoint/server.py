@@ -17,6 +17,7 @@ from uuid import uuid4
 from tests.endpoint import discovery
 from tests.endpoint.errors import ApiError, invalid
 from tests.endpoint.faults import Faults
+from tests.endpoint.rest import IF_MATCH
 
 BASE = "/bigquery/v2/"
 UPLOADS = ("/upload", "/resumable/upload")
@@ -134,7 +135,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.server.log.check(request, described)
             self.server.faults.before(name, body or {})
-            answer = self.server.serve(name, ids, query, body or {}, upload)
+            sent = {**query, **({IF_MATCH: self.headers[IF_MATCH]} if self.headers[IF_MATCH] else {})}
+            answer = self.server.serve(name, ids, sent, body or {}, upload)
             if self.server.faults.loses(name, body or {}):
                 raise LostError
         except ApiError as error:

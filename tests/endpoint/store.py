@@ -54,6 +54,12 @@ class Table:
     lock: threading.RLock = field(default_factory=threading.RLock)
     evolved: bool = False
     """Whether columns were added after rows."""
+    version: int = 0
+
+    @property
+    def etag(self) -> str:
+        """Changes with the resource, and with it only."""
+        return f"{self.created.timestamp()}-{self.version}"
 
     @property
     def full(self) -> str:

@@ -205,7 +205,7 @@ def test_a_view_over_two_tables_wants_the_filter_of_its_tables(
 def test_a_column_is_added_and_none_is_taken_away(client: bigquery.Client, visits: bigquery.Table) -> None:
     load(client, ROWS, DAY)
     visits.schema = [*visits.schema, bigquery.SchemaField("device", "STRING")]
-    client.update_table(visits, ["schema"])
+    visits = client.update_table(visits, ["schema"])
     rows = client.query_and_wait(
         "SELECT user_id, device FROM demo_shop.visits WHERE ds = '2026-01-05' AND device IS NULL"
     )
@@ -213,6 +213,18 @@ def test_a_column_is_added_and_none_is_taken_away(client: bigquery.Client, visit
     visits.schema = visits.schema[:-1]
     with pytest.raises(exceptions.BadRequest, match="device is missing"):
         client.update_table(visits, ["schema"])
+
+
+def test_a_change_of_a_table_that_another_changed_is_refused(
+    client: bigquery.Client, visits: bigquery.Table
+) -> None:
+    first, second = client.get_table(visits), client.get_table(visits)
+    first.description = "Visits."
+    client.update_table(first, ["description"])
+    second.description = "Others."
+    with pytest.raises(exceptions.PreconditionFailed):
+        client.update_table(second, ["description"])
+    assert client.get_table(visits).description == "Visits."
 
 
 def test_what_is_there_twice_or_not_at_all(client: bigquery.Client, visits: bigquery.Table) -> None:

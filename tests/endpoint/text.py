@@ -134,6 +134,29 @@ def delete_as_select(sql: str, keep: bool) -> str:
     )
 
 
+def update_as_select(sql: str, columns: list[str] | None) -> str:
+    """``UPDATE t SET a = x WHERE c`` as the SELECT of every row as it is from now on (``columns``: those of the table),
+    or, without ``columns``, of the rows that change.
+    """
+    words, tree = tokens(sql), parse(sql)
+    where = next((n for n, word in enumerate(words) if word.text.upper() == "WHERE"), None)
+    if where is None or not isinstance(tree, exp.Update):
+        raise invalid("UPDATE must have a WHERE clause", "invalidQuery")
+    condition = sql[words[where + 1].start :].rstrip().rstrip(";")
+    to = next(n for n, word in enumerate(words) if word.text.upper() == "SET")
+    target = sql[words[1].start : words[to].start]
+    if columns is None:
+        return f"SELECT * FROM {target} WHERE {condition}\n"
+    new = {one.this.name: one.expression.sql("bigquery") for one in tree.expressions}
+    unknown = sorted(set(new) - set(columns))
+    if unknown:
+        raise invalid(f"Column {unknown[0]} not found in the table of UPDATE", "invalidQuery")
+    listed = ", ".join(
+        f"IF(({condition}\n), {new[name]}, {name}) AS {name}" if name in new else name for name in columns
+    )
+    return f"SELECT {listed} FROM {target}"
+
+
 def insert_parts(sql: str) -> tuple[str, list[str] | None, str]:
     """``INSERT INTO t (a, b) SELECT ...`` -> path of t, columns, SELECT; VALUES become SELECTs."""
     tree = parse(sql)

@@ -173,6 +173,19 @@ class Writer:
                 self.store.count(table, iter(changed))
             return removed
 
+    def update(self, new: Plan, changed: Plan, table: Table) -> int:
+        """Put the rows of a SELECT in place of all rows; only partitions with a row of ``changed`` are written."""
+        with table.lock:
+            arrow, _ = self.engine.fetch(changed)
+            if arrow.num_rows:
+                path = self.store.new_file(table)
+                self.engine.copy(new, table, table.fields, path)
+                parts = set(parts_of(arrow.column(table.divider))) if table.divider else {WHOLE}
+                made = {part: (file,) for part, file in self._split(table, path) if part in parts}
+                table.pieces = {**table.pieces, **made}
+                self.store.count(table, iter(sorted(made)))
+            return int(arrow.num_rows)
+
     def _publish(self, table: Table, part: str | None, path: Path, disposition: str) -> int:
         """Put a file in place: of one partition, or split over those its rows fall into."""
         rows = pq.read_metadata(path).num_rows
