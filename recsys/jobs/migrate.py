@@ -23,6 +23,12 @@ Tell = Callable[[str], None]
 class Store(Protocol):
     """A warehouse as a migration needs it."""
 
+    def missing_foundations(self) -> list[str]:
+        """Name what every table needs and is not there, like datasets."""
+
+    def lay_foundations(self) -> None:
+        """Make it."""
+
     def held(self, table: schema.Table, before: Held | None) -> Held | None:
         """Return what is there of a table; None for nothing."""
 
@@ -41,6 +47,13 @@ class LocalStore:
 
     def __init__(self, warehouse: LocalWarehouse) -> None:
         self.warehouse = warehouse
+
+    def missing_foundations(self) -> list[str]:
+        """Folders come with their first file."""
+        return []
+
+    def lay_foundations(self) -> None:
+        """Nothing to make."""
 
     def held(self, table: schema.Table, before: Held | None) -> Held | None:
         """Read the footers of the table's files."""
@@ -81,13 +94,18 @@ def run(
     before = migration.read_record(applied)[1] if applied.is_file() else {}
     with open_warehouse(settings) as warehouse:
         store = open_store(warehouse)
+        bases = store.missing_foundations()
+        for base in bases:
+            tell(f"{base}: is not there; it is created")
         plan = _plan(store, before)
         changes = [change for found in plan.values() for change in found]
         for change in changes:
             _announce(change, replace, tell)
         _require_safe(changes, replace)
         if dry_run:
-            return {"changes": len(changes), "applied": False}
+            return {"changes": len(bases) + len(changes), "applied": False}
+        if bases:
+            store.lay_foundations()
         for name, found in plan.items():
             table = schema.table(name)
             if name in replace:
@@ -98,7 +116,7 @@ def run(
                 tell(f"{name}: {done}")
     with replacing(applied) as aside:
         aside.write_text(migration.record_text(_version(settings), schema.TABLES.values()), encoding="utf-8")
-    return {"changes": len(changes), "applied": True, "replaced": sorted(replace)}
+    return {"changes": len(bases) + len(changes), "applied": True, "replaced": sorted(replace)}
 
 
 def open_store(warehouse: object) -> Store:
@@ -106,7 +124,9 @@ def open_store(warehouse: object) -> Store:
     if isinstance(warehouse, LocalWarehouse):
         return LocalStore(warehouse)
     from recsys.warehouse.bigquery.migrate import BigQueryStore  # noqa: PLC0415  (google clients)
+    from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse  # noqa: PLC0415
 
+    assert isinstance(warehouse, BigQueryWarehouse)
     return BigQueryStore(warehouse)
 
 

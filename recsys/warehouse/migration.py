@@ -10,7 +10,9 @@ new required column       refused: add it as nullable, rebuild, then require it
 nullable -> required      safe where no row holds NULL, else refused: rebuild first
 required -> nullable      safe
 another clustering        safe: rows written from now on follow it
-column no longer there    safe: kept in the warehouse, read by nobody
+column no longer there    safe in files, which nobody asks for it; BigQuery takes rows of all columns or none,
+                          so there it is refused until it was dropped by hand
+new column not put last   refused: BigQuery adds columns at the end, and both engines have one order
 another type              refused: add a column of another name, or make the table anew
 another key or partition  refused: make the table anew
 ========================  ==================================================================================
@@ -32,7 +34,7 @@ RECORD = Path("include", "schema", "contracts.json")
 """Below the home folder: the contracts as they were when last recorded."""
 CREATE, ADD, RELAX, TIGHTEN, CLUSTER, KEEP = "create", "add", "relax", "tighten", "cluster", "keep"
 REQUIRE, RETYPE, REKEY, REPARTITION, VIEW = "require", "retype", "rekey", "repartition", "view"
-REPLACE = "replace"
+REORDER, DROP = "reorder", "drop"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Held:
 
     ``columns``: BigQuery type by name. ``required``: columns in which the store itself forbids NULL. ``nulls``: NULLs
     counted in the rows, by column. ``key``, ``partition`` and ``cluster`` are None where nothing tells them.
+    ``is_ordered``: the order of columns counts. ``strict_name``: full name of a table that takes no row without all
+    of its columns, in their order.
     """
 
     columns: Mapping[str, str]
@@ -51,6 +55,8 @@ class Held:
     is_partitioned: bool | None = None
     cluster: tuple[str, ...] | None = None
     is_foreign_view: bool = False
+    is_ordered: bool = False
+    strict_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,15 +93,39 @@ def compare(
     found = [*_shape(wanted, held)]
     for column in wanted.columns:
         found += _column(wanted, column, held)
-    gone = [name for name in held.columns if name not in wanted.column_names]
-    found += [
-        Change(wanted.name, KEEP, "is no longer in the contract; it stays, and nothing reads it", name)
-        for name in gone
-    ]
+    found += _gone(wanted, held)
+    if held.is_ordered or held.strict_name:
+        found += _order(wanted, held)
     if cluster is not None and held.cluster is not None and cluster != held.cluster:
         now, then = ", ".join(cluster) or "nothing", ", ".join(held.cluster) or "nothing"
         found.append(Change(wanted.name, CLUSTER, f"is clustered by {then}; from now on by {now}"))
     return tuple(found)
+
+
+def _gone(wanted: schema.Table, held: Held) -> Iterable[Change]:
+    for name in held.columns:
+        if name in wanted.column_names:
+            continue
+        if held.strict_name:
+            dataset = held.strict_name.partition(".")[2]
+            told = "is no longer in the contract, and BigQuery takes no row without it."
+            ddl = f"`ALTER TABLE {dataset} DROP COLUMN {name}`"
+            by_hand = f"Drop it by hand once no older version runs, with {ddl}, then migrate again."
+            yield Change(wanted.name, DROP, told, name, by_hand)
+        else:
+            yield Change(
+                wanted.name, KEEP, "is no longer in the contract; it stays, and nothing reads it", name
+            )
+
+
+def _order(wanted: schema.Table, held: Held) -> Iterable[Change]:
+    """Columns that are there keep their order, and new ones come after them."""
+    known = [name for name in held.columns if name in wanted.column_names]
+    new = [name for name in wanted.column_names if name not in held.columns]
+    if wanted.column_names != [*known, *new]:
+        put = ", ".join([*known, *new])
+        told = "has its columns in another order than the contract."
+        yield Change(wanted.name, REORDER, told, None, f"Write them in recsys/schema.py as: {put}.")
 
 
 def _shape(wanted: schema.Table, held: Held) -> Iterable[Change]:
@@ -208,6 +238,7 @@ def _held(entry: Mapping[str, Any]) -> Held:
         key=tuple(entry["key"]),
         partition=entry["partition"],
         is_partitioned=entry["partition"] is not None,
+        is_ordered=True,
     )
 
 

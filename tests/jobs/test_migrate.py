@@ -248,6 +248,9 @@ def test_the_record_takes_safe_changes_and_refuses_the_rest(
     assert migrate.record(settings)["changes"] == 0
     table = schema.table("staging.users")
     change_contract(monkeypatch, table.name, columns=with_column(table, Column("tier", "STRING")))
+    with pytest.raises(ContractError, match="another order than the contract.*ds, tier"):
+        migrate.record(settings)
+    change_contract(monkeypatch, table.name, columns=(*table.columns, Column("tier", "STRING")))
     told, tell = tell_all()
     assert migrate.record(settings, tell=tell)["version"] == 2
     assert told == ["staging.users.tier: is new (STRING); it is added, NULL in the rows that are there"]
