@@ -84,8 +84,12 @@ def data_day(logical_date: datetime | None, timezone: str) -> date:
     return logical_date.astimezone(ZoneInfo(timezone)).date()
 
 
-def sql(table: str) -> RecsysOperator:
-    """Build the partition ds of ``table`` from its SELECT under ``include/sql``."""
+def sql(table: str) -> BaseOperator:
+    """Build the partition ds of ``table`` from its SELECT under ``include/sql``, where the warehouse is."""
+    if Settings.load().is_bigquery:
+        from recsys_bigquery import BigQueryBuild
+
+        return BigQueryBuild(task_id=table, table=table)
     return RecsysOperator(task_id=table, job="build", options={"table": table})
 
 
@@ -129,11 +133,11 @@ def _heavy_operator() -> type[BaseOperator]:
     return RecsysOperator
 
 
-def wire(tasks: Iterable[RecsysOperator]) -> None:
+def wire(tasks: Iterable[BaseOperator]) -> None:
     """Order ``sql`` tasks as the ``upstream`` lines of their SQL headers say."""
     from recsys.warehouse.tables import load_spec
 
-    by_table = {task.options["table"]: task for task in tasks}
+    by_table = {task.task_id: task for task in tasks}
     sql_dir = Settings.load().sql_dir
     for table, task in by_table.items():
         for upstream in load_spec(sql_dir, table).upstream:

@@ -17,13 +17,7 @@ from typing import Any, cast
 import google.auth.credentials
 import grpc
 import pyarrow as pa
-from google.api_core.exceptions import (
-    Conflict,
-    Forbidden,
-    GoogleAPICallError,
-    InvalidArgument,
-    NotFound,
-)
+from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
@@ -36,7 +30,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_read.transports import 
 from recsys.errors import WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse.bigquery.names import Address
-from recsys.warehouse.bigquery.refusals import LASTING, refusal
+from recsys.warehouse.bigquery.refusals import LASTING, reason_of, refusal
 
 JOB_PREFIX = "recsys-"
 LOAD_SECONDS = 1800.0
@@ -207,15 +201,6 @@ def mended_by_people(name: str, guards: Sequence[str] = ()) -> Iterator[None]:
         if found is None:
             raise
         raise found from error
-
-
-def reason_of(error: BaseException) -> str:
-    """Return BigQuery's word for an error, like ``invalidQuery``; of gRPC errors, which have none, by their kind."""
-    errors = getattr(error, "errors", None) or [{}]
-    if isinstance(errors[0], Mapping) and errors[0].get("reason"):
-        return str(errors[0]["reason"])
-    kinds = {NotFound: "notFound", Forbidden: "accessDenied", InvalidArgument: "invalid"}
-    return next((reason for kind, reason in kinds.items() if isinstance(error, kind)), "")
 
 
 def _passes(error: BaseException) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from recsys import schema
 from recsys.errors import ContractError, RecsysError, SqlError, WarehouseError
 
 LASTING = {
@@ -17,6 +20,16 @@ LASTING = {
     "responseTooLarge",
 }
 """Reasons (https://cloud.google.com/bigquery/docs/error-messages) that are the same however often one asks."""
+
+
+def guards(contract: schema.Table) -> dict[str, str]:
+    """What the statement raises when a row breaks the contract, by column; ``""`` is for the key."""
+    told = {
+        column.name: f"{contract.name}.{column.name}: a value is NULL; it must not be NULL."
+        for column in contract.columns
+        if column.required
+    }
+    return told | {"": f"{contract.name}: the key ({', '.join(contract.key)}) is not unique."}
 
 
 def refusal(reason: str, message: str, name: str, guards: tuple[str, ...] = ()) -> RecsysError | None:
@@ -42,3 +55,13 @@ def refusal(reason: str, message: str, name: str, guards: tuple[str, ...] = ()) 
     if reason in remedies:
         return WarehouseError(f"{name}: {message} {remedies[reason]}")
     return SqlError(f"{name}: {message}")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return BigQuery's word for an error, like ``invalidQuery``; of gRPC errors, which have none, by their kind."""
+    errors = getattr(error, "errors", None) or [{}]
+    if isinstance(errors[0], Mapping) and errors[0].get("reason"):
+        return str(errors[0]["reason"])
+    kinds = {"NotFound": "notFound", "Forbidden": "accessDenied", "PermissionDenied": "accessDenied"}
+    kinds |= {"InvalidArgument": "invalid", "BadRequest": "invalid"}
+    return kinds.get(type(error).__name__, "")

@@ -18,6 +18,7 @@ from recsys.errors import SqlError
 from recsys.settings import Settings
 from recsys.warehouse.base import check_columns
 from recsys.warehouse.bigquery.names import Address, label
+from recsys.warehouse.bigquery.refusals import guards
 from recsys.warehouse.dialect import parameter_type, translate
 from recsys.warehouse.tables import TableSpec, no_table
 
@@ -54,16 +55,6 @@ def qualify_tables(sql: str, address: Address, name: str = "query") -> str:
     for (start, end), written in sorted(spans.items(), reverse=True):
         sql = sql[:start] + written + sql[end:]
     return sql
-
-
-def guards(contract: schema.Table) -> dict[str, str]:
-    """What the statement raises when a row breaks the contract, by column; ``""`` is for the key."""
-    told = {
-        column.name: f"{contract.name}.{column.name}: a value is NULL; it must not be NULL."
-        for column in contract.columns
-        if column.required
-    }
-    return told | {"": f"{contract.name}: the key ({', '.join(contract.key)}) is not unique."}
 
 
 def build_statement(spec: TableSpec, address: Address) -> str:

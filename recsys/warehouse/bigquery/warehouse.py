@@ -22,7 +22,7 @@ from recsys.errors import ContractError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse import frames, verify
 from recsys.warehouse.base import BuildResult, Warehouse
-from recsys.warehouse.bigquery import parts, statement
+from recsys.warehouse.bigquery import parts, refusals, statement
 from recsys.warehouse.bigquery.client import Connection
 from recsys.warehouse.bigquery.ledger import Entry, Ledger
 from recsys.warehouse.bigquery.names import PARTED, WHOLE, label, part_name
@@ -73,7 +73,7 @@ class BigQueryWarehouse(Warehouse):
         if not refresh and (kept := self.kept(table, ds)):
             return kept
         configuration = self.job(table, ds, job_labels(ds, table))
-        told = tuple(statement.guards(schema.table(table)).values())
+        told = tuple(refusals.guards(schema.table(table)).values())
         job = self.connection.query(configuration, str(self.spec(table).path), told)
         rows = self.record(table, ds, job)
         seconds = time.perf_counter() - started

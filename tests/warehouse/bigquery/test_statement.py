@@ -13,10 +13,10 @@ from recsys import schema
 from recsys.errors import ContractError, SqlError
 from recsys.settings import Settings
 from recsys.warehouse.bigquery.names import Address
+from recsys.warehouse.bigquery.refusals import guards
 from recsys.warehouse.bigquery.statement import (
     build_configuration,
     build_statement,
-    guards,
     qualify_tables,
     query_configuration,
     query_parameters,
