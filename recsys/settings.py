@@ -79,6 +79,12 @@ class Settings:
     max_gb: float = _setting(
         500.0, "Most gigabytes one BigQuery query may read; one that would read more is refused."
     )  # type: ignore[assignment]
+    wait: str = _setting(
+        "defer",
+        "How one DAG waits for another: in the triggerer, or where that has no plugins, as on Composer, by a task that "
+        "starts again every minute.",
+        ("defer", "reschedule"),
+    )  # type: ignore[assignment]
     heavy: str = _setting("worker", "Where training and scoring run.", ("worker", "cloud_run", "kubernetes"))  # type: ignore[assignment]
     container: str = _setting(
         "",
