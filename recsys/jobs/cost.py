@@ -104,10 +104,17 @@ def _training(settings: Settings) -> Iterator[Query]:
 
 def _dry(settings: Settings, warehouse: Warehouse, ds: date, wanted: Sequence[Query], users: int) -> Bill:
     """Ask BigQuery what each query would read."""
+    from recsys.warehouse.bigquery import dry  # noqa: PLC0415  (the client is needed here alone)
+    from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse  # noqa: PLC0415
+
+    assert isinstance(warehouse, BigQueryWarehouse)
 
     def read(query: Query) -> dict[str, int]:
         params = _parameters(query, ds)
-        found = warehouse.dry_run(query.sql, params, ds)  # type: ignore[attr-defined]
+        if query.kind == BUILD:
+            found = dry.bytes_of_build(warehouse, query.task, ds)
+        else:
+            found = dry.bytes_of_query(warehouse, query.sql, params, ds, query.task)
         tables = {part.table.name for part in scan(query.sql, params)}
         return {"": found} | dict.fromkeys(sorted(tables)[1:], 0)
 

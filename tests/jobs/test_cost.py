@@ -20,11 +20,15 @@ from recsys.errors import WarehouseError
 from recsys.jobs import cost
 from recsys.jobs.bill import BUILD, CHECK, JOB, PRICE_PER_TIB, TEBIBYTE, WEEKLY, Bill, Cost, print_bill
 from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from recsys.warehouse.frames import arrow_schema
 from recsys.warehouse.layout import Layout
 from recsys.warehouse.scan import bytes_read, scan
 from recsys.warehouse.sizes import FileSizes
 from recsys.warehouse.tables import sql_tables
+from tests.endpoint import BigQueryEndpoint
+from tests.warehouse.bigquery.conftest import PROJECT, make_tables
 
 DS = date(2026, 3, 31)
 SHORT = 100
@@ -229,42 +233,33 @@ def test_a_day_without_features_has_no_cost(short: Settings) -> None:
         cost.run(short, DS + timedelta(days=1))
 
 
-class Dry:
-    """A warehouse that answers dry runs, as BigQuery does."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def __enter__(self) -> Dry:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def exists(self, table: str, ds: date) -> bool:
-        return True
-
-    def query(self, sql: str, params: Any = None, ds: date | None = None) -> pa.Table:
-        return pa.table({"users": [50]})
-
-    def dry_run(self, sql: str, params: dict[str, object], ds: date) -> int:
-        assert params["ds"] == ds
-        self.asked.append(sql)
-        return 1000
-
-
 @pytest.fixture
-def dry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Dry]:
-    warehouse = Dry()
-    monkeypatch.setattr(cost, "open_warehouse", lambda _: warehouse)
-    return warehouse
+def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryEndpoint]:
+    with BigQueryEndpoint(tmp_path / "endpoint") as endpoint:
+        for name, value in endpoint.environment(PROJECT).items():
+            monkeypatch.setenv(name, value)
+        yield endpoint
+        assert not endpoint.violations
 
 
-def test_bigquery_is_asked_itself(dry: Dry, tmp_path: Path) -> None:
-    settings = Settings.load({}, warehouse="bigquery://some-project/demo_", files=str(tmp_path))
-    bill = cost.run(settings, DS)
-    wanted = list(cost.queries(settings))
-    assert dry.asked == [query.sql for query in wanted]
-    assert bill.total("read") == 1000 * sum(q.times for q in wanted if q.every == "daily")
-    assert bill.growth is None and bill.source == "dry runs"
-    published = next(c for c in bill.costs if c.task == "check marts.recommendations")
+def test_dry_runs_say_what_the_files_say(endpoint: BigQueryEndpoint, tmp_path: Path) -> None:
+    """Each statement as it is sent, guards and all, is asked about; the bytes are those of the files."""
+    local = Settings.load({}, warehouse=str(tmp_path / "local"), **WINDOWS)
+    write_history(local, 2)
+    remote = replace(local, warehouse=f"bigquery://{PROJECT}/demo_", files=str(tmp_path / "files"))
+    with open_warehouse(local) as there, open_warehouse(remote) as warehouse:
+        assert isinstance(warehouse, BigQueryWarehouse)
+        make_tables(warehouse.connection.client, remote)
+        for table in schema.TABLES.values():
+            for day in there.partitions(table.name) if table.partition else [None]:
+                warehouse.write(table.name, there.read(table.name, day), day)
+    measured, asked = cost.run(local, DS), cost.run(remote, DS)
+    assert [(c.task, c.queries, c.read, c.billed) for c in asked.costs] == [
+        (c.task, c.queries, c.read, c.billed) for c in measured.costs
+    ]
+    assert asked.source == "dry runs" and asked.growth is None
+    assert asked.monthly_users == measured.monthly_users
+    published = next(c for c in asked.costs if c.task == "check marts.recommendations")
     assert published.billed == 2 * 10 * 2**20, "two tables of 10 MiB at least"
+    dry = [request for request in endpoint.requests if "dryRun" in str(request.body)]
+    assert len(dry) == len(list(cost.queries(remote)))
