@@ -2,7 +2,8 @@
 
 ``after(...)`` is the first task of a DAG that stands on another one's day. It asks Airflow about *runs*, not about
 files, so a day that is being recomputed is waited for although its old partition is still there. It waits in the
-triggerer, or, where that has no plugins as on Composer, by starting again every minute; the setting ``wait`` says which.
+triggerer, or, where that has no plugins as on Composer, by starting again every minute; the setting ``wait`` says
+which.
 """
 
 from __future__ import annotations
