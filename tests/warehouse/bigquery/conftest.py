@@ -16,6 +16,7 @@ from recsys.warehouse.bigquery.resources import part_resource, table_resource
 from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from recsys.warehouse.tables import datasets
 from tests.endpoint import BigQueryEndpoint
+from tests.googlesql import record
 
 PROJECT = "test-project"
 
@@ -27,6 +28,7 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQue
         for name, value in endpoint.environment(PROJECT).items():
             monkeypatch.setenv(name, value)
         yield endpoint
+        record.SENT.extend(endpoint.statements)
         assert not endpoint.violations
 
 
