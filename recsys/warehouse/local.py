@@ -137,6 +137,19 @@ class LocalWarehouse(Warehouse):
             other.unlink(missing_ok=True)
         return rows
 
+    def look(self, path: Path, sql: str, bound: Mapping[str, object] | None = None) -> pa.Table:
+        """Return the rows of ``sql`` over the one file ``path``, which it sees as the view ``old``.
+
+        ``sql`` is written for the engine and comes from this package; values are bound.
+        """
+
+        def run() -> pa.Table:
+            with self._session((), None) as connection, engine.sql_errors(path.name, None):
+                engine.create_old(connection, path)
+                return engine.normalise(connection.sql(sql, params=dict(bound or {})).to_arrow_table())
+
+        return _steadily(run)
+
     def rewrite(self, table: str, path: Path, sql: str, bound: Mapping[str, object] | None = None) -> int:
         """Replace the file ``path`` of ``table`` by the rows of ``sql`` over it, which sees it as the view ``old``.
 

@@ -248,7 +248,7 @@ def test_the_record_takes_safe_changes_and_refuses_the_rest(
     assert migrate.record(settings)["changes"] == 0
     table = schema.table("staging.users")
     change_contract(monkeypatch, table.name, columns=with_column(table, Column("tier", "STRING")))
-    with pytest.raises(ContractError, match="another order than the contract.*ds, tier"):
+    with pytest.raises(ContractError, match=r"another order than the contract.*ds, tier"):
         migrate.record(settings)
     change_contract(monkeypatch, table.name, columns=(*table.columns, Column("tier", "STRING")))
     told, tell = tell_all()
