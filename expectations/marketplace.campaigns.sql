@@ -5,7 +5,7 @@ WITH known_items AS (
     FROM marketplace.items
     WHERE
         closed_at IS NULL
-        OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @archive_days - 1 DAY), @timezone)
+        OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
 ),
 
 flagged AS (

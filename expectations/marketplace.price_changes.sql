@@ -5,7 +5,7 @@ WITH known_items AS (
     FROM marketplace.items
     WHERE
         closed_at IS NULL
-        OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @archive_days - 1 DAY), @timezone)
+        OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
 ),
 
 flagged AS (
@@ -17,7 +17,7 @@ flagged AS (
         known_items.item_id IS NULL AS unknown_items
     FROM marketplace.price_changes AS changes
     LEFT JOIN known_items ON changes.item_id = known_items.item_id
-    WHERE changes.changed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @archive_days - 1 DAY), @timezone)
+    WHERE changes.changed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
 ),
 
 repeated AS (

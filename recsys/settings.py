@@ -54,7 +54,9 @@ class Settings:
     quarantine_days: int = _setting(30, "How far back staging looks for events that arrived too late.")  # type: ignore[assignment]
     history_days: int = _setting(90, "Length of the longest window over daily aggregates.")  # type: ignore[assignment]
     archive_days: int = _setting(
-        365, "How far back staging looks for closed listings that an event names, and for changes of a price."
+        365,
+        "How far back staging looks for closed listings that an event names, and for changes of a price; "
+        "history_days if that is more.",
     )  # type: ignore[assignment]
     active_days: int = _setting(90, "A user who acted or registered within this many days gets a list.")  # type: ignore[assignment]
     experiment_days: int = _setting(90, "An experiment runs no longer than this many days.")  # type: ignore[assignment]

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from recsys import schema
+from recsys.cli import app
 from recsys.errors import WarehouseError
 from recsys.jobs import cost
 from recsys.jobs.bill import BUILD, CHECK, JOB, PRICE_PER_TIB, TEBIBYTE, WEEKLY, Bill, Cost, print_bill
@@ -263,3 +265,10 @@ def test_dry_runs_say_what_the_files_say(endpoint: BigQueryEndpoint, tmp_path: P
     assert published.billed == 2 * 10 * 2**20, "two tables of 10 MiB at least"
     dry = [request for request in endpoint.requests if "dryRun" in str(request.body)]
     assert len(dry) == len(list(cost.queries(remote)))
+
+
+def test_the_command_prints_the_day(short: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    told = CliRunner().invoke(app, ["cost", "--ds", str(DS), "--warehouse", short.warehouse])
+    assert told.exit_code == 0, told.output
+    assert "bytes per monthly user and day" in told.output

@@ -7,10 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys import schema
-from recsys.errors import SqlError
+from recsys.errors import SqlError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse.frames import arrow_schema
 from recsys.warehouse.layout import Layout
@@ -262,3 +263,37 @@ def test_an_absent_table_is_nothing_and_billing_has_a_floor(warehouse: LocalWare
     assert by_table == {"marketplace.price_changes": 0}
     assert bytes_billed(by_table) == 10 * 2**20
     assert bytes_billed({"a": 1, "b": 30 * 2**20 + 1}) == 41 * 2**20
+
+
+def test_a_file_that_lacks_a_column_is_named(warehouse: LocalWarehouse) -> None:
+    contract = schema.table("staging.sellers")
+    path = Layout(warehouse.root).path(contract, DS)
+    path.parent.mkdir(parents=True)
+    rows = [{"registered_at": at(1), "ds": DS}]
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=arrow_schema(contract)).drop(["seller_id", "rating"]), path
+    )
+    for column in ("seller_id", "rating"):
+        with pytest.raises(WarehouseError, match=rf"{path.name}.*lacks a column.*recsys migrate"):
+            bytes_read(
+                scan(f"SELECT {column} FROM staging.sellers", PARAMS), FileSizes(Layout(warehouse.root))
+            )
+    path.write_bytes(b"PAR1 no more")
+    with pytest.raises(WarehouseError, match="damaged"):
+        bytes_read(
+            scan("SELECT registered_at FROM staging.sellers", PARAMS), FileSizes(Layout(warehouse.root))
+        )
+
+
+def test_nulls_are_counted_where_the_footer_does_not_tell(warehouse: LocalWarehouse) -> None:
+    contract = schema.table("staging.sellers")
+    path = Layout(warehouse.root).path(contract, DS)
+    path.parent.mkdir(parents=True)
+    rows = [
+        {"seller_id": f"s{n}", "registered_at": at(1), "rating": r, "ds": DS}
+        for n, r in enumerate((None, 4.5))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(contract)), path, write_statistics=False)
+    assert (
+        bytes_read(scan("SELECT rating FROM staging.sellers", PARAMS), FileSizes(Layout(warehouse.root))) == 8
+    )

@@ -15,7 +15,7 @@ WITH latest_prices AS (
         price
     FROM marketplace.price_changes
     WHERE
-        changed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @archive_days - 1 DAY), @timezone)
+        changed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
         AND changed_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
     QUALIFY ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY changed_at DESC, price DESC) = 1
 ),
