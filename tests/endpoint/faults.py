@@ -27,6 +27,7 @@ HTTP = {
         503, "backendError", "Error encountered during execution. Retrying may solve the problem."
     ),
 }
+LONGEST = 120.0
 LOST = "lost"
 """The work is done and the connection is closed without an answer."""
 
@@ -39,6 +40,8 @@ class Fault:
     method: str
     times: int
     where: Callable[[Any], bool]
+    hold: threading.Event | None = None
+    """Of a lost answer: how long the connection stays open without one."""
     met: list[str] = field(default_factory=list)
 
 
@@ -55,10 +58,11 @@ class Faults:
         method: str,
         times: int = 1,
         where: Callable[[dict[str, Any]], bool] = lambda body: True,
+        hold: threading.Event | None = None,
     ) -> Fault:
         """Answer the next requests of ``method`` (like ``jobs.insert``) with an error, or with silence (``LOST``)."""
         assert kind == LOST or kind in HTTP, kind
-        return self._plan(Fault(kind, method, times, where))
+        return self._plan(Fault(kind, method, times, where, hold))
 
     def job(self, kind: str, times: int = 1, where: Callable[[Job], bool] = lambda job: True) -> Fault:
         """Let the next jobs end with an error of this reason, without having written anything."""
@@ -72,7 +76,10 @@ class Faults:
 
     def loses(self, method: str, body: dict[str, Any]) -> bool:
         """Whether the answer of a served request is to be lost."""
-        return self._take(method, body, lost=True) is not None
+        fault = self._take(method, body, lost=True)
+        if fault and fault.hold:
+            fault.hold.wait(LONGEST)
+        return fault is not None
 
     def in_job(self, job: Job) -> None:
         """Raise what is planned for a job before it writes."""

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -112,7 +113,8 @@ class Handler(BaseHTTPRequestHandler):
                 answer = self._call(unquote(parts.path), query, body, None)
         except LostError:
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # the other side may be gone
+                self.connection.shutdown(socket.SHUT_RDWR)
             return
         except ApiError as error:
             self._answer(error.status, error.body())
