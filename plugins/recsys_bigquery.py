@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.google.cloud.hooks.bigquery import BigQueryHook
+from airflow.providers.google.cloud.links.bigquery import BigQueryJobDetailLink, BigQueryTableLink
 from airflow.providers.google.cloud.operators.bigquery import BigQueryInsertJobOperator
 from airflow.sdk.exceptions import AirflowFailException
 from google.api_core.exceptions import GoogleAPICallError, NotFound
@@ -52,15 +53,17 @@ class BigQueryBuild(BigQueryInsertJobOperator):
         self.table = table
 
     def execute(self, context: Any) -> str | None:
-        """Start the job, or take up the one that an earlier try of this run has started; note what it wrote."""
+        """Start the job, or take up the one that an earlier try of this run has started; note what it wrote.
+
+        Returns the id of the job that made the partition.
+        """
         with self._no_retry_where_useless(), self._warehouse() as warehouse:
             ds = data_day(context["dag_run"].logical_date, warehouse.settings.timezone)
             kept = warehouse.kept(self.table, ds)
             if kept:
-                self.log.info(
-                    "%s of %s is kept: %d rows, a snapshot is taken once", self.table, ds, kept.rows
-                )
-                return None
+                self.log.info("%s of %s is kept: %d rows, taken once", self.table, ds, kept.rows)
+                self._link(context, warehouse.address.reference(self.table, ds), kept.job_id)
+                return kept.job_id
             self.configuration = warehouse.job(self.table, ds, self._labels(ds))
             name, job = self._next_job(context)
             if job is None or job.state != "DONE":
@@ -86,6 +89,18 @@ class BigQueryBuild(BigQueryInsertJobOperator):
                 if job is not None:
                     self._handle_job_error(job)
             return self._note(warehouse, ds, super().execute_complete(context, event))
+
+    def _link(self, context: Any, table: dict[str, str], job_id: str) -> None:
+        """Let the provider's links lead to a table, and to the job of an earlier run that made it."""
+        BigQueryTableLink.persist(
+            context=context,
+            project_id=table["projectId"],
+            dataset_id=table["datasetId"],
+            table_id=table["tableId"],
+        )
+        BigQueryJobDetailLink.persist(
+            context=context, project_id=self.project_id, location=self.location, job_id=job_id
+        )
 
     def _warehouse(self) -> BigQueryWarehouse:
         """Read the settings, take the connection and location that they name, and open the warehouse."""

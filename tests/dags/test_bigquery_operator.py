@@ -361,9 +361,12 @@ def test_a_run_without_a_logical_date(warehouse: BigQueryWarehouse) -> None:
 
 def test_a_snapshot_is_taken_once(warehouse: BigQueryWarehouse, endpoint: BigQueryEndpoint) -> None:
     put_sql(USERS_SQL.replace("SELECT", "-- snapshot: once\nSELECT", 1))
-    task().execute(context())
+    first = task().execute(context())
     warehouse.write("marketplace.users", users("c"))
-    assert task().execute(context(max_tries=5)) is None
+    again = context(max_tries=5)
+    assert task().execute(again) == first
+    assert again["ti"].pushed["bigquery_job_detail"]["job_id"] == first
+    assert again["ti"].pushed["bigquery_table"]["table_id"] == "users$20260105"
     assert warehouse.read("staging.users", DAY)["user_id"].tolist() == ["a", "b"]
     assert endpoint.writes[TABLE] == 1
 

@@ -12,13 +12,18 @@ from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
+from google.api_core.retry import Retry
 
 from recsys.settings import Settings
 from recsys.warehouse.bigquery.client import Connection
 from recsys.warehouse.bigquery.names import LEDGER, checked
+from recsys.warehouse.bigquery.refusals import is_crowded
 from recsys.warehouse.bigquery.statement import query_configuration
 
-COLUMNS = ("table_name", "ds", "part", "row_count", "built_at")
+COLUMNS = ("table_name", "ds", "part", "row_count", "job_id", "built_at")
+
+CROWDED_SECONDS = 300.0
+"""How long a statement is tried again that others which change the ledger stood in the way of."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Entry:
     ds: date | None
     part: str
     rows: int
+    job_id: str = ""
 
 
 class Ledger:
@@ -77,12 +83,17 @@ class Ledger:
 
     def _run(self, sql: str, params: Mapping[str, Any]) -> None:
         configuration = query_configuration(sql, params, self.settings, {"table": str(params["table_name"])})
-        self.connection.query(configuration, LEDGER)
+        again = Retry(predicate=_is_crowded, timeout=CROWDED_SECONDS)
+        again(lambda: self.connection.query(configuration, LEDGER))()
+
+
+def _is_crowded(error: BaseException) -> bool:
+    return is_crowded(str(error))
 
 
 def _newest(found: pa.Table) -> list[Entry]:
     """One entry for each table, day and part, with the rows of the newest build."""
     by_age = sorted(found.to_pylist(), key=lambda row: row["built_at"])
-    newest = {(row["table_name"], row["ds"], row["part"]): row["row_count"] for row in by_age}
-    entries = [Entry(table, ds, part, rows) for (table, ds, part), rows in newest.items()]
+    newest = {(row["table_name"], row["ds"], row["part"]): row for row in by_age}
+    entries = [Entry(*key, row["row_count"], row["job_id"]) for key, row in newest.items()]
     return sorted(entries, key=lambda entry: (entry.table, entry.ds or date.min, entry.part))

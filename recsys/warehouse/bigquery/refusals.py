@@ -20,6 +20,8 @@ LASTING = {
     "responseTooLarge",
 }
 """Reasons (https://cloud.google.com/bigquery/docs/error-messages) that are the same however often one asks."""
+CROWDED = ("Could not serialize access", "Too many DML statements outstanding")
+"""Messages of statements that met others which change the same table; their reason is one of those that last."""
 
 
 def guards(contract: schema.Table) -> dict[str, str]:
@@ -38,7 +40,7 @@ def refusal(reason: str, message: str, name: str, guards: tuple[str, ...] = ()) 
     ``name`` is what was run: a file, usually. ``guards`` are the texts that its statement raises when a row breaks the
     contract.
     """
-    if reason not in LASTING:
+    if reason not in LASTING or is_crowded(message):
         return None
     message = " ".join(message.split())
     for told in guards:
@@ -55,6 +57,11 @@ def refusal(reason: str, message: str, name: str, guards: tuple[str, ...] = ()) 
     if reason in remedies:
         return WarehouseError(f"{name}: {message} {remedies[reason]}")
     return SqlError(f"{name}: {message}")
+
+
+def is_crowded(message: str) -> bool:
+    """Whether a statement failed because others were changing the same table."""
+    return any(told in message for told in CROWDED)
 
 
 def reason_of(error: BaseException) -> str:

@@ -71,7 +71,7 @@ class BigQueryWarehouse(Warehouse):
         """Replace one partition by a query job; see ``Warehouse.build``."""
         started = time.perf_counter()
         if not refresh and (kept := self.kept(table, ds)):
-            return kept
+            return BuildResult(table, ds, kept.rows, self.location(table, ds), 0.0, built=False)
         configuration = self.job(table, ds, job_labels(ds, table))
         told = tuple(refusals.guards(schema.table(table)).values())
         job = self.connection.query(configuration, str(self.spec(table).path), told)
@@ -79,12 +79,10 @@ class BigQueryWarehouse(Warehouse):
         seconds = time.perf_counter() - started
         return BuildResult(table, ds, rows, self.location(table, ds), seconds, built=True)
 
-    def kept(self, table: str, ds: date) -> BuildResult | None:
+    def kept(self, table: str, ds: date) -> Entry | None:
         """Return the partition of a ``snapshot: once`` table that is there and stays; None where there is work."""
         found = self.ledger.entries([table], ds) if self.spec(table).snapshot_once else []
-        if not found:
-            return None
-        return BuildResult(table, ds, found[0].rows, self.location(table, ds), 0.0, built=False)
+        return found[0] if found else None
 
     def job(self, table: str, ds: date, labels: Mapping[str, str]) -> dict[str, Any]:
         """REST JobConfiguration that builds a partition, once everything it reads is there.

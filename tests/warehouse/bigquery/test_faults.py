@@ -277,6 +277,25 @@ def test_what_passes_is_no_refusal(reason: str) -> None:
     assert refusal(reason, "x", "a.sql") is None
 
 
+def test_a_note_that_others_stood_in_the_way_of_is_made_again(
+    production: BigQueryWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query, met = production.connection.query, []
+
+    def crowded(*args: Any, **more: Any) -> Any:
+        if not met:
+            met.append(args)
+            message = "Could not serialize access to table builds due to concurrent update"
+            assert refusal("invalidQuery", message, "builds") is None
+            raise BadRequest(message, errors=[{"reason": "invalidQuery"}])
+        return query(*args, **more)
+
+    monkeypatch.setattr(production.connection, "query", crowded)
+    production.write("experiments.exposures", exposures("u"), DAY)
+    assert len(met) == 1
+    assert production.partitions("experiments.exposures") == [DAY]
+
+
 def test_a_guard_is_the_contracts_error() -> None:
     told = "staging.users: the key (user_id) is not unique."
     found = refusal("invalidQuery", f"{told}; error in query", "a.sql", (told,))
