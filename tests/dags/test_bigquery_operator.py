@@ -18,6 +18,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from recsys.settings import Settings
 from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from recsys_tasks import check, sql, wire
+from tests.dags.conftest import DAGS
 from tests.endpoint import BigQueryEndpoint
 from tests.endpoint.faults import LOST
 from tests.warehouse.bigquery.conftest import PROJECT, make_tables
@@ -132,6 +133,30 @@ def test_tasks_are_wired_as_locally(endpoint: BigQueryEndpoint, monkeypatch: pyt
         events, arrivals = sql("staging.events"), sql("staging.arrivals")
         wire([events, arrivals])
     assert events.upstream_task_ids == {"staging.arrivals"}
+
+
+def test_the_dags_are_those_of_a_local_warehouse(
+    dags: dict[str, Any], endpoint: BigQueryEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    monkeypatch.delenv("RECSYS_HOME")
+    bag = DagBag(dag_folder=DAGS)
+    assert not bag.import_errors
+    built = 0
+    for dag_id, dag in bag.dags.items():
+        local = dags[dag_id]
+        assert {t.task_id: t.downstream_task_ids for t in dag.tasks} == {
+            t.task_id: t.downstream_task_ids for t in local.tasks
+        }
+        for found in dag.tasks:
+            is_sql = getattr(local.get_task(found.task_id), "job", "") == "build"
+            assert (type(found).__name__ == "BigQueryBuild") == is_sql
+            assert (found.owner, found.retries) == ("recsys", local.get_task(found.task_id).retries)
+            built += is_sql
+        DagSerialization.to_dict(dag)
+    assert built == 22
 
 
 def test_one_job_writes_the_partition_and_is_noted(
