@@ -10,8 +10,8 @@ new required column       refused: add it as nullable, rebuild, then require it
 nullable -> required      safe where no row holds NULL, else refused: rebuild first
 required -> nullable      safe
 another clustering        safe: rows written from now on follow it
-column no longer there    safe in files, which nobody asks for it; BigQuery takes rows of all columns or none,
-                          so there it is refused until it was dropped by hand
+column no longer there    safe in files, which nobody asks for it; refused on BigQuery, where rows written without
+                          it might be, until it was dropped by hand
 new column not put last   refused: BigQuery adds columns at the end, and both engines have one order
 another type              refused: add a column of another name, or make the table anew
 another key or partition  refused: make the table anew
@@ -108,7 +108,7 @@ def _gone(wanted: schema.Table, held: Held) -> Iterable[Change]:
             continue
         if held.strict_name:
             dataset = held.strict_name.partition(".")[2]
-            told = "is no longer in the contract, and BigQuery takes no row without it."
+            told = "is no longer in the contract, and rows written without it may be refused."
             ddl = f"`ALTER TABLE {dataset} DROP COLUMN {name}`"
             by_hand = f"Drop it by hand once no older version runs, with {ddl}, then migrate again."
             yield Change(wanted.name, DROP, told, name, by_hand)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from recsys import schema
 from recsys.errors import WarehouseError
-from recsys.warehouse.engine import quoted
+from recsys.warehouse.engine import file_name
 from recsys.warehouse.layout import Layout
 
 WIDTHS = {"INT64": 8, "FLOAT64": 8, "DATE": 8, "TIMESTAMP": 8, "NUMERIC": 16, "BOOL": 1}
@@ -81,7 +81,7 @@ class FileSizes:
         return [self._known[key] for key in keys]
 
     def _strings(self, column: str, paths: Sequence[Path]) -> list[int]:
-        listed = ", ".join(quoted(str(path)) for path in paths)
+        listed = ", ".join(file_name(path) for path in paths)
         rows = self._rows(
             f"""SELECT filename, {_bytes(column, "STRING")} FROM read_parquet([{listed}], hive_partitioning = false,
             filename = true) GROUP BY filename""",
@@ -99,7 +99,7 @@ class FileSizes:
             day = f'CAST("{table.divided}" AS DATE)' if table.divided else "CAST(NULL AS DATE)"
             summed = ", ".join(_bytes(name, _type(table, name)) for name in new)
             rows = self._rows(
-                f"SELECT {day}, {summed} FROM read_parquet({quoted(str(path))}) GROUP BY 1 ORDER BY 1", path
+                f"SELECT {day}, {summed} FROM read_parquet({file_name(path)}) GROUP BY 1 ORDER BY 1", path
             )
             for place, name in enumerate(new, start=1):
                 self._known[(path, stamp, name)] = {row[0]: int(row[place]) for row in rows}
