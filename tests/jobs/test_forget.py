@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from recsys import schema
+from recsys.cli import app
 from recsys.errors import ContractError, ModelError, WarehouseError
 from recsys.features.interactions import Interactions
 from recsys.jobs import assign, build, check, forget, plan_shards, report, score, simulate, train
@@ -416,3 +418,17 @@ def test_an_id_is_found_however_it_was_written(user: str, written) -> None:
 
 def test_an_id_is_not_found_inside_another() -> None:
     assert not re.search(pattern("u12"), "for example 'u123 / i1', u1, xu12, u12a")
+
+
+def test_the_command_prints_a_receipt_that_names_the_proof(
+    copied: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = person(copied)
+    monkeypatch.setenv("COLUMNS", "200")
+    dry = CliRunner().invoke(app, ["forget", "--user", user, "--dry-run", "--warehouse", copied.warehouse])
+    assert dry.exit_code == 0 and "receipt" not in dry.output
+    done = CliRunner().invoke(app, ["forget", "--user", user, "--warehouse", copied.warehouse])
+    assert done.exit_code == 0, done.output
+    (receipt,) = re.findall(r"receipt: ([0-9a-f]{32})", done.output)
+    assert (Path(copied.warehouse) / "_forgotten" / f"{forget.proof(receipt, user)}.json").is_file()
+    assert user not in done.output
