@@ -38,6 +38,7 @@ class BigQueryEndpoint:
         self._engine = Engine(self.store, folder, memory)
         self._jobs = Jobs(self.store, self._engine, self.faults)
         self._server = Server(Rest(self.store, self._engine, self._jobs).call, self.faults, folder)
+        self._jobs.mistakes = self._server.log.violations
         self._storage = StorageServer(self.store, self._engine)
 
     def __enter__(self) -> Self:
@@ -87,7 +88,7 @@ class BigQueryEndpoint:
 
     @property
     def violations(self) -> list[str]:
-        """What in the requests is not as the discovery document says."""
+        """What in the requests is not as the discovery document says; mistakes of the endpoint too."""
         return self._server.log.violations
 
     @property

@@ -18,7 +18,7 @@ from tests.endpoint.store import HIDDEN, Store, Table
 from tests.endpoint.text import delete_as_select, insert_parts, kind_of, map_tables, update_as_select
 from tests.endpoint.writing import Writer
 
-ID = 1024
+LONGEST_ID = 1024
 
 
 class Job:
@@ -70,6 +70,7 @@ class Jobs:
         self.requests: dict[str, Job] = {}
         self.statements: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, Any]] = {}
         self.delay: Callable[[Job], float] = lambda job: 0.0
+        self.mistakes: list[str] = []
         self.lock = threading.RLock()
 
     def get(self, project: str, id_: str, location: str | None = None) -> Job:
@@ -83,7 +84,7 @@ class Jobs:
         reference = body.get("jobReference") or {}
         id_ = reference.get("jobId") or f"job_{uuid.uuid4().hex}"
         location = reference.get("location") or self.store.location
-        if len(id_) > ID or not id_.replace("-", "").replace("_", "").isalnum():
+        if len(id_) > LONGEST_ID or not id_.replace("-", "").replace("_", "").isalnum():
             raise invalid(f'Invalid job ID "{id_}"')
         job = Job(project, id_, location, body["configuration"])
         if not any(kind in body["configuration"] for kind in ("query", "load")):
@@ -146,8 +147,9 @@ class Jobs:
             self._execute(job, upload)
         except ApiError as error:
             job.error = error.result()
-        except Exception as error:
-            job.error = {"reason": "internalError", "message": f"{error!r}\n{traceback.format_exc()}"}
+        except Exception as error:  # a mistake of the endpoint, which no client should try again
+            job.error = {"reason": "endpointFailed", "message": f"{error!r}\n{traceback.format_exc()}"}
+            self.mistakes.append(f"the endpoint failed: {job.error['message']}")
         job.times["endTime"] = _now()
         job.state = "DONE"
         job.done.set()

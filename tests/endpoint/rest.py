@@ -22,21 +22,18 @@ Body = dict[str, Any]
 
 
 class Rest:
-    """One method per REST method, ``jobs.insert`` as ``jobs_insert``; each takes ids, query and body."""
+    """One method per REST method, ``tables.get`` as ``tables_get``; each takes ids, query and body."""
 
     def __init__(self, store: Store, engine: Engine, jobs: Jobs) -> None:
         self.store, self.engine, self.jobs = store, engine, jobs
 
     def call(self, method: str, ids: tuple[str, ...], query: Query, body: Body, upload: Path | None) -> Body:
+        if method == "jobs.insert":
+            return self.jobs.insert(*ids, body, upload).resource()
         served: Callable[..., Body] | None = getattr(self, method.replace(".", "_"), None)
         if served is None:
             raise ApiError(501, "notImplemented", f"{method} is not served here")
-        if method == "jobs.insert":
-            return self.jobs.insert(*ids, body, upload).resource()
         return served(*ids, query=query, body=body)
-
-    def jobs_insert(self) -> Body:
-        raise NotImplementedError  # see call
 
     def datasets_insert(self, project: str, query: Query, body: Body) -> Body:
         name = body["datasetReference"]["datasetId"]

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -42,8 +43,8 @@ class Upload:
     """A resumable upload under way."""
 
     body: dict[str, Any]
-    path: Path
-    ids: tuple[str, ...] = ()
+    file: Path
+    path: str
 
 
 @dataclass
@@ -119,6 +120,10 @@ class Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             self._answer(error.status, error.body())
             return
+        except Exception as error:  # a mistake of the endpoint: no client should try again for minutes
+            self.server.log.violations.append(f"the endpoint failed: {error!r}\n{traceback.format_exc()}")
+            self._answer(400, ApiError(400, "endpointFailed", repr(error)).body())
+            return
         if answer is not None:
             self._answer(200, answer)
 
@@ -160,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
         if query.get("uploadType") != "resumable":
             raise invalid("uploadType has to be multipart or resumable")
         self.server.faults.before("upload", {})
-        self.server.uploads[file.name] = Upload(json.loads(payload), file, (path,))
+        self.server.uploads[file.name] = Upload(json.loads(payload), file, path)
         file.touch()
         location = f"{self.server.url}/upload{path}?uploadType=resumable&upload_id={file.name}"
         self._answer(200, {}, {"Location": location})
@@ -168,16 +173,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _finish_upload(self, id_: str, payload: bytes) -> dict[str, Any] | None:
         upload = self.server.uploads[id_]
-        with upload.path.open("ab") as file:
+        with upload.file.open("ab") as file:
             file.write(payload)
         match = re.match(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)", self.headers.get("Content-Range", ""))
-        size = upload.path.stat().st_size
+        size = upload.file.stat().st_size
         if match and (match[3] == "*" or int(match[3]) > size):
             self._answer(308, {}, {"Range": f"bytes=0-{size - 1}"})
             return None
-        return self._call(
-            upload.ids[0], {"uploadType": "resumable"}, upload.body, upload.path, is_upload=True
-        )
+        return self._call(upload.path, {"uploadType": "resumable"}, upload.body, upload.file, is_upload=True)
 
     def _answer(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         content = json.dumps(body).encode()

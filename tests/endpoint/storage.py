@@ -90,7 +90,8 @@ class StorageServer:
         chosen = [name for name in known if not options.selected_fields or name in options.selected_fields]
         where = f" WHERE {options.row_restriction}" if options.row_restriction else ""
         columns = ", ".join(f"`{column}`" for column in chosen)
-        plan = self.engine.plan(f"SELECT {columns} FROM `{table.full}`{where}", project)
+        sql = f"SELECT {columns} FROM `{table.full}`{where}"
+        plan = self.engine.plan(sql, project, enforce=table.divider is not None)
         return self.engine.fetch(plan)[0]
 
     def _read(

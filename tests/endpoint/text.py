@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlglot
@@ -49,14 +50,18 @@ def kind_of(sql: str) -> str:
     return "SELECT" if first in ("SELECT", "WITH", "(") else first
 
 
+@lru_cache(maxsize=1024)
 def tokens(sql: str) -> list[Token]:
+    """The words of a text; not to be changed."""
     try:
         return sqlglot.tokenize(sql, read="bigquery")
     except SqlglotError as error:
         raise invalid(f"Syntax error: {error}", "invalidQuery") from error
 
 
+@lru_cache(maxsize=256)
 def parse(sql: str) -> Any:
+    """The tree of a statement; not to be changed."""
     try:
         return sqlglot.parse_one(sql, read="bigquery")
     except SqlglotError as error:
