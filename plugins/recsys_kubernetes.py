@@ -45,7 +45,9 @@ class KubernetesJob(KubernetesPodOperator):
 
     def execute(self, context: Any) -> Any:
         """Start the pod and hand over to the triggerer."""
-        settings, self.arguments = prepare(self.job, self.options, context)
+        settings, arguments = prepare(self.job, self.options, context)
+        # Kubernetes replaces $(NAME) in arguments by the environment, and $$ by $.
+        self.arguments = [word.replace("$", "$$") for word in arguments]
         if not settings.container:
             raise AirflowFailException(
                 "SettingsError: RECSYS_CONTAINER is not set; with RECSYS_HEAVY=kubernetes it has to name an image, "
@@ -62,7 +64,7 @@ class KubernetesJob(KubernetesPodOperator):
             env["RECSYS_FILES"] = FILES
             self._mount(settings)
         self.env_vars = [k8s.V1EnvVar(name=name, value=value) for name, value in env.items()]
-        self.log.info("recsys %s in %s", " ".join(self.arguments), self.image)
+        self.log.info("recsys %s in %s", " ".join(arguments), self.image)
         return super().execute(context)
 
     def _mount(self, settings: Settings) -> None:

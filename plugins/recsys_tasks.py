@@ -114,7 +114,9 @@ def job(
     fixed: dict[str, Any] = {"task_id": name, "job": name} | ({"returns": returns} if returns else {})
     if each is None:
         return operator(**fixed, options=options)
-    label = "{{ task.options.items() | map('join', ' ') | join(', ') }}"
+    # The ends of a shard are ids of people: they are not for display.
+    shown = "task.options.items() | rejectattr(0, 'in', ['first_user', 'last_user'])"
+    label = "{{ " + shown + " | map('join', ' ') | join(', ') }}"
     mapped = operator.partial(**fixed, map_index_template=label)
     return mapped.expand(options=each.map(lambda more: {**options, **more}))
 

@@ -271,6 +271,15 @@ def score(
         str | None,
         typer.Option(help="With --shard: data day of the model. Default: the newest.", metavar="DAY"),
     ] = None,
+    *,
+    first_user: Annotated[
+        str | None,
+        typer.Option(help="With --shard: its first user. Default: as the plan has it.", metavar="ID"),
+    ] = None,
+    last_user: Annotated[
+        str | None,
+        typer.Option(help="With --shard: its last user. Default: as the plan has it.", metavar="ID"),
+    ] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Score every active user, check the lists and publish them, as the DAG score_daily does."""
@@ -281,10 +290,22 @@ def score(
 
     settings, day = existing(warehouse), parse_ds(ds)
     if shard is not None:
-        show(job.run(settings, day, shard=shard, champion=champion))
+        show(
+            job.run(
+                settings,
+                day,
+                shard=shard,
+                champion=champion,
+                first_user=first_user,
+                last_user=last_user,
+            )
+        )
         return
-    if champion:
-        raise SettingsError("--champion goes with --shard; without it, scoring takes the newest champion.")
+    if (champion, first_user, last_user) != (None, None, None):
+        raise SettingsError(
+            "--champion, --first-user and --last-user go with --shard; without it, scoring takes the newest champion "
+            "and all users."
+        )
     shards = plan_shards.run(settings, day)["shards"]
     assert isinstance(shards, list)
     for options in shards:

@@ -82,6 +82,7 @@ COMMANDS: list[Callable[[str], list[str]]] = [
     lambda t: ["check", "marketplace.users", "--ds", "2026-01-05", "--stage", t],
     lambda t: ["score", "--ds", "2026-01-05", "--shard", "0", "--champion", t],
     lambda t: ["score", "--ds", "2026-01-05", "--shard", t],
+    lambda t: ["score", "--ds", "2026-01-05", "--shard", "0", "--first-user", t, "--last-user", t],
     lambda t: ["simulate", "--ds", t],
     lambda t: ["sql", "SELECT 1 AS one", "--ds", t],
     lambda t: ["backtest", "--cut", t, "--until", "2026-01-06"],

@@ -22,8 +22,9 @@ DAILY, WEEKLY = "daily", "weekly"
 class Cost:
     """Bytes that the queries of one task read in a day (weekly: in a run), and the most that one of them reads.
 
-    ``billed`` counts 10 MiB at least for each table of a query. ``filled`` and ``doubled`` are the bytes once the
-    history is longer than every window, and once it is twice as long as that; None where they cannot be told.
+    ``read`` is what dry runs show: an upper bound, blind to clustering. ``pruned`` counts once what shards read by
+    ranges of users. ``billed`` is that with 10 MiB at least for each table of a query. ``filled`` and ``doubled`` are
+    ``read`` once the history is longer than every window, and once it is twice as long; None where they cannot be told.
     """
 
     task: str
@@ -31,6 +32,7 @@ class Cost:
     every: str
     queries: int
     read: int
+    pruned: int
     largest: int
     billed: int
     filled: int | None = None
@@ -76,6 +78,7 @@ def as_json(bill: Bill) -> dict[str, Any]:
         "tasks": [asdict(cost) | {"price": price(cost.billed)} for cost in bill.costs],
         "daily": {
             "read": read,
+            "pruned": bill.total("pruned"),
             "billed": bill.total("billed"),
             "price": price(bill.total("billed")),
             "by_kind": {kind: bill.total("read", kind=kind) for kind in (BUILD, CHECK, JOB)},
@@ -87,6 +90,7 @@ def as_json(bill: Bill) -> dict[str, Any]:
         "growth": bill.growth,
         "monthly_users": users,
         "bytes_per_monthly_user": read / users if users else None,
+        "pruned_per_monthly_user": bill.total("pruned") / users if users else None,
         "filled_per_monthly_user": bill.total("filled") / users if users and bill.days else None,
     }
 
@@ -126,14 +130,21 @@ def _share(costs: Sequence[Cost], whole: int) -> str:
 
 
 def _notes(bill: Bill) -> Iterator[str]:
-    read, billed = bill.total("read"), price(bill.total("billed"))
+    read, pruned, billed = bill.total("read"), bill.total("pruned"), price(bill.total("billed"))
     month = 30 * billed + 4 * price(bill.total("billed", WEEKLY))
     yield (
-        f"A day reads {read / GIGABYTE:.3f} GB: {billed:.2f} USD at {PRICE_PER_TIB} USD per TiB, 10 MiB at least for "
-        f"each table of a query. 30 days and 4 trainings: {month:.2f} USD."
+        f"A day reads {read / GIGABYTE:.3f} GB as dry runs show it, and {pruned / GIGABYTE:.3f} GB where the shards of "
+        "scoring read the blocks of their own users alone."
+    )
+    yield (
+        f"That is {billed:.2f} USD at {PRICE_PER_TIB} USD per TiB, 10 MiB at least for each table of a query. 30 days "
+        f"and 4 trainings: {month:.2f} USD."
     )
     if bill.monthly_users:
-        yield f"{read / bill.monthly_users:,.0f} bytes per monthly user and day ({bill.monthly_users:,} users)."
+        yield (
+            f"{pruned / bill.monthly_users:,.0f} bytes per monthly user and day, {read / bill.monthly_users:,.0f} by "
+            f"dry runs ({bill.monthly_users:,} users)."
+        )
     if bill.growth is None:
         yield "Growth with the history cannot be told from dry runs; docs/cost.md says why there is next to none."
     else:

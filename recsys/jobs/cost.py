@@ -10,7 +10,7 @@ from pathlib import Path
 
 from recsys import quality
 from recsys.errors import WarehouseError
-from recsys.jobs import check, inputs
+from recsys.jobs import check, inputs, plan_shards
 from recsys.jobs.bill import BUILD, CHECK, DAILY, GIGABYTE, JOB, WEEKLY, Bill, Cost, as_json
 from recsys.jobs.score import ASSIGNMENTS
 from recsys.jobs.train import SHOWN, TRAIN_DAYS
@@ -29,7 +29,10 @@ _AFTER = {"features": "features", "marts": "published"}
 
 @dataclass(frozen=True)
 class Query:
-    """One SELECT of a day, run ``times`` times; ``params`` without @ds."""
+    """One SELECT of a day, run ``times`` times; ``params`` without @ds.
+
+    ``ranged``: each time for another range of users, of tables that are clustered by them.
+    """
 
     task: str
     kind: str
@@ -37,6 +40,12 @@ class Query:
     params: dict[str, object]
     times: int = 1
     every: str = DAILY
+    ranged: bool = False
+
+    @property
+    def shares(self) -> int:
+        """How many runs together read each block once."""
+        return self.times if self.ranged else 1
 
 
 def run(settings: Settings, ds: date, json_path: Path | None = None) -> Bill:
@@ -88,9 +97,13 @@ def _checks(settings: Settings, stage: str | None) -> Iterator[Query]:
 
 
 def _scoring(settings: Settings) -> Iterator[Query]:
-    yield Query("score", JOB, ASSIGNMENTS, {}, settings.shards)
-    for sql, params in inputs.snapshot_queries(settings, settings.shards).values():
-        yield Query("score", JOB, sql, params, settings.shards)
+    yield Query(
+        "plan_shards", JOB, plan_shards.RANGES, {"shards": settings.shards, "most": plan_shards.MOST_SORTED}
+    )
+    users = inputs.range_params(plan_shards.NOBODY)
+    yield Query("score", JOB, ASSIGNMENTS, users, settings.shards, ranged=True)
+    for sql, params in inputs.snapshot_queries(settings, plan_shards.NOBODY).values():
+        yield Query("score", JOB, sql, params, settings.shards, ranged=users.keys() <= params.keys())
 
 
 def _training(settings: Settings) -> Iterator[Query]:
@@ -153,6 +166,11 @@ def _ceiling(settings: Settings) -> int:
     return int(settings.max_gb * GIGABYTE)
 
 
+def _share(query: Query, found: dict[str, int]) -> dict[str, int]:
+    """What one run of a query reads of each table once blocks of other users are left out."""
+    return {table: -(-size // query.shares) for table, size in found.items()}
+
+
 def _costs(wanted: Sequence[Query], *meters: Callable[[Query], dict[str, int]]) -> tuple[Cost, ...]:
     """Add up what the ``meters`` (now, filled, doubled) tell of each task's queries."""
     tasks: dict[tuple[str, str], list[Query]] = {}
@@ -160,17 +178,18 @@ def _costs(wanted: Sequence[Query], *meters: Callable[[Query], dict[str, int]]) 
         tasks.setdefault((query.task, query.every), []).append(query)
     costs = []
     for (task, every), asked in tasks.items():
-        now = [(query.times, meters[0](query)) for query in asked]
+        now = [(query, meters[0](query)) for query in asked]
         later = [sum(q.times * sum(meter(q).values()) for q in asked) for meter in meters[1:]]
         costs.append(
             Cost(
                 task=task,
                 kind=asked[0].kind,
                 every=every,
-                queries=sum(times for times, _ in now),
-                read=sum(times * sum(found.values()) for times, found in now),
+                queries=sum(query.times for query in asked),
+                read=sum(query.times * sum(found.values()) for query, found in now),
+                pruned=sum(query.times // query.shares * sum(found.values()) for query, found in now),
                 largest=max(sum(found.values()) for _, found in now),
-                billed=sum(times * bytes_billed(found) for times, found in now),
+                billed=sum(query.times * bytes_billed(_share(query, found)) for query, found in now),
                 filled=later[0] if later else None,
                 doubled=later[1] if later else None,
             )

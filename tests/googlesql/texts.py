@@ -155,7 +155,9 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
     others: Mapping[str, Any] = days | {
         "days": 7,
         "shards": 3,
-        "shard": 1,
+        "most": 1_000_000,
+        "first_user": "u1",
+        "last_user": "u3",
         "ranks": 8,
         "start": datetime.combine(ds, time(), UTC),
     }

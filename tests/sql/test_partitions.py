@@ -44,7 +44,9 @@ OWN = {
     "start": datetime(2026, 3, 31, tzinfo=UTC),
     "days": 7,
     "ranks": 8,
-    "shard": 0,
+    "most": 1000,
+    "first_user": "u1",
+    "last_user": "u2",
 }
 """Parameters that jobs work out themselves; the others are settings."""
 PARAMETERS = OWN | {f.name: f.default for f in fields(Settings) if f.name not in OWN}

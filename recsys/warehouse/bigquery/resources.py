@@ -74,6 +74,8 @@ def clustering(table: str, settings: Settings) -> dict[str, list[str]] | None:
         columns = list(load_spec(settings.sql_dir, table).cluster)
     elif table == "marketplace.events":
         columns = ["event_type", "user_id"]
+    elif table == "experiments.assignments":  # a shard of scoring reads a range of users
+        columns = ["unit_id", "experiment_id"]
     else:
         columns = [name for name in contract.key if name != contract.partition]
     return {"fields": columns[:4]} if columns else None
