@@ -3,12 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+MLFLOW := .venv-mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up test lint format bench clean
+.PHONY: help install run up env compose mlflow composer-bundle composer-check test lint format bench clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## Make the virtual environment with the pinned dependencies.
 
@@ -25,6 +26,25 @@ run: $(INSTALLED)  ## Watch a marketplace's recommender work, from raw events to
 
 up: $(INSTALLED)  ## Start Airflow (scheduler, DAG processor, triggerer, UI) on this machine.
 	@$(BIN)/recsys airflow
+
+env:  ## Write the secrets of docker-compose.yaml into .env, once.
+	@$(PYTHON) include/compose/env.py
+
+compose: env  ## Start the same, and PostgreSQL, Redis and MLflow, in containers; needs Docker.
+	@docker compose up --build
+
+mlflow: $(MLFLOW)/.installed  ## Install the MLflow server beside the project, with its own pins, for the tests.
+
+$(MLFLOW)/.installed: include/mlflow/requirements.txt
+	@$(PYTHON) -m venv $(MLFLOW)
+	@$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check -r include/mlflow/requirements.txt
+	@touch $@
+
+composer-bundle: $(INSTALLED)  ## Lay out dist/composer: all that the bucket of a Composer environment needs.
+	@$(BIN)/python -m recsys.jobs.bundle
+
+composer-check: $(INSTALLED)  ## Resolve the bundle's packages with those of the Composer image; needs the network.
+	@$(BIN)/python -m recsys.jobs.bundle --check
 
 test: $(INSTALLED) lint  ## Run the linters, the type checker, the layer contract and every test.
 	@$(BIN)/python -m pytest
@@ -43,5 +63,5 @@ format: $(INSTALLED)  ## Let ruff and sqlfluff tidy the code.
 bench: $(INSTALLED)  ## Measure one day of a large marketplace; prints seconds, rows/s and memory per stage.
 	@$(BIN)/python bench/daily.py
 
-clean:  ## Remove what the project wrote: the virtual environment and var/.
-	rm -rf $(VENV) var
+clean:  ## Remove what the project wrote: the virtual environments, var/ and dist/.
+	rm -rf $(VENV) $(MLFLOW) var dist

@@ -1,11 +1,12 @@
 """Score every active user and publish their list for the day after the data day.
 
 **Reads** `features.*`, `experiments.assignments`, the champion. **Writes** `scoring.lists`, then
-`marts.recommendations`. Users are spread over shards: one mapped task each.
+`marts.recommendations`. Users are spread over shards, each a range of user ids: one mapped task each.
 
 Triage
 - One `score` shard failed: clear that map index; the others keep their part of the partition, and it takes the model
-  that `plan_shards` named for all of them. For another model, clear from `plan_shards` on.
+  and the users that `plan_shards` named for all of them. For another model, or after `features.user_daily` was built
+  again, clear from `plan_shards` on.
 - `plan_shards` finds no champion: run `train_weekly` for a day up to this one.
 - `check_lists` failed: nothing was published, yesterday's lists are still served. The log names the rule and some rows.
 - `check_published` failed: the lists are out, and are not those that were checked. Clear `marts.recommendations`.
@@ -26,7 +27,7 @@ def score_daily() -> None:
     chain(
         after("features_daily", "experiment_assignment_daily", unfinished=("train_weekly",)),
         shards,
-        job("score", each=shards.output),
+        job("score", each=shards.output, heavy=True),
         check("lists", ["scoring.lists"]),
         sql("marts.recommendations"),
         check("published", ["marts.recommendations"]),

@@ -20,7 +20,7 @@ from recsys_tasks import DEFAULTS, WEEKLY, job
 @dag(schedule=WEEKLY, doc_md=__doc__, tags=["recsys", "weekly", "models"], **DEFAULTS)
 def train_weekly() -> None:
     """Features to champion."""
-    after("features_daily") >> job("train")
+    after("features_daily") >> job("train", heavy=True)
 
 
 train_weekly()

@@ -1,7 +1,11 @@
 -- Measures of marketplace.campaign_keywords: one row, which the suite marketplace.campaign_keywords.json judges.
--- For each rule: how many rows break it, and one of them.
+-- For each rule: how many rows break it, and one of them. A keyword is judged for @history_days after it was added.
 WITH known_campaigns AS (
-    SELECT DISTINCT campaign_id FROM marketplace.campaigns
+    SELECT DISTINCT campaign_id
+    FROM marketplace.campaigns
+    WHERE
+        ended_at IS NULL
+        OR ended_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
 ),
 
 flagged AS (
@@ -11,6 +15,7 @@ flagged AS (
         known_campaigns.campaign_id IS NULL AS unknown_campaigns
     FROM marketplace.campaign_keywords AS keywords
     LEFT JOIN known_campaigns ON keywords.campaign_id = known_campaigns.campaign_id
+    WHERE keywords.added_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
 ),
 
 repeated AS (

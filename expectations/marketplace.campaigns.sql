@@ -1,7 +1,11 @@
 -- Measures of marketplace.campaigns: one row, which the suite marketplace.campaigns.json judges.
--- For each rule: how many rows break it, and one of them.
+-- For each rule: how many rows break it, and one of them. Campaigns that ended @history_days ago are judged no more.
 WITH known_items AS (
-    SELECT DISTINCT item_id FROM marketplace.items
+    SELECT DISTINCT item_id
+    FROM marketplace.items
+    WHERE
+        closed_at IS NULL
+        OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
 ),
 
 flagged AS (
@@ -12,6 +16,9 @@ flagged AS (
         known_items.item_id IS NULL AS unknown_items
     FROM marketplace.campaigns AS campaigns
     LEFT JOIN known_items ON campaigns.item_id = known_items.item_id
+    WHERE
+        campaigns.ended_at IS NULL
+        OR campaigns.ended_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
 ),
 
 repeated AS (

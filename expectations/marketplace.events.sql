@@ -7,7 +7,11 @@ WITH known_users AS (
 ),
 
 known_items AS (
-    SELECT DISTINCT item_id FROM marketplace.items
+    SELECT DISTINCT item_id
+    FROM marketplace.items
+    WHERE
+        closed_at IS NULL
+        OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
 ),
 
 counted AS (

@@ -1,6 +1,8 @@
 -- Measures of marketplace.items: one row, which the suite marketplace.items.json judges.
 -- For each rule: how many rows break it, and one of them.
--- A price is an outlier when it is a thousand times the typical one (the geometric mean).
+-- What is judged is what staging reads: listings that are open, or closed within @history_days.
+-- A price is an outlier when it is a thousand times the typical one (the geometric mean). 'forgotten' stands where
+-- `recsys forget` took a seller out.
 WITH known_sellers AS (
     SELECT DISTINCT seller_id FROM marketplace.sellers
 ),
@@ -12,7 +14,12 @@ known_categories AS (
 typical AS (
     SELECT EXP(AVG(LN(CAST(price AS FLOAT64)))) AS price
     FROM marketplace.items
-    WHERE price > 0
+    WHERE
+        price > 0
+        AND (
+            closed_at IS NULL
+            OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
+        )
 ),
 
 flagged AS (
@@ -28,12 +35,15 @@ flagged AS (
         items.stock < 0 AS negative_stocks,
         items.sale_type NOT IN ('fixed', 'auction') AS unknown_sale_types,
         items.closed_at < items.listed_at AS closed_before_listed,
-        known_sellers.seller_id IS NULL AS unknown_sellers,
+        known_sellers.seller_id IS NULL AND items.seller_id != 'forgotten' AS unknown_sellers,
         known_categories.category_id IS NULL AS unknown_categories
     FROM marketplace.items AS items
     CROSS JOIN typical
     LEFT JOIN known_sellers ON items.seller_id = known_sellers.seller_id
     LEFT JOIN known_categories ON items.category_id = known_categories.category_id
+    WHERE
+        items.closed_at IS NULL
+        OR items.closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
 ),
 
 repeated AS (

@@ -1,7 +1,11 @@
 -- Measures of marketplace.price_changes: one row, which the suite marketplace.price_changes.json judges.
--- For each rule: how many rows break it, and one of them.
+-- For each rule: how many rows break it, and one of them. What is judged is what staging reads: @archive_days.
 WITH known_items AS (
-    SELECT DISTINCT item_id FROM marketplace.items
+    SELECT DISTINCT item_id
+    FROM marketplace.items
+    WHERE
+        closed_at IS NULL
+        OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
 ),
 
 flagged AS (
@@ -13,6 +17,7 @@ flagged AS (
         known_items.item_id IS NULL AS unknown_items
     FROM marketplace.price_changes AS changes
     LEFT JOIN known_items ON changes.item_id = known_items.item_id
+    WHERE changes.changed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
 ),
 
 repeated AS (

@@ -1,7 +1,9 @@
 """Order between DAGs, and between the days of one DAG: see ``docs/adr/0002-cross-dag-order.md``.
 
 ``after(...)`` is the first task of a DAG that stands on another one's day. It asks Airflow about *runs*, not about
-files, so a day that is being recomputed is waited for although its old partition is still there.
+files, so a day that is being recomputed is waited for although its old partition is still there. It waits in the
+triggerer, or, where that has no plugins as on Composer, by starting again every minute; the setting ``wait`` says
+which.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -22,6 +24,7 @@ from recsys_tasks import data_day
 
 POLL_SECONDS = 5.0
 GIVE_UP_AFTER = timedelta(hours=24)
+COME_AGAIN_AFTER = timedelta(minutes=1)
 UNFINISHED = ["queued", "running"]
 READY = "ready"
 Wait = dict[str, Any]
@@ -43,15 +46,7 @@ class AfterOperator(BaseOperator):
 
     def execute(self, context: Any) -> None:
         """Go on if nothing is to be waited for, otherwise hand over to the triggerer."""
-        run = context["dag_run"]
-        if getattr(run, "triggering_user_name", None) == "dag_test":
-            return  # airflow dags test: no scheduler beside it would finish what it waits for
-        zone = Settings.load().timezone
-        ds = data_day(run.logical_date, zone)
-        waits = [same_day(dag_id, ds, zone, run.run_type, run.logical_date) for dag_id in self.dag_ids]
-        if self.earlier_days:
-            waits.append(earlier_days(run.dag_id, ds, zone, run.run_type, self.earlier_days))
-        last = [same_day(dag_id, ds, zone, "manual", run.logical_date) for dag_id in self.unfinished]
+        waits, last = waits_of(context["dag_run"], self.dag_ids, self.earlier_days, self.unfinished)
         open_ = [wait for wait in (*waits, *last) if not is_over(wait, context["ti"].get_dr_count)]
         if open_:
             self.log.info("Waiting for %s", describe(open_))
@@ -66,6 +61,28 @@ class AfterOperator(BaseOperator):
             raise AirflowFailException(
                 f"Gave up after {GIVE_UP_AFTER}. Waited for {describe(event)}; mend or run that."
             )
+
+
+class AfterSensor(BaseSensorOperator):
+    """The same without the triggerer: ask, and if there is something to wait for, free the slot and come again."""
+
+    ui_color = "#e8e4f3"
+
+    def __init__(
+        self, *, dag_ids: tuple[str, ...], earlier_days: int, unfinished: tuple[str, ...], **kwargs: Any
+    ) -> None:
+        super().__init__(mode="reschedule", poke_interval=COME_AGAIN_AFTER, timeout=GIVE_UP_AFTER, **kwargs)
+        self.dag_ids = dag_ids
+        self.earlier_days = earlier_days
+        self.unfinished = unfinished
+
+    def poke(self, context: Any) -> bool:
+        """Ask once."""
+        waits, last = waits_of(context["dag_run"], self.dag_ids, self.earlier_days, self.unfinished)
+        open_ = [wait for wait in (*waits, *last) if not is_over(wait, context["ti"].get_dr_count)]
+        if open_:
+            self.log.info("Waiting for %s", describe(open_))
+        return not open_
 
 
 class RunsTrigger(BaseTrigger):
@@ -100,13 +117,30 @@ class RunsTrigger(BaseTrigger):
         return [w for w in self.waits[start:] if not await ask(w, RuntimeTaskInstance.get_dr_count)]
 
 
-def after(*dag_ids: str, earlier_days: int = 0, unfinished: tuple[str, ...] = ()) -> AfterOperator:
+def after(
+    *dag_ids: str, earlier_days: int = 0, unfinished: tuple[str, ...] = ()
+) -> AfterOperator | AfterSensor:
     """First task of a DAG: wait until ``dag_ids`` have finished the same data day.
 
     ``earlier_days`` also waits for unfinished runs of this very DAG for that many days before. ``unfinished`` names
     DAGs that need not have run: once the others are over, a queued or running run of the day is waited for, no more.
     """
-    return AfterOperator(task_id="after", dag_ids=dag_ids, earlier_days=earlier_days, unfinished=unfinished)
+    kind = AfterSensor if Settings.load().wait == "reschedule" else AfterOperator
+    return kind(task_id="after", dag_ids=dag_ids, earlier_days=earlier_days, unfinished=unfinished)
+
+
+def waits_of(
+    run: Any, dag_ids: tuple[str, ...], days: int, unfinished: tuple[str, ...]
+) -> tuple[list[Wait], list[Wait]]:
+    """Return what ``run`` waits for: what has to be over, and what is asked about when that is."""
+    if getattr(run, "triggering_user_name", None) == "dag_test":
+        return [], []  # airflow dags test: no scheduler beside it would finish what it waits for
+    zone = Settings.load().timezone
+    ds = data_day(run.logical_date, zone)
+    waits = [same_day(dag_id, ds, zone, run.run_type, run.logical_date) for dag_id in dag_ids]
+    if days:
+        waits.append(earlier_days(run.dag_id, ds, zone, run.run_type, days))
+    return waits, [same_day(dag_id, ds, zone, "manual", run.logical_date) for dag_id in unfinished]
 
 
 def same_day(dag_id: str, ds: date, zone: str, run_type: str, logical_date: datetime) -> Wait:

@@ -3,8 +3,9 @@
 A task names one job of ``recsys.jobs`` and its options; the job runs in the worker, which is the only place where
 pandas, DuckDB or a model is imported. This module has to stay light: Airflow imports it whenever it reads a DAG.
 
-``RecsysOperator.execute`` is where a job meets its machine. Running heavy jobs in a container means another operator
-behind ``job``; building tables inside BigQuery means the provider's own operator behind ``sql``. No DAG would change.
+``RecsysOperator.execute`` is where a job meets its machine. Heavy jobs run in a container where the settings say so:
+another operator behind ``job``; building tables inside BigQuery means the provider's own operator behind ``sql``. No
+DAG would change.
 """
 
 from __future__ import annotations
@@ -83,8 +84,12 @@ def data_day(logical_date: datetime | None, timezone: str) -> date:
     return logical_date.astimezone(ZoneInfo(timezone)).date()
 
 
-def sql(table: str) -> RecsysOperator:
-    """Build the partition ds of ``table`` from its SELECT under ``include/sql``."""
+def sql(table: str) -> BaseOperator:
+    """Build the partition ds of ``table`` from its SELECT under ``include/sql``, where the warehouse is."""
+    if Settings.load().is_bigquery:
+        from recsys_bigquery import BigQueryBuild
+
+        return BigQueryBuild(task_id=table, table=table)
     return RecsysOperator(task_id=table, job="build", options={"table": table})
 
 
@@ -95,23 +100,46 @@ def check(stage: str, tables: Iterable[str]) -> RecsysOperator:
     )
 
 
-def job(name: str, *, returns: str | None = None, each: XComArg | None = None, **options: Any) -> Any:
+def job(
+    name: str, *, returns: str | None = None, each: XComArg | None = None, heavy: bool = False, **options: Any
+) -> Any:
     """Run ``recsys.jobs.<name>``; ``returns`` names the entry of its summary that later tasks read.
 
     ``each``, the output of another task, is a list of further options: one task per element, side by side.
+    ``heavy``: the setting of that name says whether it runs in the worker or as ``recsys <name>`` in a container.
     """
+    if heavy and returns:
+        raise SettingsError(f"The job {name} is heavy, and returns {returns!r}: a container returns nothing.")
+    operator = _heavy_operator() if heavy else RecsysOperator
+    fixed: dict[str, Any] = {"task_id": name, "job": name} | ({"returns": returns} if returns else {})
     if each is None:
-        return RecsysOperator(task_id=name, job=name, options=options, returns=returns)
-    label = "{{ task.options.items() | map('join', ' ') | join(', ') }}"
-    mapped = RecsysOperator.partial(task_id=name, job=name, returns=returns, map_index_template=label)
+        return operator(**fixed, options=options)
+    # The ends of a shard are ids of people: they are not for display.
+    shown = "task.options.items() | rejectattr(0, 'in', ['first_user', 'last_user'])"
+    label = "{{ " + shown + " | map('join', ' ') | join(', ') }}"
+    mapped = operator.partial(**fixed, map_index_template=label)
     return mapped.expand(options=each.map(lambda more: {**options, **more}))
 
 
-def wire(tasks: Iterable[RecsysOperator]) -> None:
+def _heavy_operator() -> type[BaseOperator]:
+    """Import a provider only where the settings ask for it."""
+    where = Settings.load().heavy
+    if where == "cloud_run":
+        from recsys_cloud_run import CloudRunJob
+
+        return CloudRunJob
+    if where == "kubernetes":
+        from recsys_kubernetes import KubernetesJob
+
+        return KubernetesJob
+    return RecsysOperator
+
+
+def wire(tasks: Iterable[BaseOperator]) -> None:
     """Order ``sql`` tasks as the ``upstream`` lines of their SQL headers say."""
     from recsys.warehouse.tables import load_spec
 
-    by_table = {task.options["table"]: task for task in tasks}
+    by_table = {task.task_id: task for task in tasks}
     sql_dir = Settings.load().sql_dir
     for table, task in by_table.items():
         for upstream in load_spec(sql_dir, table).upstream:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from recsys.errors import QualityError, RecsysError
+from recsys.errors import QualityError, RecsysError, SettingsError
 from recsys.settings import Settings, parse_ds
 
 app = typer.Typer(
@@ -261,7 +261,27 @@ def assign(ds: Ds, warehouse: Warehouse = None) -> None:
 
 
 @app.command()
-def score(ds: Ds, warehouse: Warehouse = None) -> None:
+def score(
+    ds: Ds,
+    shard: Annotated[
+        int | None,
+        typer.Option(help="Make the lists of this shard only, as one task of the DAG does.", min=0),
+    ] = None,
+    champion: Annotated[
+        str | None,
+        typer.Option(help="With --shard: data day of the model. Default: the newest.", metavar="DAY"),
+    ] = None,
+    *,
+    first_user: Annotated[
+        str | None,
+        typer.Option(help="With --shard: its first user. Default: as the plan has it.", metavar="ID"),
+    ] = None,
+    last_user: Annotated[
+        str | None,
+        typer.Option(help="With --shard: its last user. Default: as the plan has it.", metavar="ID"),
+    ] = None,
+    warehouse: Warehouse = None,
+) -> None:
     """Score every active user, check the lists and publish them, as the DAG score_daily does."""
     from recsys.jobs import check as check_job
     from recsys.jobs import plan_shards
@@ -269,6 +289,23 @@ def score(ds: Ds, warehouse: Warehouse = None) -> None:
     from recsys.jobs.build import run as build_table
 
     settings, day = existing(warehouse), parse_ds(ds)
+    if shard is not None:
+        show(
+            job.run(
+                settings,
+                day,
+                shard=shard,
+                champion=champion,
+                first_user=first_user,
+                last_user=last_user,
+            )
+        )
+        return
+    if (champion, first_user, last_user) != (None, None, None):
+        raise SettingsError(
+            "--champion, --first-user and --last-user go with --shard; without it, scoring takes the newest champion "
+            "and all users."
+        )
     shards = plan_shards.run(settings, day)["shards"]
     assert isinstance(shards, list)
     for options in shards:
@@ -322,3 +359,81 @@ def backtest(
             f"{row['users']:,}",
         )
     console.print(grid)
+
+
+@app.command()
+def cost(
+    ds: Ds,
+    json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """Show what a day costs in BigQuery: bytes and price of every query, the ceiling, growth with the history.
+
+    BigQuery itself is asked by dry runs, which are free; of a local warehouse the files are measured.
+    """
+    from recsys.jobs import bill
+    from recsys.jobs import cost as job
+
+    bill.print_bill(job.run(existing(warehouse), parse_ds(ds), json), console)
+
+
+@app.command()
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")] = False,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(help="A table that may be dropped, to be built anew; may be repeated.", metavar="TABLE"),
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the contracts of recsys/schema.py to include/schema.")
+    ] = False,
+    warehouse: Warehouse = None,
+) -> None:
+    """Bring a warehouse to the table contracts of this version: what is safe is applied, the rest is refused.
+
+    Run it after an upgrade, before the first DAG. On BigQuery it also makes the datasets and tables.
+    """
+    from recsys.jobs import migrate as job
+
+    if record:
+        show(job.record(Settings.load(warehouse=warehouse), replace=replace or (), tell=progress))
+        return
+    show(job.run(existing(warehouse), dry_run=dry_run, replace=replace or (), tell=progress))
+
+
+@app.command()
+def forget(
+    user: Annotated[str, typer.Option(help="Id of the person, as in user_id and seller_id.", metavar="ID")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Also build the features of every later day again, without them.")
+    ] = False,
+    keep_source: Annotated[
+        bool, typer.Option("--keep-source", help="Go on though the marketplace's own tables still name them.")
+    ] = False,
+    receipt: Annotated[
+        str | None,
+        typer.Option(help="Receipt of an earlier run, to add to its entry. Default: a new one, printed once."),
+    ] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """Remove a person's data from every table, check, report and model, and keep a proof that does not name them.
+
+    Keep the receipt it prints with the request: only with it can the proof be tied to the person.
+    """
+    from datetime import UTC, datetime
+
+    from recsys.jobs import forget as job
+
+    show(
+        job.run(
+            existing(warehouse),
+            user,
+            at=datetime.now(UTC),
+            dry_run=dry_run,
+            rebuild=rebuild,
+            keep_source=keep_source,
+            receipt=receipt,
+            tell=progress,
+        )
+    )

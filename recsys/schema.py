@@ -51,7 +51,9 @@ class Table:
     """The contract of one table.
 
     ``key`` is the grain: the columns that together are unique (within a partition, where there is one).
-    ``partition`` is the DATE column that names the partition, or None for a table kept whole.
+    ``partition`` is the DATE column that names the partition, or None for a table kept whole. ``divided`` is, of a
+    source table kept whole, the TIMESTAMP column by whose day (in UTC) BigQuery divides it, NULL being a partition of
+    its own: what reads it names the days it wants, and what was closed long ago is not read again every day.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Table:
     key: tuple[str, ...]
     partition: str | None = None
     optional: bool = False
+    divided: str | None = None
 
     @property
     def column_names(self) -> list[str]:
@@ -66,13 +69,21 @@ class Table:
         return [column.name for column in self.columns]
 
 
-def _table(name: str, key: str, columns: str, partition: str | None = None, optional: bool = False) -> Table:
+def _table(
+    name: str,
+    key: str,
+    columns: str,
+    partition: str | None = None,
+    *,
+    optional: bool = False,
+    divided: str | None = None,
+) -> Table:
     parsed = []
     for part in columns.split(","):
         column, type_ = part.split()
         parsed.append(Column(column, type_.rstrip("!"), type_.endswith("!")))
         assert type_.rstrip("!") in TYPES, f"{name}.{column}: {type_}"
-    return Table(name, tuple(parsed), tuple(key.split(", ")), partition, optional)
+    return Table(name, tuple(parsed), tuple(key.split(", ")), partition, optional, divided)
 
 
 _EVENT = """event_id STRING!, event_ts TIMESTAMP!, event_date DATE!, ingested_at TIMESTAMP!, user_id STRING,
@@ -100,12 +111,15 @@ SOURCES: Final = (
         "category_id",
         _CATEGORY,
     ),
-    _table("marketplace.items", "item_id", _ITEM.format(description="description STRING, ")),
+    _table(
+        "marketplace.items", "item_id", _ITEM.format(description="description STRING, "), divided="closed_at"
+    ),
     _table(
         "marketplace.price_changes",
         "item_id, changed_at",
         "item_id STRING!, changed_at TIMESTAMP!, price NUMERIC!",
         optional=True,
+        divided="changed_at",
     ),
     _table("marketplace.events", "event_id", _EVENT, partition="event_date"),
     _table(
@@ -114,12 +128,14 @@ SOURCES: Final = (
         """campaign_id STRING!, seller_id STRING!, item_id STRING!, category_id STRING!, ad_rate FLOAT64!,
         started_at TIMESTAMP!, ended_at TIMESTAMP""",
         optional=True,
+        divided="ended_at",
     ),
     _table(
         "marketplace.campaign_keywords",
         "campaign_id, keyword",
         "campaign_id STRING!, keyword STRING!, origin STRING!, added_at TIMESTAMP!",
         optional=True,
+        divided="added_at",
     ),
     _table(
         "marketplace.campaign_daily",

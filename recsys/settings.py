@@ -53,6 +53,11 @@ class Settings:
     late_days: int = _setting(2, "An event may arrive this many days after it happened.")  # type: ignore[assignment]
     quarantine_days: int = _setting(30, "How far back staging looks for events that arrived too late.")  # type: ignore[assignment]
     history_days: int = _setting(90, "Length of the longest window over daily aggregates.")  # type: ignore[assignment]
+    archive_days: int = _setting(
+        365,
+        "How far back staging looks for closed listings that an event names, and for changes of a price; "
+        "history_days if that is more.",
+    )  # type: ignore[assignment]
     active_days: int = _setting(90, "A user who acted or registered within this many days gets a list.")  # type: ignore[assignment]
     experiment_days: int = _setting(90, "An experiment runs no longer than this many days.")  # type: ignore[assignment]
     item_unit: str = _setting(
@@ -76,9 +81,22 @@ class Settings:
     max_gb: float = _setting(
         500.0, "Most gigabytes one BigQuery query may read; one that would read more is refused."
     )  # type: ignore[assignment]
+    wait: str = _setting(
+        "defer",
+        "How one DAG waits for another: in the triggerer, or where that has no plugins, as on Composer, by a task that "
+        "starts again every minute.",
+        ("defer", "reschedule"),
+    )  # type: ignore[assignment]
     heavy: str = _setting("worker", "Where training and scoring run.", ("worker", "cloud_run", "kubernetes"))  # type: ignore[assignment]
     container: str = _setting(
-        "", "For heavy jobs: the name of the Cloud Run job, or the image of the Kubernetes pod."
+        "",
+        "For heavy jobs: the Cloud Run job, projects/PROJECT/locations/REGION/jobs/JOB, or the image of the "
+        "Kubernetes pod.",
+    )  # type: ignore[assignment]
+    pod_cpu: str = _setting("4", "Processors that the Kubernetes pod of a heavy job asks for.")  # type: ignore[assignment]
+    pod_memory: str = _setting("16Gi", "Memory that the Kubernetes pod of a heavy job gets.")  # type: ignore[assignment]
+    pod_bucket: str = _setting(
+        "", "BUCKET/FOLDER with the files of RECSYS_FILES, which GKE mounts into the Kubernetes pod."
     )  # type: ignore[assignment]
 
     @classmethod
@@ -117,7 +135,7 @@ class Settings:
             raise SettingsError(
                 f"RECSYS_TIMEZONE is {self.timezone!r}, which is no IANA zone; use a name like 'Europe/Paris'."
             ) from error
-        for name in ("history_days", "active_days", "list_size", "shards"):
+        for name in ("history_days", "archive_days", "active_days", "list_size", "shards"):
             if getattr(self, name) < 1:
                 raise SettingsError(
                     f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 1 or more."

@@ -32,6 +32,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__DEFAULT_TIMEZONE": settings.timezone,
         "RECSYS_HOME": str(home),
         "RECSYS_WAREHOUSE": str(Path(settings.warehouse).resolve()) if is_folder else settings.warehouse,
+        **({"RECSYS_FILES": str(Path(settings.files).resolve())} if settings.files else {}),
     }
 
 
@@ -72,6 +73,8 @@ def _start(settings: Settings) -> None:
     """Point Airflow at this project, once, before it is imported, and see to its database."""
     os.environ.update(environment(settings))
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+    # A BigQuery task that kept its snapshot has no job to link to; Airflow would log that as an error.
+    os.environ.setdefault("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "airflow.sdk.api.client=CRITICAL")
     home = Path(os.environ["AIRFLOW_HOME"])
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
 

@@ -23,12 +23,12 @@ SELECT actions.user_id, {item} AS item_id, actions.event_date, SUM(actions.views
   CAST(SUM(actions.revenue) AS FLOAT64) AS revenue
 FROM staging.user_item_daily AS actions
 {join}
-WHERE actions.event_date < @until AND actions.purchases > 0
+WHERE actions.ds BETWEEN @first AND @last AND actions.event_date < @until AND actions.purchases > 0
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
 _GROUPS = """LEFT JOIN (
-  SELECT item_id, group_id FROM features.item_group WHERE ds < @until
+  SELECT item_id, group_id FROM features.item_group WHERE ds >= @first AND ds < @until
   QUALIFY ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY ds) = 1
 ) AS groups_ ON groups_.item_id = actions.item_id"""
 _COLD = """
@@ -36,10 +36,11 @@ SELECT COUNT(*) AS purchases, COUNTIF(known.item_id IS NULL) AS cold,
   COUNTIF(ever.item_id IS NULL) AS without_group
 FROM (
   SELECT DISTINCT user_id, item_id FROM staging.user_item_daily
-  WHERE event_date >= @cut AND event_date < @until AND purchases > 0
+  WHERE ds BETWEEN @first AND @last AND event_date >= @cut AND event_date < @until AND purchases > 0
 ) AS bought
 LEFT JOIN features.item_group AS known ON known.item_id = bought.item_id AND known.ds = @newest
-LEFT JOIN (SELECT DISTINCT item_id FROM features.item_group WHERE ds < @until) AS ever ON ever.item_id = bought.item_id
+LEFT JOIN (SELECT DISTINCT item_id FROM features.item_group WHERE ds >= @first AND ds < @until) AS ever
+  ON ever.item_id = bought.item_id
 """
 _CATEGORIES = {
     "item": "SELECT item_id, category_id FROM staging.items WHERE ds = @newest ORDER BY item_id",
@@ -98,10 +99,12 @@ def _read(settings: Settings, cut: date, until: date) -> tuple[ShopData, dict[st
             item="groups_.group_id" if group else "actions.item_id", join=_GROUPS if group else ""
         )
         newest = {"newest": days[-1]}
-        daily = warehouse.query(sql, {"until": until}).to_pandas().dropna(subset="item_id")
+        known = warehouse.partitions("staging.user_item_daily")
+        period = {"until": until, "first": min(known + days), "last": max(known + days)}
+        daily = warehouse.query(sql, period).to_pandas().dropna(subset="item_id")
         listings = {}
         if group:
-            counts = warehouse.query(_COLD, {"cut": cut, "until": until} | newest).to_pandas()
+            counts = warehouse.query(_COLD, {"cut": cut} | period | newest).to_pandas()
             listings = {name: int(counts[name].iloc[0]) for name in ("purchases", "cold", "without_group")}
         items = warehouse.query(_CATEGORIES[settings.item_unit], newest).to_pandas()
         users = warehouse.query(_REGIONS, newest).to_pandas()

@@ -75,12 +75,17 @@ def _expand(given: str) -> list[str]:
 
 
 def measure(settings: Settings, warehouse: Warehouse, table: str, ds: date) -> dict[str, Any]:
-    """Return the measures of ``table`` on ``ds`` by name. Parameters of the SELECT are settings of that name."""
+    """Return the measures of ``table`` on ``ds`` by name."""
     sql = quality.load_measures(settings.expectations_dir, table)
     path = f"{settings.expectations_dir / table}.sql"
-    params = {name: getattr(settings, name) for name in set(_PARAMETER.findall(sql)) if name != "ds"}
-    row = warehouse.query(sql, params, ds=ds, name=path).to_pylist()[0]
+    row = warehouse.query(sql, parameters(settings, table), ds=ds, name=path).to_pylist()[0]
     return {name: float(value) if isinstance(value, Decimal) else value for name, value in row.items()}
+
+
+def parameters(settings: Settings, table: str) -> dict[str, object]:
+    """Parameters of the SELECT that measures ``table``, but @ds: the settings of that name."""
+    sql = quality.load_measures(settings.expectations_dir, table)
+    return {name: getattr(settings, name) for name in sorted(set(_PARAMETER.findall(sql)) - {"ds"})}
 
 
 def _check_table(settings: Settings, warehouse: Warehouse, name: str, ds: date) -> list[Finding]:

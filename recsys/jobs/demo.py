@@ -12,10 +12,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from recsys import schema
 from recsys.errors import WarehouseError
-from recsys.jobs import airflow_run, build, check, report, simulate, truth
+from recsys.jobs import airflow_run, build, check, migrate, report, simulate, truth
 from recsys.settings import Settings
-from recsys.warehouse import BuildResult
+from recsys.warehouse import BuildResult, open_warehouse
 
 FIRST_DAY = date(2026, 1, 1)
 HISTORY_DAYS = 40
@@ -35,6 +36,7 @@ def run(settings: Settings, days: int, size: str, console: Console) -> None:
     step = _Steps(console)
     _make_room(settings)
     os.environ["RECSYS_WAREHOUSE"] = settings.warehouse  # what the tasks of the DAGs read
+    os.environ["RECSYS_FILES"] = settings.files
     last_history = FIRST_DAY + timedelta(days=HISTORY_DAYS - 1)
     _play_history(settings, size, last_history, step)
     with step(f"Airflow: check, features, training, arms and first lists for {last_history}"):
@@ -55,14 +57,33 @@ def run(settings: Settings, days: int, size: str, console: Console) -> None:
 
 
 def _make_room(settings: Settings) -> None:
-    root = Path(settings.warehouse)
-    if (root / "marketplace").exists() and not (root / simulate.STATE_FOLDER).exists():
+    """Clear away what an earlier demo made, and nothing that was made otherwise."""
+    is_synthetic = simulate.state_folder(settings).exists()
+    if settings.is_bigquery:
+        migrate.run(settings)  # datasets and tables have to be there; no row is changed
+    if not is_synthetic and _holds_data(settings):
         raise WarehouseError(
-            f"{root} holds data that is not synthetic, and the demo would replace it. "
-            "Name another folder: recsys demo --warehouse FOLDER."
+            f"{settings.warehouse} holds data that is not synthetic, and the demo would replace it. "
+            "Name another warehouse: recsys demo --warehouse FOLDER."
         )
-    if (root / simulate.STATE_FOLDER).exists():
-        shutil.rmtree(root)
+    if not is_synthetic:
+        return
+    if not settings.is_bigquery:
+        shutil.rmtree(settings.warehouse)
+        return
+    with open_warehouse(settings) as warehouse:
+        for table in schema.TABLES.values():
+            for day in warehouse.partitions(table.name) if table.partition else [None]:
+                warehouse.drop(table.name, day)
+    for folder in (simulate.state_folder(settings), settings.models_dir):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _holds_data(settings: Settings) -> bool:
+    if not settings.is_bigquery:
+        return (Path(settings.warehouse) / "marketplace").exists()
+    with open_warehouse(settings) as warehouse:
+        return any(warehouse.exists(table.name) for table in schema.SOURCES)
 
 
 def _play_history(settings: Settings, size: str, last: date, step: _Steps) -> None:

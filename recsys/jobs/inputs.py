@@ -48,9 +48,8 @@ FROM features.user_daily
 WHERE ds = @ds AND {users}
 ORDER BY user_id
 """
-_MINE = """user_id IN (
-  SELECT user_id FROM features.user_daily WHERE ds = @ds AND ABS(MOD(FARM_FINGERPRINT(user_id), @shards)) = @shard
-)"""
+_MINE = "user_id BETWEEN @first_user AND @last_user"
+"""A range of the column that the tables are clustered by, between constants: BigQuery reads its blocks alone."""
 _INTERACTIONS = """
 SELECT user_id, group_id, weight, purchases, purchase_days, first_date, last_date, last_purchase_date,
   CAST(revenue AS FLOAT64) AS revenue
@@ -65,11 +64,19 @@ WHERE ds = @ds AND {users}
 ORDER BY user_id, category_id
 """
 _TOUCHED = """
-SELECT user_id, item_id, SUM(views) AS views, SUM(likes) AS likes, SUM(offers + carts + bids) AS carts,
-  SUM(purchases) AS purchases, MAX(event_date) AS last_date
-FROM staging.user_item_daily
-WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @history_days DAY) AND @ds AND {users}
-  AND (purchases > 0 OR (ds > DATE_SUB(@ds, INTERVAL @days DAY) AND views + likes + offers + carts + bids > 0))
+SELECT user_id, item_id, SUM(views) AS views, SUM(likes) AS likes, SUM(carts) AS carts, SUM(purchases) AS purchases,
+  MAX(event_date) AS last_date
+FROM (
+  SELECT user_id, item_id, views, likes, offers + carts + bids AS carts, purchases, event_date
+  FROM staging.user_item_daily
+  WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds AND {users}
+    AND views + likes + offers + carts + bids + purchases > 0
+  UNION ALL
+  SELECT user_id, item_id, 0 AS views, 0 AS likes, 0 AS carts, purchases, event_date
+  FROM staging.user_item_daily
+  WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @history_days DAY) AND DATE_SUB(@ds, INTERVAL @days DAY) AND {users}
+    AND purchases > 0
+)
 GROUP BY user_id, item_id
 ORDER BY user_id, item_id
 """
@@ -115,13 +122,52 @@ ORDER BY item_id
 _REGIONS = "SELECT user_id, region FROM staging.users WHERE ds = @ds ORDER BY user_id"
 
 
-def read_snapshot(
-    warehouse: Warehouse, settings: Settings, ds: date, shards: int = 1, shard: int = 0
-) -> Snapshot:
-    """Read the marketplace as it was known at the end of ``ds``, with the active users of one shard.
+Query = tuple[str, dict[str, object]]
+"""A SELECT and its parameters but @ds."""
+Range = tuple[str, str]
+"""The first and the last of the users meant, in binary order of their ids as UTF-8."""
 
-    A user belongs to shard ABS(MOD(FARM_FINGERPRINT(user_id), shards)). A shop that restocks is read from its history,
-    for scoring as for training.
+
+def range_params(users: Range) -> dict[str, object]:
+    """The parameters of a filter on a range of users."""
+    return {"first_user": users[0], "last_user": users[1]}
+
+
+def snapshot_queries(settings: Settings, users: Range | None = None) -> dict[str, Query]:
+    """What ``read_snapshot`` asks the warehouse, by name of the frame."""
+    own = range_params(users) if users else {}
+
+    def of_mine(sql: str, **params: object) -> Query:
+        return sql.format(users=_MINE if users else "TRUE"), own | params
+
+    if settings.item_unit == "item":
+        return {"users": of_mine(_USERS), **shop_queries(settings)}
+    return {
+        "items": (_ITEMS, {}),
+        "users": of_mine(_USERS),
+        "interactions": of_mine(_INTERACTIONS),
+        "affinity": of_mine(_AFFINITY),
+        "touched": of_mine(
+            _TOUCHED, days=min(TOUCHED_DAYS, settings.history_days + 1), history_days=settings.history_days
+        ),
+        "demand": (_DEMAND, {"days": DEMAND_DAYS}),
+        "brands": (_BRANDS, {}),
+    }
+
+
+def shop_queries(settings: Settings) -> dict[str, Query]:
+    """What ``read_shop`` asks the warehouse, by name of the frame."""
+    return {
+        "shop actions": (_ACTIONS, {"history_days": settings.history_days}),
+        "shop items": (_SHOP_ITEMS, {"timezone": settings.timezone}),
+        "shop users": (_REGIONS, {}),
+    }
+
+
+def read_snapshot(warehouse: Warehouse, settings: Settings, ds: date, users: Range | None = None) -> Snapshot:
+    """Read the marketplace as it was known at the end of ``ds``, with the active users of a range (None: all).
+
+    A shop that restocks is read from its history, for scoring as for training.
 
     Raises:
         WarehouseError: the features of ``ds`` are missing.
@@ -129,36 +175,28 @@ def read_snapshot(
     for name in FEATURE_TABLES:
         if not warehouse.exists(name, ds):
             raise WarehouseError(warehouse.missing(name, ds))
-    mine = "TRUE" if shards == 1 else _MINE
-    own: dict[str, object] = {} if shards == 1 else {"shards": shards, "shard": shard}
-
-    def read(sql: str, **params: object) -> pd.DataFrame:
-        declared = own | params if "{users}" in sql else params
-        return warehouse.query(sql.format(users=mine), declared, ds=ds).to_pandas()
-
+    queries = snapshot_queries(settings, users)
     if settings.item_unit == "item":
-        audience = pd.Index(read(_USERS)["user_id"], dtype=object)
+        audience = pd.Index(_frame(warehouse, queries["users"], ds)["user_id"], dtype=object)
         return read_shop(warehouse, settings, ds).snapshot(ds, audience)
-    frames = {
-        "items": read(_ITEMS),
-        "users": read(_USERS),
-        "interactions": read(_INTERACTIONS),
-        "affinity": read(_AFFINITY),
-        "touched": read(_TOUCHED, days=TOUCHED_DAYS, history_days=settings.history_days),
-        "demand": read(_DEMAND, days=DEMAND_DAYS),
-        "brands": read(_BRANDS),
-    }
+    frames = {name: _frame(warehouse, query, ds) for name, query in queries.items()}
     return Snapshot.from_frames(frames, ds)
 
 
 def read_shop(warehouse: Warehouse, settings: Settings, ds: date) -> ShopData:
     """Read the history of a shop as it was known at the end of ``ds``: actions, items live or closed, users."""
-    actions = warehouse.query(_ACTIONS, {"history_days": settings.history_days}, ds=ds).to_pandas()
-    items = warehouse.query(_SHOP_ITEMS, {"timezone": settings.timezone}, ds=ds).to_pandas()
-    users = warehouse.query(_REGIONS, ds=ds).to_pandas()
+    queries = shop_queries(settings)
+    actions, items, users = (
+        _frame(warehouse, queries[f"shop {name}"], ds) for name in ("actions", "items", "users")
+    )
     for frame, column in ((actions, "event_date"), (items, "listed_at"), (items, "closed_on")):
         frame[column] = pd.to_datetime(frame[column])
     return ShopData(actions, items, users)
+
+
+def _frame(warehouse: Warehouse, query: Query, ds: date) -> pd.DataFrame:
+    sql, params = query
+    return warehouse.query(sql, params, ds=ds).to_pandas()
 
 
 def has_features(warehouse: Warehouse, ds: date) -> bool:

@@ -81,7 +81,7 @@ def with_profile(settings: Settings, profile: Mapping[str, object]) -> Settings:
     Raises:
         SettingsError: the profile names an unknown setting or a value that cannot be read.
     """
-    known = {f.name: f for f in dataclasses.fields(Settings) if f.name not in ("warehouse", "home")}
+    known = {f.name: f for f in dataclasses.fields(Settings) if f.name not in ("warehouse", "home", "files")}
     unknown = sorted(set(profile) - set(known))
     if unknown:
         raise SettingsError(f"Unknown settings: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
@@ -91,10 +91,11 @@ def with_profile(settings: Settings, profile: Mapping[str, object]) -> Settings:
 
 
 def write_profile(settings: Settings, profile: Mapping[str, object]) -> None:
-    """Leave ``profile`` at the warehouse's root, where every later command reads it."""
+    """Leave ``profile`` where later commands read it: at the warehouse's root, or with BigQuery among its files."""
     if not profile:
         return
-    target = Path(settings.warehouse) / PROFILE_NAME
+    target = (settings.files_dir if settings.is_bigquery else Path(settings.warehouse)) / PROFILE_NAME
+    target.parent.mkdir(parents=True, exist_ok=True)
     text = "# Settings of this marketplace, written by `recsys import`. The environment (RECSYS_...) overrides them.\n"
     aside = target.with_suffix(".yaml.new")
     aside.write_text(text + yaml.safe_dump(dict(profile), sort_keys=False), encoding="utf-8")

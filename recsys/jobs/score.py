@@ -10,7 +10,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
-from recsys.jobs.inputs import read_snapshot
+from recsys.jobs import plan_shards
+from recsys.jobs.inputs import Range, range_params, read_snapshot
 from recsys.ranking.candidates import Quotas
 from recsys.ranking.champion import load_champion, newest_day
 from recsys.ranking.pipeline import Ranker
@@ -19,39 +20,45 @@ from recsys.ranking.shop import SHOP_QUOTAS
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import USER_ID, table
 from recsys.settings import Settings, parse_ds
-from recsys.warehouse import open_warehouse
+from recsys.warehouse import Warehouse, open_warehouse
 
 TABLE = "scoring.lists"
 DEFAULT_POLICY = "hybrid"
 
-_ASSIGNMENTS = """
+ASSIGNMENTS = """
 SELECT unit_id AS user_id, experiment_id, arm, policy
 FROM experiments.assignments
-WHERE ds = @ds
+WHERE ds = @ds AND unit_id BETWEEN @first_user AND @last_user
 QUALIFY ROW_NUMBER() OVER (PARTITION BY unit_id ORDER BY experiment_id) = 1
 ORDER BY user_id
 """
 
 
-def run(settings: Settings, ds: date, shard: int = 0, champion: str | None = None) -> dict[str, object]:
+def run(
+    settings: Settings,
+    ds: date,
+    shard: int = 0,
+    champion: str | None = None,
+    *,
+    first_user: str | None = None,
+    last_user: str | None = None,
+) -> dict[str, object]:
     """Write the part ``shard`` of ``scoring.lists`` for ``ds``: a list per active user of the shard.
 
     A user in an experiment gets the policy of their arm; everyone else the hybrid. A user in several experiments is
     served, and later counted, by the first of them in order of id.
 
-    ``champion`` is the data day of the model, as ``plan_shards`` names it; by default the newest up to ``ds``.
+    ``champion`` is the data day of the model, and the shard holds the users from ``first_user`` to ``last_user``, as
+    ``plan_shards`` names them; by default the newest up to ``ds``, and the range that ``plan_shards`` would name.
 
     Raises:
-        ModelError: there is no such champion, or none with data up to ``ds``.
+        ModelError: there is no such shard or champion, or no champion with data up to ``ds``.
         WarehouseError: the features of ``ds`` are missing.
     """
-    if not 0 <= shard < settings.shards:
-        raise ModelError(
-            f"Shard {shard} is out of range; there are {settings.shards} (0 to {settings.shards - 1})."
-        )
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
-        snapshot = read_snapshot(warehouse, settings, ds, settings.shards, shard)
-        assigned = warehouse.query(_ASSIGNMENTS, ds=ds).to_pandas().set_index(USER_ID)
+        mine = _range(warehouse, settings, ds, shard, (first_user, last_user))
+        snapshot = read_snapshot(warehouse, settings, ds, mine)
+        assigned = warehouse.query(ASSIGNMENTS, range_params(mine), ds=ds).to_pandas().set_index(USER_ID)
         ranker = make_ranker(settings, snapshot, parse_ds(champion) if champion else None)
         users = snapshot.audience.user_ids
         arms = assigned.reindex(users)
@@ -72,6 +79,27 @@ def run(settings: Settings, ds: date, shard: int = 0, champion: str | None = Non
         lists["ds"] = ds
         rows = warehouse.write(TABLE, lists[table(TABLE).column_names], ds, part=f"{shard:03d}")
     return {"shard": shard, "users": len(users), "rows": rows, "model": ranker.champion.label}
+
+
+def _range(
+    warehouse: Warehouse, settings: Settings, ds: date, shard: int, named: tuple[str | None, str | None]
+) -> Range:
+    """The users of a shard: those named, or those of the plan."""
+    first, last = named
+    if (first is None) != (last is None):
+        raise ModelError(f"A range of users has two ends; got first_user={first!r} and last_user={last!r}.")
+    if first is None or last is None:
+        planned = plan_shards.ranges(warehouse, settings, ds)
+        if 0 <= shard < len(planned):
+            return planned[shard]
+        raise ModelError(
+            f"Shard {shard} is out of range; the users of {ds} make {len(planned)} (0 to {len(planned) - 1})."
+        )
+    if not 0 <= shard < settings.shards:
+        raise ModelError(
+            f"Shard {shard} is out of range; there are {settings.shards} (0 to {settings.shards - 1})."
+        )
+    return first, last
 
 
 def score_users(settings: Settings, ds: date, users: Sequence[str] | None, policy: str) -> pd.DataFrame:

@@ -1,11 +1,13 @@
 """Play the synthetic marketplace over the warehouse: published lists in, source tables out.
 
-The world at the end of each played day is kept under ``_synthetic`` in the warehouse, out of sight of every query, so
-that a day can be played again from the evening before and give the same bytes.
+The world at the end of each played day is kept out of sight of every query: under ``_synthetic`` in a local warehouse;
+for one in BigQuery, in RECSYS_FILES under the name of the warehouse. So a day can be played again from the evening
+before and give the same bytes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -36,7 +38,9 @@ EVENTS, REPORTS, LISTS = "marketplace.events", "marketplace.campaign_daily", "ma
 LOOK_BACK_DAYS = 10
 """No event of the synthetic marketplace arrives later than this."""
 
-_KNOWN_SINCE = "SELECT DISTINCT event_date FROM marketplace.events WHERE ingested_at >= @start"
+_KNOWN_SINCE = """
+SELECT DISTINCT event_date FROM marketplace.events WHERE event_date >= @first AND ingested_at >= @start
+"""
 _KNOWN_BEFORE = "SELECT * FROM marketplace.events WHERE event_date = @day AND ingested_at < @start"
 
 
@@ -128,22 +132,30 @@ def _config(settings: Settings, first_day: date, size: str, users: int | None) -
     return preset(size, **changes | ({"users": users} if users else {}))
 
 
-def _folder(settings: Settings) -> Path:
-    if "://" in settings.warehouse:
-        raise SettingsError(
-            f"The synthetic marketplace lives in a local folder; RECSYS_WAREHOUSE is {settings.warehouse!r}."
-        )
+def state_folder(settings: Settings) -> Path:
+    """Folder of the evenings of the world that plays in this warehouse, and in no other.
+
+    Raises:
+        SettingsError: the marketplace's zone is not UTC; or BigQuery, and RECSYS_FILES is not set.
+    """
     if settings.timezone != "UTC":
         raise SettingsError(f"The synthetic marketplace keeps UTC; RECSYS_TIMEZONE is {settings.timezone!r}.")
-    return Path(settings.warehouse) / STATE_FOLDER
+    if not settings.is_bigquery:
+        return Path(settings.warehouse) / STATE_FOLDER
+    project, _, prefix = settings.warehouse.partition("://")[2].partition("/")
+    return settings.files_dir / STATE_FOLDER / _word(project) / (_word(prefix) or "-")
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)
 
 
 def _path(settings: Settings, ds: date) -> Path:
-    return _folder(settings) / f"ds={ds}.npz"
+    return state_folder(settings) / f"ds={ds}.npz"
 
 
 def _played(settings: Settings) -> list[date]:
-    return sorted(date.fromisoformat(path.stem[3:]) for path in _folder(settings).glob("ds=*.npz"))
+    return sorted(date.fromisoformat(path.stem[3:]) for path in state_folder(settings).glob("ds=*.npz"))
 
 
 def _evening_before(settings: Settings, ds: date) -> State | None:
@@ -165,7 +177,7 @@ def _new_world(settings: Settings, warehouse: Warehouse, config: MarketplaceConf
     played = _played(settings)
     if not played and warehouse.exists(EVENTS):
         raise RecsysError(
-            f"{settings.warehouse} holds events that are not synthetic. Name another folder in RECSYS_WAREHOUSE."
+            f"{settings.warehouse} holds events that are not synthetic. Name another warehouse in RECSYS_WAREHOUSE."
         )
     for name in (EVENTS, REPORTS):
         for day in warehouse.partitions(name):
@@ -203,7 +215,8 @@ def _by_day(day: DayTables) -> dict[date, pa.Table]:
 
 def _touched(warehouse: Warehouse, ds: date, arrivals: Mapping[date, pa.Table]) -> list[date]:
     """Event days that hold, or will hold, something known on ``ds`` or later."""
-    known = warehouse.query(_KNOWN_SINCE, {"start": datetime.combine(ds, time(), UTC)})
+    first = ds - timedelta(days=LOOK_BACK_DAYS)
+    known = warehouse.query(_KNOWN_SINCE, {"first": first, "start": datetime.combine(ds, time(), UTC)})
     return sorted({*arrivals, *(day for day in known.column("event_date").to_pylist() if day)})
 
 

@@ -33,7 +33,7 @@ CALIBRATION_SHARE = 0.3
 LEAST_PURCHASES = 10
 """Fewer purchases out of shown lists than this, and the ranker learns from replayed candidates instead."""
 
-_SHOWN = """
+SHOWN = """
 WITH pairs AS (
   SELECT user_id, item_id, event_date, MIN(first_position) AS position, SUM(clicks) AS clicks, SUM(views) AS views,
     SUM(impressions) AS impressions, SUM(purchases) AS purchases
@@ -106,7 +106,7 @@ def _training_days(warehouse: Warehouse, settings: Settings, ds: date) -> list[d
 
 
 def _outcomes(warehouse: Warehouse, day: date, ds: date) -> pd.DataFrame:
-    return warehouse.query(_SHOWN, {"day": day}, ds=ds).to_pandas()
+    return warehouse.query(SHOWN, {"day": day}, ds=ds).to_pandas()
 
 
 def _examples(

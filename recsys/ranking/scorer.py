@@ -39,7 +39,8 @@ class PairScorer:
         """Calibrated log-odds of the pairs, float32 [pairs]."""
         weights = (self.coefficients / self.scale).astype(np.float32)
         constant = self.intercept - float(self.mean @ (self.coefficients / self.scale))
-        raw = features @ weights + np.float32(constant + np.log(self.kept))
+        # einsum and not @: BLAS rounds the last rows of a matrix otherwise, and a list would depend on its batch.
+        raw = np.einsum("ij,j->i", features, weights) + np.float32(constant + np.log(self.kept))
         return np.asarray(self.slope * raw + self.offset, np.float32)
 
     def predict(self, features: np.ndarray) -> np.ndarray:

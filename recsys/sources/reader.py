@@ -33,8 +33,9 @@ class SourceFile:
 
     def scan(self) -> str:
         """Return the DuckDB table function that reads it, every CSV value as text, in file order."""
-        ending = "*.csv*" if self.is_csv else "*.parquet"
-        target = quote_text(str(self.path / ending if self.path.is_dir() else self.path))
+        target = engine.file_name(self.path)
+        if self.path.is_dir():
+            target = target.removesuffix("'") + ("/*.csv*'" if self.is_csv else "/*.parquet'")
         if not self.is_csv:
             return f"read_parquet({target}, hive_partitioning = false)"
         delimiter = "'\t'" if self.path.suffix == ".tsv" else "','"

@@ -142,13 +142,17 @@ class Warehouse(ABC):
             if _is_source(name) and not schema.table(name).optional and not self.exists(name):
                 raise WarehouseError(f"{spec.name} needs {name}. {self.missing(name)}")
         of_day = [name for name in spec.upstream if not _is_source(name) and name not in SERVED_LATER]
-        absent = [name for name in of_day if not self.exists(name, ds)]
+        absent = self._absent(of_day, ds)
         if absent:
             are, them = ("is", "it") if len(absent) == 1 else ("are", "them")
             raise WarehouseError(
                 f"{spec.name} of {ds} needs {' and '.join(absent)} of that day, which {are} not there. "
                 f"Make {them} with {self._chain(absent, ds)}."
             )
+
+    def _absent(self, tables: Sequence[str], ds: date) -> list[str]:
+        """Those of some derived tables that lack the partition ``ds``."""
+        return [name for name in tables if not self.exists(name, ds)]
 
     def _chain(self, tables: Sequence[str], ds: date) -> str:
         """Name the commands that make ``tables`` of ``ds`` and what they lack in turn, in their order."""
@@ -209,6 +213,8 @@ def check_columns(spec: TableSpec, columns: Sequence[tuple[str, str]]) -> None:
 def require_warehouse(settings: Settings) -> Settings:
     """Return ``settings`` if the folder they name is there, for a command that only makes sense on a warehouse.
 
+    BigQuery is not asked here: what is missing there is told by the first table that is.
+
     Raises:
         WarehouseError: names the folder, and what makes one.
     """
@@ -222,16 +228,21 @@ def require_warehouse(settings: Settings) -> Settings:
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """Open the warehouse that ``settings.warehouse`` names: a folder, made when first written to.
+    """Open the warehouse that ``settings.warehouse`` names: a folder, made when first written to, or BigQuery.
 
     Raises:
-        WarehouseError: for ``bigquery://...``, which this version cannot open yet, and for other URLs.
+        WarehouseError: the URL is of another kind.
+        SettingsError: ``bigquery://...`` is malformed.
     """
+    if settings.is_bigquery:
+        from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse  # noqa: PLC0415  (google clients)
+
+        return BigQueryWarehouse(settings)
     from recsys.warehouse.local import LocalWarehouse  # noqa: PLC0415  (keeps DuckDB out of a DAG's import)
 
     if "://" in settings.warehouse:
         raise WarehouseError(
-            f"RECSYS_WAREHOUSE is {settings.warehouse!r}; this version opens local folders only. "
-            "Set it to a folder, like var/warehouse."
+            f"RECSYS_WAREHOUSE is {settings.warehouse!r}; set it to a folder, like var/warehouse, or to "
+            "bigquery://PROJECT/PREFIX."
         )
     return LocalWarehouse(settings)

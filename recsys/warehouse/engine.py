@@ -97,6 +97,16 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def file_name(path: Path | str) -> str:
+    """Write the path of a file to be read as a SQL string literal, in which ``*``, ``?`` and ``[`` are no pattern.
+
+    Example:
+        >>> file_name("it's [new]*.parquet")
+        "'it''s [[]new][*].parquet'"
+    """
+    return quoted("".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path)))
+
+
 def create_view(connection: duckdb.DuckDBPyConnection, contract: schema.Table, paths: Sequence[Path]) -> None:
     """Define the view of a table over its files; over none it has the contract's columns and no row.
 
@@ -104,7 +114,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, contract: schema.Table, p
         WarehouseError: a file is damaged, or lacks a column that the contract has by now.
     """
     if paths:
-        listed = ", ".join(quoted(str(path)) for path in paths)
+        listed = ", ".join(file_name(path) for path in paths)
         columns = ", ".join(f'"{name}"' for name in contract.column_names)
         body = f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)"
     else:
@@ -117,8 +127,23 @@ def create_view(connection: duckdb.DuckDBPyConnection, contract: schema.Table, p
     except duckdb.Error as error:
         raise WarehouseError(
             f"{contract.name}: a file in {paths[0].parent} is damaged or lacks a column of the contract; "
-            f"build or import it again. {error}"
+            f"if an earlier version wrote it, run `recsys migrate`, else build or import it again. {error}"
         ) from error
+
+
+def create_old(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Define the view ``old`` over one file with all its columns, contract or not.
+
+    Raises:
+        WarehouseError: the file is damaged.
+    """
+    try:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW old AS SELECT * FROM read_parquet([{file_name(path)}], "
+            "hive_partitioning = false)"
+        )
+    except duckdb.Error as error:
+        raise WarehouseError(f"{path} is damaged; build or import it again. {error}") from error
 
 
 @dataclass(frozen=True)

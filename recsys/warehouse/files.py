@@ -76,6 +76,14 @@ def sweep(path: Path) -> None:
             candidate.unlink(missing_ok=True)
 
 
+def sweep_folder(folder: Path) -> None:
+    """Remove what writers of any file of ``folder`` that have since died left there."""
+    for candidate in folder.glob(".*.tmp"):
+        match = _ASIDE.match(candidate.name)
+        if match and is_gone(match["owner"]):
+            candidate.unlink(missing_ok=True)
+
+
 def stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, ...] | None]:
     """Tell each file apart from one that replaces it: inode, size and times; None for one that is gone."""
     return {path: _stamp(path) for path in paths}

@@ -60,6 +60,11 @@ class Layout:
                 found.append((date.fromisoformat(match[1]), path))
         return sorted(found)
 
+    def day(self, path: Path) -> date | None:
+        """Day of a file of a partitioned table; None for the file of a whole one."""
+        match = _FILE.match(path.name)
+        return date.fromisoformat(match[1]) if match else None
+
     def files(self, contract: schema.Table, ds: date | None, start: date | None = None) -> list[Path]:
         """Files of the partition ``ds`` (with ``start``: of ``start..ds``), or of a whole table."""
         if contract.partition is None:

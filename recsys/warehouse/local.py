@@ -119,7 +119,8 @@ class LocalWarehouse(Warehouse):
                 raise _ReplacedError from error
             raise WarehouseError(
                 f"{contract.name}: a file in {paths[0].parent} is damaged or lacks a column of the contract; "
-                f"make it again with {remedy(contract.name, ds)}. {error}"
+                f"if an earlier version wrote it, run `recsys migrate`, else make it again with "
+                f"{remedy(contract.name, ds)}. {error}"
             ) from error
 
     def write(
@@ -135,6 +136,47 @@ class LocalWarehouse(Warehouse):
         for other in self.layout.other_form(contract, ds, part):
             other.unlink(missing_ok=True)
         return rows
+
+    def look(self, path: Path, sql: str, bound: Mapping[str, object] | None = None) -> pa.Table:
+        """Return the rows of ``sql`` over the one file ``path``, which it sees as the view ``old``.
+
+        ``sql`` is written for the engine and comes from this package; values are bound.
+        """
+
+        def run() -> pa.Table:
+            with self._session((), None) as connection, engine.sql_errors(path.name, None):
+                engine.create_old(connection, path)
+                return engine.normalise(connection.sql(sql, params=dict(bound or {})).to_arrow_table())
+
+        return _steadily(run)
+
+    def rewrite(self, table: str, path: Path, sql: str, bound: Mapping[str, object] | None = None) -> int:
+        """Replace the file ``path`` of ``table`` by the rows of ``sql`` over it, which sees it as the view ``old``.
+
+        ``sql`` is written for the engine and comes from this package; values are bound. Returns the rows.
+
+        Raises:
+            ContractError: the rows are not what the contract asks for; the file stays.
+            WarehouseError: could not be written; the file stays.
+        """
+        contract, ds = schema.table(table), self.layout.day(path)
+        job = engine.Copy(contract, sql, bound or {}, f"{table} ({path.name})", ds)
+
+        def run() -> int:
+            before = files.stamps([path])
+            with files.replacing(path) as aside:
+                with self._session((), None) as connection:
+                    engine.create_old(connection, path)
+                    job.run(connection, aside)
+                rows = verify.check_file(contract, aside, ds)
+                if files.stamps([path]) != before:
+                    raise _ReplacedError
+            return rows
+
+        try:
+            return _steadily(run)
+        except duckdb.IOException as error:
+            raise files.cannot_write(path, error) from error
 
     def exists(self, table: str, ds: date | None = None) -> bool:
         """Tell whether a table or partition is there."""

@@ -18,7 +18,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "dags"
 JOBS = ("build", "check", "train", "plan_shards", "score", "assign", "results")
-SHARDS = [{"shard": shard, "champion": "2011-11-27"} for shard in range(3)]
+SHARDS: list[dict[str, Any]] = [
+    {"shard": shard, "champion": "2011-11-27", "first_user": first, "last_user": last}
+    for shard, (first, last) in enumerate(
+        [("", "$(RECSYS_WAREHOUSE) $$"), ("--shard=7", "{{ 7 * 7 }}"), ("é ü", "用户 \U0001f600")]
+    )
+]
+"""Options of ``score``, as ``plan_shards`` names them; whatever an id looks like, it stays a value."""
 
 # Airflow reads its home when it is imported, so this has to happen before any test module imports it.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="recsys-airflow-")

@@ -19,6 +19,7 @@ HEAVY = {
     "implicit",
     "lightgbm",
 }
+HEAVY |= {"google.auth", "google.api_core", "google.cloud.bigquery", "airflow.providers.google.cloud"}
 HEAVY |= {"great_expectations", "recsys.models", "recsys.features", "recsys.ranking", "recsys.jobs"}
 PROGRAM = """
 import importlib.util, json, sys, time

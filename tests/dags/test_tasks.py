@@ -93,9 +93,10 @@ def test_anything_else_is_retried(calls):
 
 
 def test_a_malformed_setting_is_not_retried(calls, monkeypatch):
+    task = sql("staging.events")
     monkeypatch.setenv("RECSYS_LATE_DAYS", "soon")
     with pytest.raises(AirflowFailException, match="RECSYS_LATE_DAYS") as caught:
-        sql("staging.events").execute(context())
+        task.execute(context())
     assert isinstance(caught.value.__cause__, SettingsError)
 
 

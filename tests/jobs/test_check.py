@@ -152,7 +152,7 @@ DEFECTS: list[tuple[str, list[Row], str]] = [
     (ITEMS, first(ITEMS, take_rate=10.0), "odd_take_rates.critical"),
     (ITEMS, first(ITEMS, stock=-1), "negative_stocks.critical"),
     (ITEMS, first(ITEMS, sale_type="barter"), "unknown_sale_types.critical"),
-    (ITEMS, first(ITEMS, closed_at=NOON - timedelta(days=90)), "closed_before_listed.warning"),
+    (ITEMS, first(ITEMS, closed_at=NOON - timedelta(days=20)), "closed_before_listed.warning"),
     (ITEMS, every(ITEMS, closed_at=NOON), "live_items.critical"),
     (ITEMS, first(ITEMS, seller_id="s9"), "unknown_sellers_share.critical"),
     (ITEMS, first(ITEMS, category_id="c9"), "unknown_categories_share.warning"),

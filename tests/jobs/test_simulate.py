@@ -179,7 +179,10 @@ def test_data_of_another_origin_is_never_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
-    [({"timezone": "Europe/Paris"}, "keeps UTC"), ({"warehouse": "bigquery://p/x"}, "local")],
+    [
+        ({"timezone": "Europe/Paris"}, "keeps UTC"),
+        ({"warehouse": "bigquery://test-project/x_"}, "RECSYS_FILES is not set"),
+    ],
 )
 def test_settings_it_cannot_live_with_are_refused(
     tmp_path: Path, overrides: dict[str, str], message: str
@@ -187,3 +190,17 @@ def test_settings_it_cannot_live_with_are_refused(
     settings = Settings.load({}, **({"warehouse": str(tmp_path)} | overrides))
     with pytest.raises((SettingsError, RecsysError), match=message):
         simulate.run(settings, FIRST)
+
+
+def test_a_world_belongs_to_one_warehouse(tmp_path: Path) -> None:
+    local = Settings.load({}, warehouse=str(tmp_path / "w"), files=str(tmp_path / "files"))
+    clouds = [
+        Settings.load({}, warehouse=f"bigquery://test-project/{prefix}", files=str(tmp_path / "files"))
+        for prefix in ("", "a_", "b_")
+    ]
+    clouds.append(Settings.load({}, warehouse="bigquery://test-project-a_", files=str(tmp_path / "files")))
+    folders = [simulate.state_folder(settings) for settings in (local, *clouds)]
+    assert folders[0] == tmp_path / "w" / "_synthetic"
+    assert folders[1] == tmp_path / "files" / "_synthetic" / "test-project" / "-"
+    assert folders[2] == tmp_path / "files" / "_synthetic" / "test-project" / "a_"
+    assert len(set(folders)) == 5

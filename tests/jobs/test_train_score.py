@@ -15,7 +15,7 @@ import pytest
 
 from recsys import schema
 from recsys.errors import ModelError, WarehouseError
-from recsys.jobs import backtest, build, plan_shards, score, simulate, train
+from recsys.jobs import backtest, build, inputs, plan_shards, score, simulate, train
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 
@@ -125,11 +125,60 @@ def test_later_days_change_nothing(copied: Settings) -> None:
 
 def test_fewer_shards_leave_no_part_behind(copied: Settings, lists: pd.DataFrame) -> None:
     fewer = replace(copied, shards=1)
-    assert plan_shards.run(fewer, DS) == {"shards": [{"shard": 0, "champion": str(DS)}]}
+    users = users_of(fewer)
+    whole = {"shard": 0, "champion": str(DS), "first_user": users[0], "last_user": users[-1]}
+    assert plan_shards.run(fewer, DS) == {"shards": [whole]}
     assert score.run(fewer, DS, 0)["users"] == lists["user_id"].nunique()
     with open_warehouse(fewer) as warehouse:
         again = warehouse.read("scoring.lists", DS)
     assert len(again) == len(lists)
+
+
+@pytest.mark.parametrize("shards", [1, 4, 7])
+def test_the_lists_are_the_same_rows_whatever_the_number_of_shards(
+    copied: Settings, lists: pd.DataFrame, shards: int
+) -> None:
+    settings = replace(copied, shards=shards)
+    planned = plan_shards.run(settings, DS)["shards"]
+    assert isinstance(planned, list)
+    done = [score.run(settings, DS, **options) for options in planned]
+    assert len(done) == shards
+    assert max(int(str(d["users"])) for d in done) - min(int(str(d["users"])) for d in done) <= 1
+    with open_warehouse(settings) as warehouse:
+        found = warehouse.read("scoring.lists", DS)
+    by = ["user_id", "rank"]
+    pd.testing.assert_frame_equal(
+        found.sort_values(by, ignore_index=True), lists.sort_values(by, ignore_index=True), check_exact=True
+    )
+
+
+def test_a_day_without_active_users_has_empty_lists(copied: Settings) -> None:
+    with open_warehouse(copied) as warehouse:
+        nobody = warehouse.read("features.user_daily", DS).iloc[:0]
+        warehouse.write("features.user_daily", nobody, DS)
+    (options,) = plan_shards.run(copied, DS)["shards"]  # type: ignore[misc]
+    assert score.run(copied, DS, **options)["users"] == 0
+    with open_warehouse(copied) as warehouse:
+        assert warehouse.read("scoring.lists", DS).empty
+
+
+def test_what_was_bought_counts_for_longer_than_what_was_looked_at(copied: Settings) -> None:
+    """Read with a window of 4 days for looks: what is older is there if bought, with the purchases alone."""
+    sql, params = inputs.snapshot_queries(copied)["touched"]
+    with open_warehouse(copied) as warehouse:
+        found = warehouse.query(sql, params | {"days": 4}, ds=DS).to_pandas()
+        rows = warehouse.read("staging.user_item_daily", DS, start=FIRST)
+    acts = rows[["views", "likes", "offers", "carts", "bids", "purchases"]].sum(axis=1) > 0
+    late = pd.to_datetime(rows["ds"]) > pd.Timestamp(DS - timedelta(days=4))
+    kept = rows[(acts & late) | (rows["purchases"] > 0)].copy()
+    kept["carts"] += kept["offers"] + kept["bids"]
+    looks = ["views", "likes", "carts"]
+    kept.loc[~late, looks] = 0
+    expected = kept.groupby(["user_id", "item_id"])[[*looks, "purchases"]].sum()
+    assert (~late & (rows["purchases"] > 0)).any() and (late & (rows["purchases"] == 0)).any()
+    pd.testing.assert_frame_equal(
+        found.set_index(["user_id", "item_id"])[[*looks, "purchases"]], expected, check_dtype=False
+    )
 
 
 def test_a_model_registered_meanwhile_does_not_come_between_two_shards(copied: Settings) -> None:
@@ -188,8 +237,14 @@ def test_a_refused_model_leaves_the_champion(copied: Settings, monkeypatch: pyte
 def test_scoring_names_what_is_missing(copied: Settings) -> None:
     with pytest.raises(ModelError, match="out of range"):
         score.run(copied, DS, 3)
-    with pytest.raises(WarehouseError, match=r"features\.item_group has no partition 2026-03-01"):
+    with pytest.raises(ModelError, match="out of range"):
+        score.run(copied, DS, 3, first_user="a", last_user="b")
+    with pytest.raises(ModelError, match="two ends"):
+        score.run(copied, DS, 0, first_user="a")
+    with pytest.raises(WarehouseError, match=r"features\.user_daily has no partition 2026-03-01"):
         score.run(copied, date(2026, 3, 1), 0)
+    with pytest.raises(WarehouseError, match=r"features\.item_group has no partition 2026-03-01"):
+        score.run(copied, date(2026, 3, 1), 0, first_user="a", last_user="b")
     shutil.rmtree(copied.models_dir)
     with pytest.raises(ModelError, match="recsys train"):
         score.run(copied, DS, 0)

@@ -224,3 +224,11 @@ def test_history_is_built_for_every_day(folder: Path, settings: Settings, wareho
     assert warehouse.partitions("staging.user_item_daily") == [date(2026, 1, d) for d in (3, 4, 5)]
     bought = warehouse.read("staging.user_item_daily", date(2026, 1, 3))
     assert bought["purchases"].sum() == 1
+
+
+def test_with_bigquery_the_profile_lies_among_the_files(tmp_path: Path) -> None:
+    given = {"RECSYS_WAREHOUSE": "bigquery://my-project/demo_", "RECSYS_FILES": str(tmp_path / "shared")}
+    load.write_profile(Settings.load(given), {"history_days": 400})
+    assert Settings.load(given).history_days == 400
+    with pytest.raises(SettingsError, match="files"):
+        load.with_profile(Settings.load(given), {"files": "elsewhere"})

@@ -50,9 +50,9 @@ def events(ds: dt.date, *ids: str) -> pd.DataFrame:
     return frame.assign(quantity=None, position=None, propensity=None)
 
 
-def test_bigquery_is_a_clear_error() -> None:
-    with pytest.raises(WarehouseError, match=r"bigquery://p/x.*Set it to a folder"):
-        open_warehouse(Settings.load({}, warehouse="bigquery://p/x"))
+def test_another_kind_of_warehouse_is_a_clear_error() -> None:
+    with pytest.raises(WarehouseError, match=r"s3://p/x.*set it to a folder"):
+        open_warehouse(Settings.load({}, warehouse="s3://p/x"))
 
 
 def test_memory_that_is_no_size(tmp_path: Path) -> None:

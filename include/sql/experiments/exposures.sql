@@ -53,4 +53,5 @@ SELECT
     impressions,
     @ds AS ds
 FROM by_arm
+WHERE TRUE
 QUALIFY ROW_NUMBER() OVER (PARTITION BY experiment_id, unit_id ORDER BY first_exposed_at, arm) = 1

@@ -3,12 +3,12 @@
 -- first good copy of an event_id counts, later good ones are duplicates; the search for copies goes back @late_days,
 -- which is enough, since whatever comes later than that is late anyway. Partitions of the source are read from
 -- @quarantine_days back, so that an event is quarantined as late up to that age, and without an upper end, so that
--- events from the future are seen.
+-- events from the future are seen. A listing is known for @archive_days after it was closed.
 -- grain: event_id, arrival
 -- partition: ds
 -- cluster: event_type, user_id
 -- upstream: marketplace.events, marketplace.items, staging.items, staging.users
--- params: timezone, late_days, quarantine_days
+-- params: timezone, late_days, quarantine_days, archive_days
 WITH raw AS (
     SELECT
         event_id,
@@ -53,6 +53,7 @@ known_items AS (
     WHERE
         shelf.item_id IS NULL
         AND old.item_id IN (SELECT raw.item_id FROM raw)
+        AND old.closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @archive_days - 1 DAY), @timezone)
         AND old.closed_at < TIMESTAMP(DATE_SUB(@ds, INTERVAL @late_days DAY), @timezone)
 ),
 

@@ -1,41 +1,37 @@
 -- The shelf at the end of ds: listings that are live, or closed within the last @history_days (those still train
 -- models). What happened after ds is undone: a later closing is not known yet, a later price does not hold yet, and a
 -- later sale has not taken its piece of stock. An auction whose time has run out is not live, closed or not.
+-- A price that has not changed for @archive_days is the one that marketplace.items states: changes are read no further
+-- back, so that a day costs the same however long the marketplace has existed.
 -- grain: item_id
 -- partition: ds
 -- cluster: item_id
 -- upstream: marketplace.items, marketplace.price_changes
--- params: timezone, history_days
+-- params: timezone, history_days, archive_days
 -- snapshot: once
-WITH day AS (
+WITH latest_prices AS (
     SELECT
-        TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone) AS end_at,
-        TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone) AS history_at
-),
-
-latest_prices AS (
-    SELECT
-        changes.item_id,
-        changes.price
-    FROM marketplace.price_changes AS changes
-    INNER JOIN day ON changes.changed_at < day.end_at
-    WHERE TRUE
-    QUALIFY ROW_NUMBER() OVER (
-        PARTITION BY changes.item_id
-        ORDER BY changes.changed_at DESC, changes.price DESC
-    ) = 1
+        item_id,
+        price
+    FROM marketplace.price_changes
+    WHERE
+        changed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL GREATEST(@archive_days, @history_days) - 1 DAY), @timezone)
+        AND changed_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY item_id ORDER BY changed_at DESC, price DESC) = 1
 ),
 
 shelf AS (
     SELECT
-        items.*,
-        day.end_at,
-        items.closed_at IS NOT NULL AND items.closed_at < day.end_at AS is_closed
-    FROM marketplace.items AS items
-    INNER JOIN day
-        ON
-            items.listed_at < day.end_at
-            AND (items.closed_at IS NULL OR items.closed_at >= day.history_at)
+        *,
+        TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone) AS end_at,
+        COALESCE(closed_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone), FALSE) AS is_closed
+    FROM marketplace.items
+    WHERE
+        listed_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
+        AND (
+            closed_at IS NULL
+            OR closed_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
+        )
 )
 
 SELECT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import datetime as dt
 import json
 import math
@@ -82,9 +81,14 @@ def test_value(engine: Warehouse, expression: str, expected: str) -> None:
 def test_rows(engine: Warehouse, sql: str, expected: str) -> None:
     table = engine.query(sql)
     rows = [tuple(row.values()) for row in table.to_pylist()]
-    names = {"datetime": dt, "Decimal": Decimal}
-    wanted = eval(expected, names) if "(" in expected.replace("[(", "") else ast.literal_eval(expected)
-    assert rows == wanted
+    assert rows == wanted(expected)
     assert [[type(value) for value in row] for row in rows] == [
-        [type(value) for value in row] for row in wanted
+        [type(value) for value in row] for row in wanted(expected)
     ]
+
+
+def wanted(expected: str) -> list[tuple[object, ...]]:
+    """Rows as queries.txt writes them."""
+    names = {"datetime": dt, "Decimal": Decimal}
+    found: list[tuple[object, ...]] = eval(expected, names)
+    return found

@@ -1,0 +1,197 @@
+"""What a day costs in BigQuery: the bytes each query reads, their price, and how both grow with the history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from recsys import quality
+from recsys.errors import WarehouseError
+from recsys.jobs import check, inputs, plan_shards
+from recsys.jobs.bill import BUILD, CHECK, DAILY, GIGABYTE, JOB, WEEKLY, Bill, Cost, as_json
+from recsys.jobs.score import ASSIGNMENTS
+from recsys.jobs.train import SHOWN, TRAIN_DAYS
+from recsys.settings import Settings
+from recsys.warehouse import Warehouse, open_warehouse
+from recsys.warehouse.layout import Layout
+from recsys.warehouse.scan import Sizes, bytes_billed, bytes_by_table, scan
+from recsys.warehouse.sizes import FileSizes, Repeated
+from recsys.warehouse.tables import load_spec, sql_tables
+
+_MONTHLY = "SELECT COUNTIF(days_since_active < 30) AS users FROM features.user_daily WHERE ds = @ds"
+_BEFORE = {"staging": "sources", "marts": "lists"}
+_AFTER = {"features": "features", "marts": "published"}
+"""The checks that come before, and after, the tables of a dataset."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One SELECT of a day, run ``times`` times; ``params`` without @ds.
+
+    ``ranged``: each time for another range of users, of tables that are clustered by them.
+    """
+
+    task: str
+    kind: str
+    sql: str
+    params: dict[str, object]
+    times: int = 1
+    every: str = DAILY
+    ranged: bool = False
+
+    @property
+    def shares(self) -> int:
+        """How many runs together read each block once."""
+        return self.times if self.ranged else 1
+
+
+def run(settings: Settings, ds: date, json_path: Path | None = None) -> Bill:
+    """Return what the day ``ds`` costs: measured from the files of a local warehouse, or by dry runs in BigQuery.
+
+    Nothing is billed: a dry run is free. With ``json_path`` the figures are written there too.
+
+    Raises:
+        WarehouseError: the day has no features, so that its cost would be that of an empty warehouse.
+    """
+    with open_warehouse(settings) as warehouse:
+        if not warehouse.exists("features.user_daily", ds):
+            raise WarehouseError(warehouse.missing("features.user_daily", ds))
+        wanted = list(queries(settings))
+        users = int(warehouse.query(_MONTHLY, ds=ds).column("users")[0].as_py())
+        if settings.is_bigquery:
+            bill = _dry(settings, warehouse, ds, wanted, users)
+        else:
+            bill = _measure(settings, warehouse, ds, wanted, users)
+    if json_path is not None:
+        json_path.write_text(json.dumps(as_json(bill), indent=1) + "\n", encoding="utf-8")
+    return bill
+
+
+def queries(settings: Settings) -> Iterator[Query]:
+    """Every SELECT of a day's DAGs, in their order, and of the weekly training.
+
+    What jobs read without a query (``Warehouse.read``) is not here: the Storage Read API has a price of its own.
+    """
+    for dataset in ("staging", "features", "marts", "experiments"):
+        if dataset == "marts":
+            yield from _scoring(settings)
+        yield from _checks(settings, _BEFORE.get(dataset))
+        for table in sql_tables(settings.sql_dir, dataset):
+            spec = load_spec(settings.sql_dir, table)
+            yield Query(table, BUILD, spec.sql, {name: getattr(settings, name) for name in spec.params})
+        yield from _checks(settings, _AFTER.get(dataset))
+    yield from _training(settings)
+
+
+def _checks(settings: Settings, stage: str | None) -> Iterator[Query]:
+    for table in check.STAGES[stage] if stage else ():
+        yield Query(
+            f"check {table}",
+            CHECK,
+            quality.load_measures(settings.expectations_dir, table),
+            check.parameters(settings, table),
+        )
+
+
+def _scoring(settings: Settings) -> Iterator[Query]:
+    yield Query(
+        "plan_shards", JOB, plan_shards.RANGES, {"shards": settings.shards, "most": plan_shards.MOST_SORTED}
+    )
+    users = inputs.range_params(plan_shards.NOBODY)
+    yield Query("score", JOB, ASSIGNMENTS, users, settings.shards, ranged=True)
+    for sql, params in inputs.snapshot_queries(settings, plan_shards.NOBODY).values():
+        yield Query("score", JOB, sql, params, settings.shards, ranged=users.keys() <= params.keys())
+
+
+def _training(settings: Settings) -> Iterator[Query]:
+    shop = settings.item_unit == "item"
+    asked = inputs.shop_queries(settings) if shop else inputs.snapshot_queries(settings)
+    for sql, params in asked.values():
+        yield Query("train", JOB, sql, params, 1 if shop else TRAIN_DAYS + 1, WEEKLY)
+    if not shop:
+        yield Query("train", JOB, SHOWN, {}, TRAIN_DAYS, WEEKLY)
+
+
+def _dry(settings: Settings, warehouse: Warehouse, ds: date, wanted: Sequence[Query], users: int) -> Bill:
+    """Ask BigQuery what each query would read."""
+    from recsys.warehouse.bigquery import dry  # noqa: PLC0415  (the client is needed here alone)
+    from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse  # noqa: PLC0415
+
+    assert isinstance(warehouse, BigQueryWarehouse)
+
+    def read(query: Query) -> dict[str, int]:
+        params = _parameters(query, ds)
+        if query.kind == BUILD:
+            found = dry.bytes_of_build(warehouse, query.task, ds)
+        else:
+            found = dry.bytes_of_query(warehouse, query.sql, params, ds, query.task)
+        tables = {part.table.name for part in scan(query.sql, params)}
+        return {"": found} | dict.fromkeys(sorted(tables)[1:], 0)
+
+    return Bill(ds, "dry runs", _ceiling(settings), None, users, _costs(wanted, read))
+
+
+def _measure(settings: Settings, warehouse: Warehouse, ds: date, wanted: Sequence[Query], users: int) -> Bill:
+    """Work out from the files what each query would read, now and with a longer history."""
+    sizes = FileSizes(Layout(Path(settings.warehouse)))
+    period = max(1, (ds - min(_days(warehouse, ds), default=ds)).days + 1)
+    filled = max(period, longest_window(settings))
+
+    def of(sizes: Sizes) -> Callable[[Query], dict[str, int]]:
+        return lambda query: bytes_by_table(scan(query.sql, _parameters(query, ds)), sizes)
+
+    later = [of(Repeated(sizes, ds, period, days)) for days in (filled, 2 * filled)]
+    return Bill(ds, "files", _ceiling(settings), filled, users, _costs(wanted, of(sizes), *later))
+
+
+def longest_window(settings: Settings) -> int:
+    """Days that the longest look-back of any query spans."""
+    windows = (settings.history_days, settings.active_days, settings.archive_days, settings.experiment_days)
+    return max(90, *windows, settings.quarantine_days + settings.late_days) + 2
+
+
+def _days(warehouse: Warehouse, ds: date) -> list[date]:
+    return [day for day in warehouse.partitions("marketplace.events") if day <= ds]
+
+
+def _parameters(query: Query, ds: date) -> dict[str, object]:
+    """Values of all parameters; those that a job works out for itself are the day, or the first shard."""
+    return {"ds": ds, "day": ds, **query.params}
+
+
+def _ceiling(settings: Settings) -> int:
+    return int(settings.max_gb * GIGABYTE)
+
+
+def _share(query: Query, found: dict[str, int]) -> dict[str, int]:
+    """What one run of a query reads of each table once blocks of other users are left out."""
+    return {table: -(-size // query.shares) for table, size in found.items()}
+
+
+def _costs(wanted: Sequence[Query], *meters: Callable[[Query], dict[str, int]]) -> tuple[Cost, ...]:
+    """Add up what the ``meters`` (now, filled, doubled) tell of each task's queries."""
+    tasks: dict[tuple[str, str], list[Query]] = {}
+    for query in wanted:
+        tasks.setdefault((query.task, query.every), []).append(query)
+    costs = []
+    for (task, every), asked in tasks.items():
+        now = [(query, meters[0](query)) for query in asked]
+        later = [sum(q.times * sum(meter(q).values()) for q in asked) for meter in meters[1:]]
+        costs.append(
+            Cost(
+                task=task,
+                kind=asked[0].kind,
+                every=every,
+                queries=sum(query.times for query in asked),
+                read=sum(query.times * sum(found.values()) for query, found in now),
+                pruned=sum(query.times // query.shares * sum(found.values()) for query, found in now),
+                largest=max(sum(found.values()) for _, found in now),
+                billed=sum(query.times * bytes_billed(_share(query, found)) for query, found in now),
+                filled=later[0] if later else None,
+                doubled=later[1] if later else None,
+            )
+        )
+    return tuple(costs)

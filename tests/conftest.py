@@ -1,0 +1,20 @@
+"""What every test session prints at its end, and what it runs last."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Judge the statements that were sent to BigQuery when all have been sent."""
+    items.sort(key=lambda item: "googlesql/test_emitted.py" in item.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much SQL was held against Google's analyzer and engine, if those tests ran."""
+    record = sys.modules.get("tests.googlesql.record")
+    lines = record.lines() if record else []
+    if lines:
+        terminalreporter.write_line(f"GoogleSQL: {', '.join(lines)}.")
