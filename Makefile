@@ -41,10 +41,10 @@ $(MLFLOW)/.installed: include/mlflow/requirements.txt
 	@touch $@
 
 composer-bundle: $(INSTALLED)  ## Lay out dist/composer: all that the bucket of a Composer environment needs.
-	@$(BIN)/python -m recsys.jobs.bundle
+	@$(BIN)/recsys bundle
 
 composer-check: $(INSTALLED)  ## Resolve the bundle's packages with those of the Composer image; needs the network.
-	@$(BIN)/python -m recsys.jobs.bundle --check
+	@$(BIN)/recsys bundle --check
 
 test: $(INSTALLED) lint  ## Run the linters, the type checker, the layer contract and every test.
 	@$(BIN)/python -m pytest

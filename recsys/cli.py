@@ -404,16 +404,20 @@ def migrate(
 @app.command()
 def forget(
     user: Annotated[str, typer.Option(help="Id of the person, as in user_id and seller_id.", metavar="ID")],
+    *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Also build the features of every later day again, without them.")
+        bool,
+        typer.Option("--rebuild", help="Also build the features of every later day again, without them."),
     ] = False,
     keep_source: Annotated[
         bool, typer.Option("--keep-source", help="Go on though the marketplace's own tables still name them.")
     ] = False,
     receipt: Annotated[
         str | None,
-        typer.Option(help="Receipt of an earlier run, to add to its entry. Default: a new one, printed once."),
+        typer.Option(
+            help="Receipt of an earlier run, to add to its entry. Default: a new one, printed once."
+        ),
     ] = None,
     warehouse: Warehouse = None,
 ) -> None:
@@ -437,3 +441,18 @@ def forget(
             tell=progress,
         )
     )
+
+
+@app.command()
+def bundle(
+    target: Annotated[
+        Path, typer.Argument(help="Folder to write; what an earlier bundle left is replaced.")
+    ] = Path("dist/composer"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; resolve its packages with those of the image.")
+    ] = False,
+) -> None:
+    """Lay out what the bucket of a Cloud Composer environment needs: DAGs, plugins, SQL, suites, package, commands."""
+    from recsys.jobs import bundle as job
+
+    show(job.check() if check else job.run(target))

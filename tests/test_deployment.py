@@ -56,7 +56,7 @@ def test_every_sum_of_the_estimate_follows_from_its_inputs(size: int) -> None:
 
 def test_the_measured_inputs_are_those_of_the_page_on_cost() -> None:
     cost = (PROJECT_ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
-    assert "monthly users x (100 KB + 19.4 KB x shards)" in cost
+    assert "monthly users x (111 KB + 3.85 KB x shards)" in cost
     assert "= 262 GB" in cost
     assert "6.25 US dollars per TiB" in cost
     assert "0.02 US dollars per GiB" in cost

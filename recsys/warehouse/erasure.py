@@ -153,12 +153,13 @@ def _kept(rule: Rule) -> str:
 
 
 def values(user: str) -> dict[str, object]:
-    """What the parameters of every rule are bound to."""
+    """What the parameters of every rule are bound to; the eraser finds the ``texts`` of checks that name the person."""
     return {
         "user": user,
         "forgotten": FORGOTTEN,
         "removed": REMOVED,
         "withdrawn": "withdrawn",
+        "texts": [""],
     }
 
 

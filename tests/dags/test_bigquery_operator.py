@@ -21,6 +21,7 @@ from recsys_tasks import check, sql, wire
 from tests.dags.conftest import DAGS
 from tests.endpoint import BigQueryEndpoint
 from tests.endpoint.faults import LOST
+from tests.googlesql import record
 from tests.warehouse.bigquery.conftest import PROJECT, make_tables
 from tests.warehouse.conftest import DAY, USERS_SQL, users
 
@@ -73,6 +74,7 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQue
         for name, value in given.items():
             monkeypatch.setenv(name, value)
         yield endpoint
+        record.SENT.extend(endpoint.statements)
         assert not endpoint.violations
 
 

@@ -211,7 +211,7 @@ def test_what_an_image_copies_is_there(name):
     for sources, target in STAGES[name].copies:
         for source in sources:
             assert (ROOT / source).exists(), source
-            assert target == "./" or target == source
+            assert target in ("./", source)
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))

@@ -30,6 +30,7 @@ from recsys.warehouse.scan import bytes_read, scan
 from recsys.warehouse.sizes import FileSizes
 from recsys.warehouse.tables import sql_tables
 from tests.endpoint import BigQueryEndpoint
+from tests.googlesql import record
 from tests.warehouse.bigquery.conftest import PROJECT, make_tables
 
 DS = date(2026, 3, 31)
@@ -255,6 +256,7 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQue
         for name, value in endpoint.environment(PROJECT).items():
             monkeypatch.setenv(name, value)
         yield endpoint
+        record.SENT.extend(endpoint.statements)
         assert not endpoint.violations
 
 

@@ -22,6 +22,7 @@ from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from recsys.warehouse.eraser import Erased
 from recsys.warehouse.erasure import FORGOTTEN, REMOVED, Rule, rules
 from tests.endpoint import BigQueryEndpoint
+from tests.googlesql import record
 
 PROJECT = "test-project"
 DAYS = [date(2026, 1, 5), date(2026, 1, 6)]
@@ -46,6 +47,7 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQue
         for name, value in endpoint.environment(PROJECT).items():
             monkeypatch.setenv(name, value)
         yield endpoint
+        record.SENT.extend(endpoint.statements)
         assert not endpoint.violations
 
 
