@@ -30,7 +30,9 @@ def test_each_requirement_is_pinned() -> None:
         return {match.group().lower().replace("_", "-") for match in found if match}
 
     pinned = names("constraints.txt")
-    assert names("requirements.txt") | names("requirements-dev.txt") <= pinned
+    assert (
+        names("requirements.txt") | names("requirements-dev.txt") | names("requirements-neural.txt") <= pinned
+    )
     assert "://" not in (PROJECT_ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 

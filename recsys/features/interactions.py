@@ -27,13 +27,20 @@ def day_number(values: object) -> np.ndarray:
     return np.where(np.isnat(days), np.iinfo(np.int32).min, numbers).astype(np.int32)
 
 
+def _seconds(values: pd.Series) -> np.ndarray:
+    """Seconds since 1970, as float64; a missing one becomes minus infinity, the time before all others."""
+    times = pd.to_datetime(values, utc=True).dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    return np.where(np.isnat(times), -np.inf, times.astype("int64") / 1e6)
+
+
 @dataclass(frozen=True)
 class Interactions:
     """Interactions in long form, ids outside and dense integers inside.
 
     ``rows``, ``columns``, ``weights`` and ``days`` are aligned, sorted by (row, column, day). ``user_ids`` and
     ``item_ids`` are sorted and unique. ``as_of`` is the day (since 1970) that ages are counted from. ``segments``
-    holds the segment (a region, say) of each user, ``categories`` the category of each item; both may be absent.
+    holds the segment (a region, say) of each user, ``categories`` the category of each item, ``content`` what is
+    known of each item beside its id; all may be absent. ``times`` (seconds since 1970) tell the order within a day.
 
     Example:
         >>> frame = pd.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"], "weight": [1.0, 2.0]})
@@ -50,6 +57,8 @@ class Interactions:
     as_of: int
     segments: np.ndarray | None = None
     categories: np.ndarray | None = None
+    times: np.ndarray | None = None
+    content: pd.DataFrame | None = None
 
     @classmethod
     def from_frame(
@@ -59,11 +68,14 @@ class Interactions:
         item_ids: Sequence[str] | pd.Index | None = None,
         segments: Mapping[str, str] | None = None,
         categories: Mapping[str, str] | None = None,
+        *,
+        content: pd.DataFrame | None = None,
     ) -> Interactions:
         """Read ``frame[user_id, item_id]`` with optional ``weight`` (default 1) and ``timestamp`` (default as_of).
 
         With ``item_ids`` the columns are those items in that order, and rows of other items are left out.
-        Rows with a weight of 0 or less are left out too.
+        Rows with a weight of 0 or less are left out too. ``content`` has one row per item: item_id and any of title,
+        category, brand, condition, price; name items that nobody has had yet in ``item_ids`` to have them recommended.
 
         Raises:
             ContractError: when a column is missing, or an id or weight is NULL.
@@ -84,6 +96,7 @@ class Interactions:
             if TIMESTAMP in frame
             else np.full(len(frame), _as_of(as_of, None), np.int32)
         )
+        times = _seconds(frame[TIMESTAMP]) if TIMESTAMP in frame else days * 86_400.0
         items = pd.Index(
             item_ids if item_ids is not None else np.sort(frame[ITEM_ID].unique().astype(object)),
             dtype=object,
@@ -92,8 +105,9 @@ class Interactions:
         users = pd.Index(np.sort(frame[USER_ID].unique().astype(object)), dtype=object)
         rows = users.get_indexer(pd.Index(frame[USER_ID], dtype=object)).astype(np.int32)
         keep = (columns >= 0) & (weights > 0)
-        rows, columns, weights, days = rows[keep], columns[keep], weights[keep], days[keep]
-        order = np.lexsort((weights, days, columns, rows))
+        rows, columns, weights = rows[keep], columns[keep], weights[keep]
+        days, times = days[keep], times[keep]
+        order = np.lexsort((times, weights, days, columns, rows))
         return cls(
             users,
             items,
@@ -104,6 +118,8 @@ class Interactions:
             _as_of(as_of, days),
             _aligned(users, segments),
             _aligned(items, categories),
+            times[order],
+            _content(items, content),
         )
 
     @cached_property
@@ -135,7 +151,9 @@ class Interactions:
         columns = item_ids.get_indexer(self.item_ids).astype(np.int32)[self.columns]
         keep = columns >= 0
         rows, columns, weights, days = (a[keep] for a in (self.rows, columns, self.weights, self.days))
-        order = np.lexsort((weights, days, columns, rows))
+        times = np.zeros(len(keep)) if self.times is None else self.times
+        times = times[keep]
+        order = np.lexsort((times, weights, days, columns, rows))
         return replace(
             self,
             item_ids=item_ids,
@@ -144,7 +162,28 @@ class Interactions:
             weights=weights[order],
             days=days[order],
             categories=None,
+            times=None if self.times is None else times[order],
+            content=None,
         )
+
+    def sequences(self, length: int) -> np.ndarray:
+        """The latest ``length`` items of each user, oldest first: int32 [users, length], -1 in front of a short one.
+
+        Items of one moment are in the order of the catalogue.
+
+        Example:
+            >>> frame = pd.DataFrame({"user_id": "u", "item_id": ["a", "b"], "timestamp": ["2026-01-02", "2026-01-01"]})
+            >>> Interactions.from_frame(frame).sequences(3).tolist()
+            [[-1, 1, 0]]
+        """
+        times = self.days.astype(np.float64) if self.times is None else self.times
+        order = np.lexsort((self.columns, times, self.rows))
+        rows = self.rows[order]
+        from_end = np.searchsorted(rows, rows, side="right") - np.arange(len(rows))
+        kept = from_end <= length
+        out = np.full((len(self.user_ids), length), -1, np.int32)
+        out[rows[kept], length - from_end[kept]] = self.columns[order][kept]
+        return out
 
     def user_rows(self, user_ids: Sequence[str] | np.ndarray | pd.Index) -> np.ndarray:
         """Row of each user, -1 for an unknown one."""
@@ -161,3 +200,13 @@ def _aligned(ids: pd.Index, mapping: Mapping[str, str] | None) -> np.ndarray | N
     if mapping is None:
         return None
     return pd.Series(mapping, dtype=object).reindex(ids).fillna("").to_numpy(object)
+
+
+def _content(ids: pd.Index, content: pd.DataFrame | None) -> pd.DataFrame | None:
+    if content is None:
+        return None
+    if ITEM_ID not in content or content[ITEM_ID].duplicated().any():
+        raise ContractError(
+            f"Item content needs column {ITEM_ID!r} with every item once; leave out what repeats."
+        )
+    return content.set_index(ITEM_ID).reindex(ids)

@@ -10,14 +10,25 @@ from pathlib import Path
 from recsys.errors import ModelError
 from recsys.models.als import ALS
 from recsys.models.base import Recommender
+from recsys.models.bpr import BPR
+from recsys.models.content_based import ContentBased
 from recsys.models.ease import EASE
+from recsys.models.gf_cf import GFCF
 from recsys.models.item_knn import ItemKNN
+from recsys.models.neu_mf import NeuMF
 from recsys.models.own_history import OwnHistory
 from recsys.models.popularity import Popularity
+from recsys.models.sasrec import SASRec
+from recsys.models.trending import Trending
+from recsys.models.two_tower import TwoTower
+
+NEURAL: dict[str, type[Recommender]] = {model.name: model for model in (TwoTower, NeuMF, SASRec)}
+"""Those that need PyTorch, an optional extra; they are imported without it, and fitted and loaded with it."""
 
 MODELS: dict[str, type[Recommender]] = {
-    model.name: model for model in (Popularity, ItemKNN, ALS, EASE, OwnHistory)
-}
+    model.name: model
+    for model in (Popularity, Trending, OwnHistory, ItemKNN, ContentBased, ALS, BPR, EASE, GFCF)
+} | NEURAL
 
 
 def load_model(name: str, folder: Path) -> Recommender:
@@ -31,4 +42,21 @@ def load_model(name: str, folder: Path) -> Recommender:
     return MODELS[name].load(folder)
 
 
-__all__ = ["ALS", "EASE", "MODELS", "ItemKNN", "OwnHistory", "Popularity", "Recommender", "load_model"]
+__all__ = [
+    "ALS",
+    "BPR",
+    "EASE",
+    "GFCF",
+    "MODELS",
+    "NEURAL",
+    "ContentBased",
+    "ItemKNN",
+    "NeuMF",
+    "OwnHistory",
+    "Popularity",
+    "Recommender",
+    "SASRec",
+    "Trending",
+    "TwoTower",
+    "load_model",
+]

@@ -31,6 +31,10 @@ class Recommender(ABC):
     """
 
     name: ClassVar[str]
+    personal: ClassVar[bool] = True
+    """Whether a list depends on the user's own history."""
+    ordered: ClassVar[bool] = False
+    """Whether the order of a history within a day matters, so that it is saved with it."""
 
     @abstractmethod
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
@@ -90,23 +94,31 @@ class Recommender(ABC):
         allowed = (
             np.ones(len(self.item_ids), bool) if candidates is None else self.item_ids.isin(list(candidates))
         )
+        banned_rows, banned_columns = self._banned(user_ids, exclude)
         size = max(1, BATCH_CELLS // max(1, len(self.item_ids)))
         parts = []
         for start in range(0, len(user_ids), size):
             batch = list(user_ids[start : start + size])
             scores = self.scores(batch)
             scores[:, ~allowed] = NOTHING
-            if exclude is not None:
-                rows = pd.Index(batch).get_indexer(pd.Index(exclude[USER_ID]))
-                columns = self.item_ids.get_indexer(pd.Index(exclude[ITEM_ID]))
-                hit = (rows >= 0) & (columns >= 0)
-                scores[rows[hit], columns[hit]] = NOTHING
+            low, high = np.searchsorted(banned_rows, [start, start + size])
+            scores[banned_rows[low:high] - start, banned_columns[low:high]] = NOTHING
             parts.append(_ranked(scores, k, batch, self.item_ids, USER_ID))
         return (
             pd.concat(parts, ignore_index=True)
             if parts
             else _ranked(np.empty((0, 0)), k, [], self.item_ids, USER_ID)
         )
+
+    def _banned(self, user_ids: Sequence[str], exclude: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of the excluded pairs in ``user_ids`` and in the catalogue, in the order of users."""
+        if exclude is None or not len(user_ids):
+            return np.empty(0, np.intp), np.empty(0, np.intp)
+        rows = pd.Index(user_ids).get_indexer(pd.Index(exclude[USER_ID]))
+        columns = self.item_ids.get_indexer(pd.Index(exclude[ITEM_ID]))
+        hit = (rows >= 0) & (columns >= 0)
+        order = np.argsort(rows[hit], kind="stable")
+        return rows[hit][order], columns[hit][order]
 
     def similar_items(self, item_ids: Sequence[str], k: int) -> pd.DataFrame:
         """The ``k`` items most like each: [item_id, other_item_id, score, rank]; an unknown item gets no rows."""
@@ -135,6 +147,8 @@ class Recommender(ABC):
         if history is not None:
             arrays |= {"history.user_ids": history.user_ids.to_numpy(object)}
             arrays |= {f"history.{n}": getattr(history, n) for n in ("rows", "columns", "weights", "days")}
+            if self.ordered and history.times is not None:
+                arrays["history.times"] = history.times
             if history.segments is not None:
                 arrays["history.segments"] = history.segments
         manifest = {"model": self.name, "parameters": self.parameters, "as_of_day": int(self.history.as_of)}
@@ -152,7 +166,7 @@ class Recommender(ABC):
             raise ModelError(f"{folder} holds a {manifest['model']!r} model, not {cls.name!r}.")
         parameters = manifest["parameters"]
         assert isinstance(parameters, dict)
-        model = cls(**parameters)
+        model = cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in parameters.items()})
         arrays = store.read_arrays(folder)
         model.item_ids = pd.Index(arrays["item_ids"], dtype=object)
         model.learned = {n.removeprefix("learned."): a for n, a in arrays.items() if n.startswith("learned.")}
@@ -169,7 +183,17 @@ def _history(arrays: Mapping[str, np.ndarray], item_ids: pd.Index, as_of: int) -
         )
     rows, columns, weights, days = (arrays[f"history.{n}"] for n in ("rows", "columns", "weights", "days"))
     users = pd.Index(arrays["history.user_ids"], dtype=object)
-    return Interactions(users, item_ids, rows, columns, weights, days, as_of, arrays.get("history.segments"))
+    return Interactions(
+        users,
+        item_ids,
+        rows,
+        columns,
+        weights,
+        days,
+        as_of,
+        segments=arrays.get("history.segments"),
+        times=arrays.get("history.times"),
+    )
 
 
 def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ class Popularity(Recommender):
     window_days: int | None = None
     prior: float = 100.0
     name: ClassVar[str] = "popularity"
+    personal: ClassVar[bool] = False
 
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
         weights = interactions.decay(self.half_life_days)
@@ -35,17 +36,17 @@ class Popularity(Recommender):
         n_items = len(interactions.item_ids)
         everywhere = np.bincount(interactions.columns, weights, n_items)
         share = everywhere / max(everywhere.sum(), 1e-12)
-        segments = interactions.segments
-        names = np.unique(segments[segments != ""]) if segments is not None else np.empty(0, object)
-        table = np.empty((len(names), n_items), np.float32)
-        for place, name in enumerate(names):
-            inside = np.where(segments[interactions.rows] == name, weights, 0)  # type: ignore[index]
-            counts = np.bincount(interactions.columns, inside, n_items)
-            table[place] = (counts + self.prior * share) / (counts.sum() + self.prior)
+        names, counts = by_segment(interactions, weights)
+        total = counts.sum(axis=1, keepdims=True)
+        return self._table(interactions, names, share, (counts + self.prior * share) / (total + self.prior))
+
+    def _table(
+        self, interactions: Interactions, names: np.ndarray, everywhere: np.ndarray, inside: np.ndarray
+    ) -> dict[str, np.ndarray]:
         learned = {
-            "share": share.astype(np.float32),
-            "segment_names": names.astype(object),
-            "segment_share": table,
+            "share": everywhere.astype(np.float32),
+            "segment_names": names,
+            "segment_share": inside.astype(np.float32),
         }
         if interactions.categories is not None:
             learned["categories"] = interactions.categories
@@ -74,3 +75,17 @@ class Popularity(Recommender):
             return np.repeat(share[None], len(columns), axis=0)
         categories = self.learned["categories"]
         return np.where(categories[columns][:, None] == categories[None], share[None], NOTHING)
+
+
+def by_segment(interactions: Interactions, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Names of the segments, and the sum of ``weights`` in each by item: float64 [segments, items]."""
+    n_items = len(interactions.item_ids)
+    segments = interactions.segments
+    if segments is None:
+        return np.empty(0, object), np.empty((0, n_items))
+    names = np.unique(segments[segments != ""])
+    table = np.empty((len(names), n_items))
+    for place, name in enumerate(names):
+        inside = np.where(segments[interactions.rows] == name, weights, 0)
+        table[place] = np.bincount(interactions.columns, inside, n_items)
+    return names.astype(object), table

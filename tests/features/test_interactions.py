@@ -83,3 +83,23 @@ def test_days_are_counted_from_1970() -> None:
         day_number(pd.Series(pd.to_datetime(["1970-01-02 23:59", None]), dtype="datetime64[us]")).tolist()[0]
         == 1
     )
+
+
+def test_sequences_are_the_latest_items_oldest_first_whatever_the_order_of_the_rows() -> None:
+    for rows in (frame(), frame().iloc[::-1]):
+        assert Interactions.from_frame(rows).sequences(2).tolist() == [[1, 0], [-1, 1]]
+
+
+def test_times_tell_the_order_within_a_day() -> None:
+    stamps = pd.to_datetime(["2026-01-01 12:00", "2026-01-01 09:00"])
+    rows = pd.DataFrame({"user_id": "u", "item_id": ["a", "b"], "timestamp": stamps})
+    assert Interactions.from_frame(rows).sequences(2).tolist() == [[1, 0]]
+
+
+def test_content_is_laid_along_the_catalogue() -> None:
+    content = pd.DataFrame({"item_id": ["z", "a"], "title": ["last", "first"]})
+    found = Interactions.from_frame(frame(), content=content).content
+    assert found is not None
+    assert found["title"].fillna("").tolist() == ["first", ""]
+    with pytest.raises(ContractError, match="every item once"):
+        Interactions.from_frame(frame(), content=pd.concat([content, content]))

@@ -10,12 +10,26 @@ import pytest
 
 from recsys.errors import ModelError
 from recsys.features.interactions import Interactions
-from recsys.models import MODELS, Popularity, Recommender, load_model
+from recsys.models import MODELS, NEURAL, Recommender, load_model
+from recsys.models.neural import AVAILABLE, require_torch
 
 PARAMETERS: dict[str, dict[str, object]] = {
     "als": {"factors": 8, "iterations": 15},
+    "bpr": {"factors": 8, "learning_rate": 0.02, "epochs": 60, "batch_size": 64, "fold_in_rate": 0.05},
     "ease": {"regularization": 1.0},
+    "gf_cf": {"factors": 2},
+    "neu_mf": {"factors": 4, "layers": (8, 4), "learning_rate": 0.01, "batch_size": 64, "fold_in_rate": 0.05},
+    "sasrec": {"factors": 8, "length": 4, "epochs": 40, "patience": 0, "learning_rate": 0.01, "dropout": 0.0},
+    "two_tower": {"factors": 8, "length": 4, "epochs": 20, "patience": 0, "learning_rate": 0.01},
 }
+SEEDED = sorted({"als", "bpr", *NEURAL})
+
+
+def needs(name: str) -> object:
+    """The name as a test parameter, skipped with its reason where PyTorch is missing."""
+    missing = name in NEURAL and not AVAILABLE
+    reason = "PyTorch is not installed: pip install -r requirements-neural.txt"
+    return pytest.param(name, marks=pytest.mark.skipif(missing, reason=reason))
 
 
 def two_tastes(users: int = 40, seed: int = 1) -> pd.DataFrame:
@@ -27,15 +41,30 @@ def two_tastes(users: int = 40, seed: int = 1) -> pd.DataFrame:
         bought = [1, *rng.choice(np.arange(2, 6), 3, replace=False)]
         rows += [(f"u{user:02d}", f"{taste}{item}", 3.0 if item == 1 else 1.0) for item in bought]
     frame = pd.DataFrame(rows, columns=["user_id", "item_id", "weight"])
-    return frame.assign(timestamp=pd.Timestamp("2026-01-01"))
+    start = pd.Timestamp("2026-01-01")
+    return frame.assign(timestamp=start + pd.to_timedelta(rng.integers(0, 86_400, len(frame)), unit="s"))
+
+
+def described() -> pd.DataFrame:
+    items = [f"{taste}{number}" for taste in "ab" for number in range(1, 6)]
+    titles = [("red wool coat" if item[0] == "a" else "blue bike") + " soft" * int(item[1]) for item in items]
+    prices = [20.0 if item[0] == "a" else 300.0 for item in items]
+    return pd.DataFrame({"item_id": items, "title": titles, "price": prices})
 
 
 @pytest.fixture(scope="module")
 def interactions() -> Interactions:
-    return Interactions.from_frame(two_tastes())
+    return Interactions.from_frame(two_tastes(), content=described())
 
 
-@pytest.fixture(params=sorted(MODELS))
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    """Sums of many threads run in no fixed order, and tiny ones only wait for each other."""
+    if AVAILABLE:
+        require_torch().set_num_threads(1)
+
+
+@pytest.fixture(scope="module", params=[needs(name) for name in sorted(MODELS)])
 def model(request: pytest.FixtureRequest, interactions: Interactions) -> Recommender:
     return make(request.param).fit(interactions)
 
@@ -46,7 +75,7 @@ def make(name: str) -> Recommender:
 
 def test_it_finds_the_taste_of_a_user(model: Recommender) -> None:
     best = model.recommend(["u00", "u01"], 4)
-    if isinstance(model, Popularity):
+    if not model.personal:
         assert set(best[best["rank"] <= 2]["item_id"]) == {"a1", "b1"}
         return
     for user, taste in (("u00", "a"), ("u01", "b")):
@@ -83,7 +112,7 @@ def test_k_beyond_the_catalogue_gives_what_there_is(model: Recommender) -> None:
 
 def test_an_unknown_user_gets_nothing_unless_it_is_popular(model: Recommender) -> None:
     frame = model.recommend(["nobody"], 5)
-    assert len(frame) == (5 if isinstance(model, Popularity) else 0)
+    assert len(frame) == (0 if model.personal else 5)
 
 
 def test_fitting_again_gives_the_same(model: Recommender, interactions: Interactions) -> None:
@@ -116,7 +145,7 @@ def test_saving_twice_gives_the_same_bytes(model: Recommender, tmp_path: Path) -
 
 
 def test_todays_history_counts_without_training(model: Recommender) -> None:
-    if isinstance(model, Popularity):
+    if not model.personal:
         return
     convert = pd.DataFrame({"user_id": "u00", "item_id": ["b1", "b2", "b3", "unknown"], "weight": 3.0})
     later = model.with_history(Interactions.from_frame(convert))
@@ -127,7 +156,7 @@ def test_todays_history_counts_without_training(model: Recommender) -> None:
 def test_similar_items_share_the_taste(model: Recommender) -> None:
     frame = model.similar_items(["a1", "nothing"], 3)
     assert "a1" not in set(frame["other_item_id"])
-    if model.name in {"als", "ease", "item_knn"}:
+    if model.personal and model.name != "own_history":
         assert frame["item_id"].tolist() == ["a1"] * 3
         assert frame["other_item_id"].str.startswith("a").all()
 
@@ -159,10 +188,17 @@ def test_another_model_in_the_folder_is_refused(interactions: Interactions, tmp_
         load_model("als", tmp_path / "m")
 
 
-def test_als_obeys_its_seed(interactions: Interactions) -> None:
-    factors = [
-        MODELS["als"](factors=8, seed=seed).fit(interactions).learned["item_factors"]  # type: ignore[call-arg]
-        for seed in (1, 1, 2)
-    ]
-    assert np.array_equal(factors[0], factors[1])
-    assert not np.array_equal(factors[0], factors[2])
+@pytest.mark.parametrize("name", [needs(name) for name in SEEDED])
+def test_it_obeys_its_seed(name: str, interactions: Interactions) -> None:
+    parameters = PARAMETERS[name] | ({"epochs": 2} if name != "als" else {})
+    fitted = [MODELS[name](**parameters, seed=seed).fit(interactions) for seed in (1, 1, 2)]  # type: ignore[arg-type]
+    first, again, other = (model.scores(["u00", "u01"]) for model in fitted)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.skipif(AVAILABLE, reason="PyTorch is installed")
+@pytest.mark.parametrize("name", sorted(NEURAL))
+def test_without_pytorch_it_says_what_to_install(name: str, interactions: Interactions) -> None:
+    with pytest.raises(ModelError, match=r"requirements-neural\.txt"):
+        make(name).fit(interactions)
