@@ -119,8 +119,10 @@ class BigQueryBuild(BigQueryInsertJobOperator):
     def _next_job(self, context: Any, failed: bool = False) -> tuple[str, Any]:
         """Id of the first job of this run that has not failed, and the job if it exists (``failed``: the last)."""
         run, ti = context["dag_run"], context["ti"]
-        # A person who clears the task raises max_tries, one who makes the run anew gives it another start: new jobs.
-        identity = [self.dag_id, self.task_id, ti.run_id, ti.map_index, ti.max_tries, str(run.start_date)]
+        # A person who clears tasks raises clear_number (and max_tries of one that had ended), one who makes the run
+        # anew gives it another start: new jobs.
+        cleared = [ti.max_tries, getattr(run, "clear_number", 0), str(run.start_date)]
+        identity = [self.dag_id, self.task_id, ti.run_id, ti.map_index, *cleared]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
         name = f"recsys-{label(self.dag_id)}-{label(self.task_id)}-{digest}"
         last: tuple[str, Any] = (name, None)

@@ -7,14 +7,22 @@ cd "$(dirname "$0")"
 : "${PROJECT:?}" "${REGION:?}" "${ENVIRONMENT:?}"
 where=(--project "$PROJECT" --location "$REGION")
 
+# Composer answers an update that changes nothing with an error; that one is no reason to stop.
+update() {
+    local told
+    if ! told="$(gcloud composer environments update "$ENVIRONMENT" "${where[@]}" "$@" 2>&1)"; then
+        echo "$told" >&2
+        grep --quiet 'No change in configuration' <<<"$told"
+    fi
+}
+
 if [ "${1:-}" = --all ]; then
     if grep --quiet --word-regexp 'PROJECT\|REGION' environment.env; then
         echo "environment.env still names PROJECT or REGION; put your own in." >&2
         exit 1
     fi
-    gcloud composer environments update "$ENVIRONMENT" "${where[@]}" --update-pypi-packages-from-file requirements.txt
-    gcloud composer environments update "$ENVIRONMENT" "${where[@]}" \
-        --update-env-variables "$(grep --invert-match '^#' environment.env | paste --serial --delimiters ,)"
+    update --update-pypi-packages-from-file requirements.txt
+    update --update-env-variables "^;^$(grep --invert-match '^#' environment.env | paste --serial --delimiters ';')"
 fi
 
 dags="$(gcloud composer environments describe "$ENVIRONMENT" "${where[@]}" --format 'value(config.dagGcsPrefix)')"

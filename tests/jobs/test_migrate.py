@@ -21,6 +21,7 @@ from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse import frames, open_warehouse
 from recsys.warehouse.local import LocalWarehouse
 from recsys.warehouse.migration import RECORD, Held, read_record, record_text
+from tests.jobs.contracts import change_contract
 
 FIRST, DAYS = date(2026, 1, 1), 5
 DS = FIRST + timedelta(days=DAYS - 1)
@@ -74,12 +75,6 @@ def as_written_by(recorded: dict[str, Held], settings: Settings, lacking: dict[s
             kept = [c for c in then.columns if c not in lacking.get(name, [])]
             typed = pa.schema([(c, frames.ARROW_TYPES[then.columns[c]]) for c in kept])
             pq.write_table(rows.select(kept).cast(typed), path)
-
-
-def change_contract(monkeypatch: pytest.MonkeyPatch, name: str, **changes: object) -> schema.Table:
-    table = replace(schema.table(name), **changes)  # type: ignore[arg-type]
-    monkeypatch.setitem(schema.TABLES, name, table)
-    return table
 
 
 def with_column(table: schema.Table, column: Column) -> tuple[Column, ...]:

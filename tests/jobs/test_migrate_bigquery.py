@@ -19,6 +19,7 @@ from recsys.warehouse import frames
 from recsys.warehouse.bigquery.names import LEDGER, PARTED
 from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from tests.endpoint import BigQueryEndpoint
+from tests.jobs.contracts import change_contract
 
 PROJECT, DAY = "test-project", date(2026, 1, 5)
 USERS = "staging.users"
@@ -63,12 +64,6 @@ def users(contract: schema.Table, *ids: str) -> pa.Table:
     place = table.column_names.index("registered_at")
     moments = pa.array([DAY] * len(ids), pa.date32()).cast(pa.timestamp("us")).cast(frames.TIMESTAMP)
     return table.set_column(place, "registered_at", moments)
-
-
-def change_contract(monkeypatch: pytest.MonkeyPatch, name: str, **changes: object) -> schema.Table:
-    table = replace(schema.table(name), **changes)  # type: ignore[arg-type]
-    monkeypatch.setitem(schema.TABLES, name, table)
-    return table
 
 
 def test_an_empty_project_gets_every_dataset_and_table_and_then_nothing(

@@ -18,7 +18,7 @@ import google.auth.credentials
 import grpc
 import pyarrow as pa
 from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
-from google.api_core.retry import Retry
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import bigquery
@@ -35,6 +35,8 @@ from recsys.warehouse.bigquery.refusals import LASTING, reason_of, refusal
 JOB_PREFIX = "recsys-"
 LOAD_SECONDS = 1800.0
 """A load job that fails for a passing reason is begun again for this long."""
+SHOWN_SECONDS = 60.0
+"""A job that is known to exist may not be found for so long (googleapis/python-bigquery issue 2134)."""
 
 
 class Connection:
@@ -144,8 +146,11 @@ class Connection:
                     location=self.location,
                     job_config=config,
                 )
-        except Conflict:  # the answer to an earlier request was lost, the job was made
-            return cast(LoadJob, self.client.get_job(job_id, location=self.location))
+        except (
+            Conflict
+        ):  # the answer to an earlier request was lost, the job was made; it may take a while to show
+            found = Retry(predicate=if_exception_type(NotFound), timeout=SHOWN_SECONDS)(self.client.get_job)
+            return cast(LoadJob, found(job_id, location=self.location))
 
     def read(
         self, reference: Mapping[str, str], columns: Sequence[str], restriction: str, name: str

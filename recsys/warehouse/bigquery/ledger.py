@@ -48,7 +48,7 @@ class Ledger:
     def entries(self, tables: Iterable[str], ds: date | None = None) -> list[Entry]:
         """Return what is there of ``tables`` (of the day ``ds`` only), by table, day and part."""
         names = ", ".join(f"'{checked(table)}'" for table in tables)
-        restriction = f"table_name IN ({names})" + (f" AND ds = '{ds.isoformat()}'" if ds else "")
+        restriction = f"table_name IN ({names})" + (f" AND ds = DATE '{ds.isoformat()}'" if ds else "")
         reference = self.connection.address.reference(LEDGER)
         found = self.connection.read(reference, COLUMNS, restriction, LEDGER)
         return _newest(found)

@@ -96,9 +96,10 @@ class BigQueryStore:
 
     def drop(self, table: schema.Table) -> str:
         """Remove a table, its parts and what the ledger says of it; time travel can bring it back for a while."""
-        for reference in [*self._references(table), self.address.reference(table.name)]:
+        references = [*self._references(table), self.address.reference(table.name)]
+        self.warehouse.ledger.forget(table.name, None)  # first: killed in between, nothing is taken for there
+        for reference in references:
             self.connection.delete(reference)
-        self.warehouse.ledger.forget(table.name, None)
         return f"removed {self.address.table(table.name)}"
 
     def _references(self, table: schema.Table) -> list[dict[str, str]]:

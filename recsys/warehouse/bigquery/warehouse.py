@@ -193,11 +193,13 @@ class BigQueryWarehouse(Warehouse):
         return self.record(table, ds, job, piece)
 
     def _replace_form(self, table: str, ds: date, piece: str) -> None:
-        """Remove the parts when the whole was written, the whole when a part was."""
+        """Remove the parts when the whole was written, the whole when a part was; noted or not."""
         for entry in self.ledger.entries([table], ds):
             if (entry.part == WHOLE) != (piece == WHOLE):
                 self.ledger.forget(table, ds, entry.part)
-                self.connection.delete(self.address.reference(table, ds, entry.part))
+        for part in parts.list_parts(self.connection, schema.table(table)):
+            if (part == WHOLE) != (piece == WHOLE):
+                self.connection.delete(self.address.reference(table, ds, part))
 
     def exists(self, table: str, ds: date | None = None) -> bool:
         """Tell whether a table or partition is there."""
@@ -246,11 +248,11 @@ class BigQueryWarehouse(Warehouse):
                 self.write(table, frames.arrow_schema(contract).empty_table())
                 self.ledger.forget(table, None)
             return
-        found = self.ledger.entries([table], _day(contract, ds))
-        if found:
+        if self.ledger.entries([table], _day(contract, ds)):
             self.ledger.forget(table, ds)
-        for part in {entry.part for entry in found} or ({WHOLE} if table in PARTED else {""}):
-            self.connection.delete(self.address.reference(table, ds, part or None))
+        # Every part that has a table, noted or not: a task may have been killed before it noted what it wrote.
+        for part in parts.list_parts(self.connection, contract) if table in PARTED else [None]:
+            self.connection.delete(self.address.reference(table, ds, part))
 
     def location(self, table: str, ds: date | None = None) -> str:
         """Full name of a table or partition."""
