@@ -255,6 +255,18 @@ def test_a_run_that_was_deleted_and_made_anew_is_another_job(
     assert warehouse.read("staging.users", DAY)["user_id"].tolist() == ["c"]
 
 
+def test_a_task_that_was_cleared_while_it_ran_makes_another_job(
+    warehouse: BigQueryWarehouse, endpoint: BigQueryEndpoint
+) -> None:
+    """Airflow raises max_tries only of tasks that have ended, clear_number of the run always."""
+    task().execute(context())
+    warehouse.write("marketplace.users", users("c"))
+    again = context(try_number=2)
+    again["dag_run"].clear_number = 1
+    task().execute(again)
+    assert warehouse.read("staging.users", DAY)["user_id"].tolist() == ["c"]
+
+
 @pytest.mark.parametrize("kind", ["rateLimitExceeded", "backendError", LOST])
 def test_faults_of_the_service_do_not_write_twice(
     warehouse: BigQueryWarehouse, endpoint: BigQueryEndpoint, kind: str

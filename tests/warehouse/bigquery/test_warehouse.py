@@ -14,6 +14,7 @@ import pytest
 from recsys import schema
 from recsys.errors import ContractError, SqlError, WarehouseError
 from recsys.warehouse import Warehouse, frames
+from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from tests.warehouse.conftest import DAY, USERS_SQL, users
 from tests.warehouse.test_local import events, exposures
 
@@ -176,6 +177,19 @@ def test_parts_are_one_partition(either: Warehouse) -> None:
     either.drop(LISTS, DAY)
     assert not either.exists(LISTS, DAY)
     assert stored_rows(either) == 0
+
+
+@pytest.mark.parametrize("how", ["drop", "write the whole"])
+def test_parts_that_a_killed_task_did_not_note_go_too(production: BigQueryWarehouse, how: str) -> None:
+    for part in ("000", "001"):
+        production.write(LISTS, lists(f"u{part}"), DAY, part=part)
+    production.ledger.forget(LISTS, DAY, "001")
+    if how == "drop":
+        production.drop(LISTS, DAY)
+    else:
+        production.write(LISTS, lists("w"), DAY)
+    left = production.query(f"SELECT user_id FROM {LISTS} WHERE ds = @ds", ds=DAY).column("user_id")
+    assert left.to_pylist() == ([] if how == "drop" else ["w"])
 
 
 def stored_rows(warehouse: Warehouse) -> int:
