@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given
+from hypothesis import HealthCheck, assume, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -139,6 +139,7 @@ def test_what_a_check_says_of_a_hostile_id_is_text(warehouse: Warehouse, text: s
 @FEW
 @given(HOSTILE)
 def test_forgetting_a_hostile_id_forgets_that_one(warehouse: Warehouse, text: str) -> None:
+    assume(not text.isalnum())  # a plain word, like true, may stand in what a check says of other things
     put(warehouse, text)
     both = pd.concat(
         [frame("marketplace.users", user_id=text), frame("marketplace.users", user_id="someone")]

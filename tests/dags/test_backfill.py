@@ -8,10 +8,12 @@ import os
 import socket
 import time
 import urllib.request
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 
 import pytest
 
+from recsys.errors import DagError
 from recsys.jobs import build, simulate, train
 from recsys.jobs.airflow_local import USER, LocalAirflow
 from recsys.schema import EXPERIMENTS, FEATURES, STAGING
@@ -42,26 +44,46 @@ def settings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def backfill(settings, tmp_path_factory):
     """What Airflow says about runs and tasks once the backfills, created from the last DAG to the first, are over."""
-    extra = {
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
-        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",  # backfills only: no run for the real yesterday
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "RECSYS_SHARDS": str(settings.shards),
-        "OMP_NUM_THREADS": "1",
-    }
-    with LocalAirflow(settings, _free_ports(), extra) as airflow:
-        api = Api(airflow)
-        _until(lambda: set(DAGS) <= {dag["dag_id"] for dag in api.get("dags")["dags"]}, 60)
-        first, last = BACKFILLED[0].isoformat(), BACKFILLED[-1].isoformat()
-        for dag_id in reversed(DAGS[1:]):
-            api.post("backfills", dag_id=dag_id, from_date=f"{first}T00:00:00Z", to_date=f"{last}T00:00:00Z")
-        airflow.cli("backfill", "create", "--dag-id", DAGS[0], "--from-date", first, "--to-date", last)
+    for attempt in range(3):
+        try:
+            with ExitStack() as stack:
+                airflow = stack.enter_context(_airflow(settings, tmp_path_factory.mktemp("airflow")))
+                api = _create_backfills(airflow)
+                stack.pop_all()
+            break
+        except DagError as error:  # SQLite has one writer; on a busy machine the command may not get its turn
+            if "database is locked" not in str(error) or attempt == 2:
+                raise
+    with ExitStack() as stack:
+        stack.callback(airflow.stop)
         _until(lambda: _over(api.runs()), DEADLINE_SECONDS)
         yield api.runs(), {dag_id: api.tasks(dag_id) for dag_id in DAGS}
         groups = [process.pid for process in airflow.processes.values()]
     for group in groups:
         with pytest.raises(ProcessLookupError):
             os.killpg(group, 0)
+
+
+def _airflow(settings, home):
+    extra = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",  # backfills only: no run for the real yesterday
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "RECSYS_SHARDS": str(settings.shards),
+        "OMP_NUM_THREADS": "1",
+    }
+    return LocalAirflow(settings, _free_ports(), extra)
+
+
+def _create_backfills(airflow):
+    """From the last DAG to the first, through the API and the command line."""
+    api = Api(airflow)
+    _until(lambda: set(DAGS) <= {dag["dag_id"] for dag in api.get("dags")["dags"]}, 60)
+    first, last = BACKFILLED[0].isoformat(), BACKFILLED[-1].isoformat()
+    for dag_id in reversed(DAGS[1:]):
+        api.post("backfills", dag_id=dag_id, from_date=f"{first}T00:00:00Z", to_date=f"{last}T00:00:00Z")
+    airflow.cli("backfill", "create", "--dag-id", DAGS[0], "--from-date", first, "--to-date", last)
+    return api
 
 
 class Api:
