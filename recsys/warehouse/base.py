@@ -189,6 +189,19 @@ def _is_source(table: str) -> bool:
     return table.startswith("marketplace.")
 
 
+def wanted_columns(contract: schema.Table, columns: Sequence[str] | None) -> list[str]:
+    """Return ``columns``, or all of the contract where none are named.
+
+    Raises:
+        ContractError: names those that the table does not have, and those it has.
+    """
+    unknown = [name for name in columns or () if name not in contract.column_names]
+    if unknown:
+        known = ", ".join(contract.column_names)
+        raise ContractError(f"{contract.name} has no column {', '.join(unknown)}. It has {known}.")
+    return list(columns) if columns else contract.column_names
+
+
 def check_columns(spec: TableSpec, columns: Sequence[tuple[str, str]]) -> None:
     """Compare what a SELECT returns (name, GoogleSQL type) with the contract of its table.
 

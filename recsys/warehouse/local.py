@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys import schema
-from recsys.errors import ContractError, RecsysError, WarehouseError
+from recsys.errors import RecsysError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse import engine, files, frames, verify
-from recsys.warehouse.base import BuildResult, Warehouse, check_columns
+from recsys.warehouse.base import BuildResult, Warehouse, check_columns, wanted_columns
 from recsys.warehouse.dialect import parameter_type, translate
 from recsys.warehouse.layout import Layout
 from recsys.warehouse.tables import remedy
@@ -96,11 +96,7 @@ class LocalWarehouse(Warehouse):
     ) -> pd.DataFrame:
         """Read partitions or a whole table as pandas; see ``Warehouse.read``."""
         contract = schema.table(table)
-        unknown = [name for name in columns or () if name not in contract.column_names]
-        if unknown:
-            known = ", ".join(contract.column_names)
-            raise ContractError(f"{table} has no column {', '.join(unknown)}. It has {known}.")
-        wanted = list(columns) if columns else contract.column_names
+        wanted = wanted_columns(contract, columns)
         return frames.to_pandas(contract, _steadily(lambda: self._pieces(contract, ds, start, wanted)))
 
     def _pieces(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -30,7 +29,6 @@ from recsys.warehouse.scan import bytes_read, scan
 from recsys.warehouse.sizes import FileSizes
 from recsys.warehouse.tables import sql_tables
 from tests.endpoint import BigQueryEndpoint
-from tests.googlesql import record
 from tests.warehouse.bigquery.conftest import PROJECT, make_tables
 
 DS = date(2026, 3, 31)
@@ -248,16 +246,6 @@ def test_a_query_over_the_ceiling_is_named(tmp_path: Path) -> None:
 def test_a_day_without_features_has_no_cost(short: Settings) -> None:
     with pytest.raises(WarehouseError, match="has no partition 2026-04-01"):
         cost.run(short, DS + timedelta(days=1))
-
-
-@pytest.fixture
-def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryEndpoint]:
-    with BigQueryEndpoint(tmp_path / "endpoint") as endpoint:
-        for name, value in endpoint.environment(PROJECT).items():
-            monkeypatch.setenv(name, value)
-        yield endpoint
-        record.SENT.extend(endpoint.statements)
-        assert not endpoint.violations
 
 
 def test_dry_runs_say_what_the_files_say(endpoint: BigQueryEndpoint, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from recsys.warehouse.eraser import Erased
 from recsys.warehouse.erasure import FORGOTTEN, REMOVED, Rule, rules
 from tests.endpoint import BigQueryEndpoint
-from tests.googlesql import record
 
 PROJECT = "test-project"
 DAYS = [date(2026, 1, 5), date(2026, 1, 6)]
@@ -39,16 +38,6 @@ BLANK = {
     "TIMESTAMP": MOMENT,
 }
 OURS = [rule.table for rule in rules() if not rule.is_source]
-
-
-@pytest.fixture
-def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryEndpoint]:
-    with BigQueryEndpoint(tmp_path / "endpoint") as endpoint:
-        for name, value in endpoint.environment(PROJECT).items():
-            monkeypatch.setenv(name, value)
-        yield endpoint
-        record.SENT.extend(endpoint.statements)
-        assert not endpoint.violations
 
 
 @pytest.fixture

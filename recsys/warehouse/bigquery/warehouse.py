@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from google.cloud.bigquery.job import LoadJob, QueryJob
 
 from recsys import schema
-from recsys.errors import ContractError, WarehouseError
+from recsys.errors import WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse import frames, verify
-from recsys.warehouse.base import BuildResult, Warehouse
+from recsys.warehouse.base import BuildResult, Warehouse, wanted_columns
 from recsys.warehouse.bigquery import parts, refusals, statement
 from recsys.warehouse.bigquery.client import Connection
 from recsys.warehouse.bigquery.ledger import Entry, Ledger
@@ -111,11 +111,7 @@ class BigQueryWarehouse(Warehouse):
     ) -> pd.DataFrame:
         """Read partitions or a whole table as pandas; see ``Warehouse.read``."""
         contract = schema.table(table)
-        unknown = [name for name in columns or () if name not in contract.column_names]
-        if unknown:
-            known = ", ".join(contract.column_names)
-            raise ContractError(f"{table} has no column {', '.join(unknown)}. It has {known}.")
-        wanted = list(columns) if columns else contract.column_names
+        wanted = wanted_columns(contract, columns)
         return frames.to_pandas(contract, self._arrow(contract, ds, start, wanted))
 
     def _arrow(
