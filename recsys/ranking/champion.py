@@ -11,11 +11,13 @@ import pandas as pd
 
 from recsys.errors import ModelError
 from recsys.features.interactions import Interactions
-from recsys.features.pairs import PAIR_FEATURES
 from recsys.models import Recommender, load_model, store
+from recsys.ranking.judge import Scorer
 from recsys.ranking.scorer import PairScorer
 
 NAME = "hybrid"
+SCORERS: dict[str, type[Scorer]] = {PairScorer.kind: PairScorer}
+"""Scorers by the kind that their manifest names."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Champion:
     """Retrievers over one catalogue of groups, and the scorer of pairs. ``facts``: data day, metrics, parameters."""
 
     retrievers: Mapping[str, Recommender]
-    scorer: PairScorer
+    scorer: Scorer
     facts: Mapping[str, object]
 
     @property
@@ -52,12 +54,12 @@ class Champion:
         with store.replacing(folder) as aside:
             for name, model in self.retrievers.items():
                 model.save(aside / name, with_history=False)
-            store.save(aside / "scorer", self.scorer.arrays(), {"model": "pair_scorer"})
+            self.scorer.save(aside / "scorer")
             store.seal(aside, {**self.facts, "retrievers": list(self.retrievers)})
         return folder
 
 
-def scorer_before(models_dir: Path, ds: date) -> PairScorer | None:
+def scorer_before(models_dir: Path, ds: date) -> Scorer | None:
     """The scorer of the newest champion of a day before ``ds``: what a new one has to match.
 
     None if there is none, or none that this version could score with.
@@ -103,5 +105,16 @@ def load_champion(models_dir: Path, day: date) -> Champion:
     names = facts["retrievers"]
     assert isinstance(names, list)
     retrievers = {name: load_model(name, folder / name) for name in names}
-    scorer = PairScorer.from_arrays(store.read_arrays(folder / "scorer"), PAIR_FEATURES)
-    return Champion(retrievers, scorer, facts)
+    return Champion(retrievers, load_scorer(folder / "scorer"), facts)
+
+
+def load_scorer(folder: Path) -> Scorer:
+    """Load a scorer of whichever kind its manifest names.
+
+    Raises:
+        ModelError: an unknown kind, or a damaged folder.
+    """
+    kind = store.read_manifest(folder)["model"]
+    if kind not in SCORERS:
+        raise ModelError(f"{folder} holds a scorer {kind!r}. Known scorers: {', '.join(sorted(SCORERS))}.")
+    return SCORERS[str(kind)].load(folder)

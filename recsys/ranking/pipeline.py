@@ -11,8 +11,7 @@ import pandas as pd
 from recsys.errors import ModelError
 from recsys.experiments.definition import POLICIES
 from recsys.features.audience import Audience
-from recsys.features.pairs import pair_features
-from recsys.features.shelf import ITEM_FEATURES, Shelf
+from recsys.features.shelf import Shelf
 from recsys.features.tables import Members
 from recsys.ranking.candidates import (
     SOURCES,
@@ -23,7 +22,9 @@ from recsys.ranking.candidates import (
     popular_candidates,
 )
 from recsys.ranking.champion import Champion
+from recsys.ranking.judge import Judged
 from recsys.ranking.revenue import Money
+from recsys.ranking.scored import Scored
 
 BATCH_CELLS = 6_000_000
 BATCH_USERS = 1_000
@@ -70,115 +71,92 @@ class Ranker:
         """
         if policy not in POLICIES:
             raise ModelError(f"No policy {policy!r}. Known policies: {', '.join(POLICIES)}.")
-        parts = [self._rank_batch(audience, batch, policy) for batch in self._batches(users)]
-        return pd.concat(parts, ignore_index=True) if parts else self._frame(audience, _nothing(), policy)
+        pool = Scored.join([self._score(audience, batch, policy) for batch in self._batches(users)])
+        return self._frame(audience, self._arrange(pool), policy)
 
     def _batches(self, users: np.ndarray) -> Iterator[np.ndarray]:
         size = min(BATCH_USERS, max(1, BATCH_CELLS // len(self.champion.catalogue)))
         for start in range(0, len(users), size):
             yield users[start : start + size]
 
-    def _rank_batch(self, audience: Audience, users: np.ndarray, policy: str) -> pd.DataFrame:
+    def _score(self, audience: Audience, users: np.ndarray, policy: str) -> Scored:
+        """Name candidates, judge them, and keep the best of each user."""
         ids = audience.user_ids[users]
         scores = {name: model.scores(ids) for name, model in self.champion.retrievers.items()}
         for table in scores.values():
             table[:, self.group_of_column < 0] = -np.inf
-        if policy == "popularity":
-            found = popular_candidates(self.shelf, audience, users, self.trending, self.item_unit)
-        else:
-            found = hybrid_candidates(
-                self.shelf,
-                audience,
-                users,
-                group_scores=scores,
-                by_group=self.by_group,
-                by_category=self.by_category,
-                shelf_trending=self.trending,
-                quotas=self.quotas,
-                item_unit=self.item_unit,
-                groups=self.group_of_column,
-            )
-        return self._frame(audience, self._order(audience, users, found, scores, policy), policy)
-
-    def _order(
-        self,
-        audience: Audience,
-        users: np.ndarray,
-        found: Candidates,
-        scores: Mapping[str, np.ndarray],
-        policy: str,
-    ) -> Ordered:
+        found = self._candidates(audience, users, scores, policy)
         place = np.searchsorted(users, found.rows)
         column = self.column_of_group[self.shelf.group_code[found.items]]
         retrieved = {
             name: np.where(column >= 0, table[place, column], -np.inf) for name, table in scores.items()
         }
-        p = self.champion.scorer.predict(
-            pair_features(self.shelf, audience, found.rows, found.items, retrieved)
+        judged = self.champion.scorer.judge(self.shelf, audience, found.rows, found.items, retrieved)
+        return self._value(found, judged, policy)
+
+    def _candidates(
+        self, audience: Audience, users: np.ndarray, scores: Mapping[str, np.ndarray], policy: str
+    ) -> Candidates:
+        if policy == "popularity":
+            return popular_candidates(self.shelf, audience, users, self.trending, self.item_unit)
+        return hybrid_candidates(
+            self.shelf,
+            audience,
+            users,
+            group_scores=scores,
+            by_group=self.by_group,
+            by_category=self.by_category,
+            shelf_trending=self.trending,
+            quotas=self.quotas,
+            item_unit=self.item_unit,
+            groups=self.group_of_column,
         )
-        items = found.items
-        shelf = self.shelf
-        factors = (p, shelf.price[items], shelf.take_rate[items], shelf.p_cancel[items])
+
+    def _value(self, found: Candidates, judged: Judged, policy: str) -> Scored:
+        """What each candidate is worth, best first; as many of each user as a list and its reserve hold."""
+        shelf, items, p = self.shelf, found.items, judged.p_purchase
+        amount = shelf.price[items] if judged.amount is None else judged.amount
+        factors = (p, amount, shelf.take_rate[items], shelf.p_cancel[items])
         earned = self.money.expected(*factors)
         score = found.share.astype(np.float64) if policy == "popularity" else self.money.score(*factors)
         order = np.lexsort((items, -earned if policy == "popularity" else items, -score, found.rows))
-        rows = found.rows[order]
-        rank = np.arange(len(rows)) - np.searchsorted(rows, rows) + 1
-        keep = order[rank <= self.list_size + self.reserve_size]
-        rank = rank[rank <= self.list_size + self.reserve_size]
-        return Ordered(
-            found.rows[keep], items[keep], found.source[keep], rank, score[keep], p[keep], earned[keep]
-        )
+        click = np.full(len(p), np.nan) if judged.p_click is None else judged.p_click
+        pool = Scored(found.rows, items, found.source, score, click, p, amount, earned).take(order)
+        return pool.take(pool.place <= self.list_size + self.reserve_size)
 
-    def _frame(self, audience: Audience, ordered: Ordered, policy: str) -> pd.DataFrame:
-        shelf, items = self.shelf, ordered.items
+    def _arrange(self, pool: Scored) -> Scored:
+        """The lists, in order, out of the pools of all users at hand."""
+        return pool
+
+    def _frame(self, audience: Audience, lists: Scored, policy: str) -> pd.DataFrame:
+        shelf, items, rank = self.shelf, lists.items, lists.place
         price = shelf.price[items]
         return pd.DataFrame(
             {
-                "user_id": audience.user_ids.to_numpy(object)[ordered.rows],
-                "rank": ordered.rank,
+                "user_id": audience.user_ids.to_numpy(object)[lists.rows],
+                "rank": rank,
                 "item_id": shelf.item_ids.to_numpy(object)[items],
-                "is_reserve": ordered.rank > self.list_size,
+                "is_reserve": rank > self.list_size,
                 "policy": policy,
-                "source": np.array(SOURCES, dtype=object)[ordered.source],
+                "source": np.array(SOURCES, dtype=object)[lists.source],
                 "seller_id": shelf.seller_ids.to_numpy(object)[shelf.seller_code[items]],
                 "category_id": shelf.category_ids.to_numpy(object)[shelf.category_code[items]],
                 "group_id": shelf.group_ids.to_numpy(object)[shelf.group_code[items]],
-                "score": ordered.score,
-                "p_purchase": ordered.p,
+                "score": lists.score,
+                "p_purchase": lists.p,
                 "price": price,
                 "price_capped": self.money.capped(price),
                 "take_rate": shelf.take_rate[items],
                 "p_cancel": shelf.p_cancel[items],
-                "expected_revenue": ordered.earned,
+                "expected_revenue": lists.earned,
                 "propensity": 1.0,
                 "model": self.champion.label,
             }
         )
 
     def _quality(self) -> np.ndarray:
-        scorer, shelf = self.champion.scorer, self.shelf
-        first = scorer.names.index(ITEM_FEATURES[0])
-        part = slice(first, first + len(ITEM_FEATURES))
-        logit = ((shelf.features - scorer.mean[part]) / scorer.scale[part]) @ scorer.coefficients[part]
+        """Log of what a listing would earn from a user nothing is known of, up to a constant."""
+        shelf = self.shelf
         ones = np.ones(len(shelf))
         money = self.money.score(ones, shelf.price, shelf.take_rate, shelf.p_cancel)
-        return np.asarray(scorer.slope * logit + np.log(np.maximum(money, 1e-9)))
-
-
-@dataclass(frozen=True)
-class Ordered:
-    """Placements in list order: audience row, shelf position, source code, rank, and the numbers behind the rank."""
-
-    rows: np.ndarray
-    items: np.ndarray
-    source: np.ndarray
-    rank: np.ndarray
-    score: np.ndarray
-    p: np.ndarray
-    earned: np.ndarray
-
-
-def _nothing() -> Ordered:
-    none = np.empty(0, np.int64)
-    return Ordered(none, none, none, none, none.astype(float), none.astype(float), none.astype(float))
+        return np.asarray(self.champion.scorer.quality(shelf) + np.log(np.maximum(money, 1e-9)))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from recsys.errors import ModelError
+from recsys.features.audience import Audience
+from recsys.features.pairs import PAIR_FEATURES, pair_features
+from recsys.features.shelf import ITEM_FEATURES, Shelf
+from recsys.models import store
+from recsys.ranking.judge import Contributions, Judged
 
 MOST_NEGATIVES = 300_000
 CLICK_PENALTY = 1.0
@@ -25,6 +33,8 @@ class PairScorer:
     logit p' = intercept + coefficients . (x - mean) / scale; then p = p' / (p' + (1 - p') / kept), where ``kept`` is
     the share of negatives that were trained on; then Platt: logit p = slope x logit p + offset.
     """
+
+    kind: ClassVar[str] = "pair_scorer"
 
     names: tuple[str, ...]
     mean: np.ndarray
@@ -47,28 +57,61 @@ class PairScorer:
         """Probability of a purchase for each row of ``features`` [pairs, names]: float64 in (0, 1)."""
         return sigmoid(self.logit(features).astype(np.float64))
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The scorer as arrays, for ``models.store``."""
+    def judge(
+        self,
+        shelf: Shelf,
+        audience: Audience,
+        rows: np.ndarray,
+        items: np.ndarray,
+        retrieved: Mapping[str, np.ndarray],
+    ) -> Judged:
+        """Judge pairs, see ``judge.Scorer``."""
+        return Judged(self.predict(pair_features(shelf, audience, rows, items, retrieved)))
+
+    def contributions(
+        self,
+        shelf: Shelf,
+        audience: Audience,
+        rows: np.ndarray,
+        items: np.ndarray,
+        retrieved: Mapping[str, np.ndarray],
+    ) -> Contributions:
+        """What each feature, against its mean, adds to the log-odds of the pairs."""
+        features = pair_features(shelf, audience, rows, items, retrieved)
+        values = self.slope * (features - self.mean) / self.scale * self.coefficients
+        base = self.slope * (self.intercept + np.log(self.kept)) + self.offset
+        return Contributions(self.names, values, np.full(len(rows), base))
+
+    def quality(self, shelf: Shelf) -> np.ndarray:
+        """Log-odds of each listing by what is known of it alone, see ``judge.Scorer``."""
+        first = self.names.index(ITEM_FEATURES[0])
+        part = slice(first, first + len(ITEM_FEATURES))
+        logit = ((shelf.features - self.mean[part]) / self.scale[part]) @ self.coefficients[part]
+        return np.asarray(self.slope * logit)
+
+    def save(self, folder: Path) -> None:
+        """Write the scorer into ``folder``."""
         numbers = np.array([self.intercept, self.kept, self.slope, self.offset])
-        names = np.array(self.names, dtype=object)
-        return {
-            "names": names,
+        arrays = {
+            "names": np.array(self.names, dtype=object),
             "mean": self.mean,
             "scale": self.scale,
             "coefficients": self.coefficients,
             "numbers": numbers,
         }
+        store.save(folder, arrays, {"model": self.kind})
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], expected: tuple[str, ...]) -> PairScorer:
+    def load(cls, folder: Path) -> Self:
         """Read a scorer back.
 
         Raises:
-            ModelError: when it was trained on other features than this version computes.
+            ModelError: when it is damaged, or was trained on other features than this version computes.
         """
+        arrays = store.read_arrays(folder)
         names = tuple(arrays["names"])
-        if names != expected:
-            odd = sorted(set(names) ^ set(expected))
+        if names != PAIR_FEATURES:
+            odd = sorted(set(names) ^ set(PAIR_FEATURES))
             raise ModelError(f"The ranker was trained on other features (differing: {odd}). Train again.")
         intercept, kept, slope, offset = (float(x) for x in arrays["numbers"])
         return cls(

@@ -18,8 +18,8 @@ from recsys.errors import ModelError
 from recsys.features.history import frames_as_of, unit_prices
 from recsys.ranking.candidates import Quotas
 from recsys.ranking.champion import Champion
+from recsys.ranking.judge import Scorer
 from recsys.ranking.replay import blank_candidates
-from recsys.ranking.scorer import PairScorer
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import (
     Examples,
@@ -68,7 +68,7 @@ class ShopData:
 
 
 def train_shop(
-    data: ShopData, ds: date, seed: int, progress: Progress = None, champion: PairScorer | None = None
+    data: ShopData, ds: date, seed: int, progress: Progress = None, champion: Scorer | None = None
 ) -> Champion:
     """Learn from replays up to ``ds`` and fit the retrievers on all that was known by then.
 

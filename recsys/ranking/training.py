@@ -13,6 +13,7 @@ from recsys.features.interactions import Interactions
 from recsys.features.pairs import PAIR_FEATURES, pair_features
 from recsys.models import ALS, EASE, ItemKNN, OwnHistory, Popularity, Recommender
 from recsys.ranking.calibration import Calibration, calibration, log_losses, standard_error
+from recsys.ranking.judge import Scorer
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer
 from recsys.ranking.snapshot import Snapshot
 
@@ -105,7 +106,7 @@ def in_gate_half(users: np.ndarray) -> np.ndarray:
 
 
 def train_scorer(
-    train: Examples, later: Examples, seed: int, kept: float = 1.0, champion: PairScorer | None = None
+    train: Examples, later: Examples, seed: int, kept: float = 1.0, champion: Scorer | None = None
 ) -> tuple[PairScorer, dict[str, float]]:
     """Fit on ``train``; calibrate on half of the users of ``later`` days; pass the gate on the other half.
 
@@ -142,7 +143,7 @@ def train_scorer(
         "purchases": float(fit.positives),
     }
     behind = None
-    if champion is not None:
+    if isinstance(champion, PairScorer):
         theirs = log_losses(champion.predict(features), bought)
         gap = log_losses(p, bought) - theirs
         behind = float(gap.mean()), standard_error(gap, users)

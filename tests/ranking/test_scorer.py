@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from recsys.errors import ModelError
 from recsys.features.pairs import PAIR_FEATURES
+from recsys.models import store
 from recsys.ranking import scorer as module
 from recsys.ranking.calibration import calibration
+from recsys.ranking.champion import load_scorer
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer, sigmoid
+from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import Examples, gate, in_gate_half, train_scorer
+from tests.ranking.test_pipeline import DS, frames
 
 NAMES = ("x", "noise", "constant")
 
@@ -94,13 +100,35 @@ def test_one_outcome_only_is_refused(outcome: int) -> None:
         fit(features, np.full(100, outcome))
 
 
-def test_it_survives_its_arrays_and_refuses_other_features() -> None:
+def test_it_survives_its_folder_and_refuses_other_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     features, purchased, _ = world(5_000, 9, offset=-2.0)
     scorer = fit(features, purchased)
-    again = PairScorer.from_arrays(scorer.arrays(), NAMES)
+    scorer.save(tmp_path / "scorer")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "PAIR_FEATURES", NAMES)
+        again = load_scorer(tmp_path / "scorer")
+    assert isinstance(again, PairScorer)
     assert np.array_equal(scorer.predict(features), again.predict(features))
-    with pytest.raises(ModelError, match="'y'"):
-        PairScorer.from_arrays(scorer.arrays(), ("x", "noise", "y"))
+    with pytest.raises(ModelError, match="'noise'"):
+        load_scorer(tmp_path / "scorer")
+    store.save(tmp_path / "other", {"x": features}, {"model": "oracle"})
+    with pytest.raises(ModelError, match="Known scorers: pair_scorer"):
+        load_scorer(tmp_path / "other")
+
+
+def test_contributions_add_up_to_the_log_odds() -> None:
+    snapshot = Snapshot.from_frames(frames(), DS)
+    rows, items = np.arange(len(snapshot.audience)), np.arange(len(snapshot.audience)) * 3
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(2_000, len(PAIR_FEATURES))).astype(np.float32)
+    purchased = rng.random(2_000) < sigmoid(features[:, 0] + features[:, 9] - 1)
+    scorer = fit_scorer(features, purchased, names=PAIR_FEATURES, rng=rng)
+    why = scorer.contributions(snapshot.shelf, snapshot.audience, rows, items, {})
+    p = scorer.judge(snapshot.shelf, snapshot.audience, rows, items, {}).p_purchase
+    assert why.names == PAIR_FEATURES
+    np.testing.assert_allclose(sigmoid(why.values.sum(axis=1) + why.base), p, rtol=1e-3)
 
 
 def test_the_gate_wants_better_than_the_mean_rate() -> None:
