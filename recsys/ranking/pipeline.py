@@ -118,7 +118,10 @@ class Ranker:
         amount = shelf.price[items] if judged.amount is None else judged.amount
         factors = (p, amount, shelf.take_rate[items], shelf.p_cancel[items])
         earned = self.money.expected(*factors)
-        score = found.share.astype(np.float64) if policy == "popularity" else self.money.score(*factors)
+        likely = p if judged.order is None else judged.order
+        score = found.share.astype(np.float64)
+        if policy != "popularity":
+            score = self.money.score(likely, *factors[1:])
         order = np.lexsort((items, -earned if policy == "popularity" else items, -score, found.rows))
         click = np.full(len(p), np.nan) if judged.p_click is None else judged.p_click
         pool = Scored(found.rows, items, found.source, score, click, p, amount, earned).take(order)
@@ -145,7 +148,7 @@ class Ranker:
                 "score": lists.score,
                 "p_purchase": lists.p,
                 "price": price,
-                "price_capped": self.money.capped(price),
+                "price_capped": self.money.capped(lists.amount),
                 "take_rate": shelf.take_rate[items],
                 "p_cancel": shelf.p_cancel[items],
                 "expected_revenue": lists.earned,
