@@ -10,6 +10,7 @@ from pathlib import Path
 from recsys.errors import ModelError
 from recsys.models.als import ALS
 from recsys.models.base import Recommender
+from recsys.models.basket_ease import BasketEASE
 from recsys.models.bpr import BPR
 from recsys.models.content_based import ContentBased
 from recsys.models.ease import EASE
@@ -19,15 +20,30 @@ from recsys.models.neu_mf import NeuMF
 from recsys.models.own_history import OwnHistory
 from recsys.models.popularity import Popularity
 from recsys.models.sasrec import SASRec
+from recsys.models.transition import Transition
 from recsys.models.trending import Trending
 from recsys.models.two_tower import TwoTower
+from recsys.models.user_knn import UserKNN
 
 NEURAL: dict[str, type[Recommender]] = {model.name: model for model in (TwoTower, NeuMF, SASRec)}
 """Those that need PyTorch, an optional extra; they are imported without it, and fitted and loaded with it."""
 
 MODELS: dict[str, type[Recommender]] = {
     model.name: model
-    for model in (Popularity, Trending, OwnHistory, ItemKNN, ContentBased, ALS, BPR, EASE, GFCF)
+    for model in (
+        Popularity,
+        Trending,
+        OwnHistory,
+        ItemKNN,
+        UserKNN,
+        ContentBased,
+        ALS,
+        BPR,
+        EASE,
+        BasketEASE,
+        Transition,
+        GFCF,
+    )
 } | NEURAL
 
 
@@ -49,6 +65,7 @@ __all__ = [
     "GFCF",
     "MODELS",
     "NEURAL",
+    "BasketEASE",
     "ContentBased",
     "ItemKNN",
     "NeuMF",
@@ -56,7 +73,9 @@ __all__ = [
     "Popularity",
     "Recommender",
     "SASRec",
+    "Transition",
     "Trending",
     "TwoTower",
+    "UserKNN",
     "load_model",
 ]

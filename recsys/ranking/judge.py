@@ -22,7 +22,7 @@ class Judged:
         p_click: that the user opens it; None where nothing was learned from clicks.
         amount: money the user is expected to pay if they buy; None where that is the price.
         order: what stands for p_purchase in the order of a list where that is sharper than the probability: positive,
-            its proportions meant within one user only; None for p_purchase itself. Expected money is always by p_purchase.
+            its proportions meant within one user only; None for p_purchase. Expected money is always by p_purchase.
     """
 
     p_purchase: np.ndarray

@@ -16,11 +16,14 @@ from recsys.models.neural import AVAILABLE, require_torch
 PARAMETERS: dict[str, dict[str, object]] = {
     "als": {"factors": 8, "iterations": 15},
     "bpr": {"factors": 8, "learning_rate": 0.02, "epochs": 60, "batch_size": 64, "fold_in_rate": 0.05},
+    "basket_ease": {"regularization": 1.0},
     "ease": {"regularization": 1.0},
     "gf_cf": {"factors": 2},
     "neu_mf": {"factors": 4, "layers": (8, 4), "learning_rate": 0.01, "batch_size": 64, "fold_in_rate": 0.05},
     "sasrec": {"factors": 8, "length": 4, "epochs": 40, "patience": 0, "learning_rate": 0.01, "dropout": 0.0},
+    "transition": {"regularization": 1.0},
     "two_tower": {"factors": 8, "length": 4, "epochs": 20, "patience": 0, "learning_rate": 0.01},
+    "user_knn": {"neighbours": 10},
 }
 SEEDED = sorted({"als", "bpr", *NEURAL})
 
