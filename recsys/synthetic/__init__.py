@@ -4,19 +4,22 @@ from recsys.synthetic.config import MarketplaceConfig, preset
 from recsys.synthetic.play import DayTables, play, start, trending
 from recsys.synthetic.state import State
 from recsys.synthetic.tables import source_tables
-from recsys.synthetic.truth import Truth, compare, oracle_lists, true_rpu
+from recsys.synthetic.truth import Deals, Truth, compare, deals, oracle_lists, trials, true_rpu
 
 __all__ = [
     "DayTables",
+    "Deals",
     "MarketplaceConfig",
     "State",
     "Truth",
     "compare",
+    "deals",
     "oracle_lists",
     "play",
     "preset",
     "source_tables",
     "start",
     "trending",
+    "trials",
     "true_rpu",
 ]

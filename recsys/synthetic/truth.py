@@ -6,7 +6,7 @@ have a far smaller error than each policy's own figure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -82,39 +82,76 @@ def compare(
     Raises:
         RecsysError: for fewer than one replication.
     """
+    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in lists_by_policy}
+    for name, morning, visit in trials(state, ds, lists_by_policy, replications, fallback):
+        found[name].append(_measure(morning, visit))
+    return {name: Truth(*np.array(rows).T) for name, rows in found.items()}
+
+
+def trials(
+    state: State,
+    ds: date,
+    lists_by_policy: Mapping[str, pd.DataFrame | None],
+    replications: int = 30,
+    fallback: pd.DataFrame | None = None,
+) -> Iterator[tuple[str, State, Visit]]:
+    """Every play behind ``compare``: policy, the world of the morning, and what was shown, clicked and bought.
+
+    Raises:
+        RecsysError: for fewer than one replication.
+    """
     if replications < 1:
         raise RecsysError(f"The truth needs 1 replication or more, not {replications}.")
     morning, gone = dawn(state, ds)
     taste = Taste(morning, ds)
-    found: dict[str, list[tuple[float, ...]]] = {name: [] for name in lists_by_policy}
     for replication in range(1, replications + 1):
         draws = Draws(state.config.seed, ds, replication)
         for name, lists in lists_by_policy.items():
-            visit = open_pages(morning, ds, gone, lists=lists, fallback=fallback, draws=draws, taste=taste)
-            found[name].append(_measure(morning, visit))
-    return {name: Truth(*np.array(rows).T) for name, rows in found.items()}
+            yield (
+                name,
+                morning,
+                open_pages(morning, ds, gone, lists=lists, fallback=fallback, draws=draws, taste=taste),
+            )
 
 
-def _measure(morning: State, visit: Visit) -> tuple[float, ...]:
+@dataclass(frozen=True)
+class Deals:
+    """Purchases of one play: ``buyer`` and ``item`` numbers and platform ``revenue``; the first ``direct`` were made
+    on a page, the others won at an auction. ``exposed`` are the users who saw a recommendation page, ``shown`` the
+    rows of the visit that stood on one, ``sold`` the rows of the direct purchases."""
+
+    buyer: Array
+    item: Array
+    revenue: Array
+    exposed: Array
+    shown: Array
+    sold: Array
+
+
+def deals(morning: State, visit: Visit) -> Deals:
+    """Who bought what in a play, and who was shown lists."""
     items, outcome, pages, rows = morning.items, visit.outcome, visit.pages, visit.rows
     sold = np.array(outcome.sales.row, dtype=np.int64)
     buyer = np.concatenate([outcome.user[sold], visit.bids.top_bidder[visit.won]])
     item = np.concatenate([rows["item"][sold], visit.won])
     amount = np.concatenate([np.array(outcome.sales.price), visit.bids.top_bid[visit.won]])
-    revenue = amount * items["take"][item]
     shown = (outcome.position > 0) & (pages["surface"][rows["page"]] == RECOMMENDATION)
-    exposed = np.unique(outcome.user[shown])
-    counted = np.isin(buyer, exposed)
-    impressions, clicks = shown.sum(), (shown & outcome.click).sum()
-    on_page = revenue[: len(sold)][shown[sold]].sum()
-    users = max(len(exposed), 1)
+    return Deals(buyer, item, amount * items["take"][item], np.unique(outcome.user[shown]), shown, sold)
+
+
+def _measure(morning: State, visit: Visit) -> tuple[float, ...]:
+    made, outcome = deals(morning, visit), visit.outcome
+    counted = np.isin(made.buyer, made.exposed)
+    impressions, clicks = made.shown.sum(), (made.shown & outcome.click).sum()
+    on_page = made.revenue[: len(made.sold)][made.shown[made.sold]].sum()
+    users = max(len(made.exposed), 1)
     return (
-        len(exposed),
-        revenue[counted].sum() / users,
-        len(np.unique(buyer[counted])) / users,
+        len(made.exposed),
+        made.revenue[counted].sum() / users,
+        len(np.unique(made.buyer[counted])) / users,
         clicks / max(impressions, 1),
-        revenue.sum() / morning.n_users,
-        on_page / max(revenue.sum(), 1e-9),
+        made.revenue.sum() / morning.n_users,
+        on_page / max(made.revenue.sum(), 1e-9),
     )
 
 
