@@ -8,7 +8,7 @@ from math import log2
 import pandas as pd
 import pytest
 
-from recsys.evaluation.metrics import ranking_metrics
+from recsys.evaluation.metrics import ranking_metrics, user_metrics
 from recsys.evaluation.split import temporal_split
 
 
@@ -81,3 +81,32 @@ def test_the_cut_is_the_first_test_day_and_until_is_outside() -> None:
     split = temporal_split(daily, date(2026, 1, 10), date(2026, 1, 13))
     assert split.train["item_id"].tolist() == ["a", "b"]
     assert split.bought.to_dict("records") == [{"user_id": "u", "item_id": "a", "revenue": 8.0}]
+
+
+def test_reciprocal_rank_average_precision_and_hits_by_hand() -> None:
+    found = user_metrics(
+        lists(u=["a", "b", "c", "d"], v=["x", "y"], w=["p", "q"]),
+        bought(("u", "b", 5.0), ("u", "d", 1.0), ("u", "q", 1.0), ("v", "x", 2.0), ("w", "none", 1.0)),
+        k=4,
+    )
+    assert found["mrr"].tolist() == [0.5, 1.0, 0.0]
+    assert found["map"].tolist() == pytest.approx([(1 / 2 + 2 / 4) / 3, 1.0, 0.0])
+    assert found["hit_rate"].tolist() == [1.0, 1.0, 0.0]
+    assert found["revenue"].tolist() == [6.0, 2.0, 0.0]
+
+
+def test_average_precision_of_a_full_list_is_one_however_much_was_bought() -> None:
+    many = [("u", f"i{n}", 1.0) for n in range(20)]
+    found = user_metrics(lists(u=[f"i{n}" for n in range(10)]), bought(*many), k=10)
+    assert found["map"].tolist() == pytest.approx([1.0])
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    table, wanted = (
+        lists(u=["a", "b", "c"], v=["b", "a"]),
+        bought(("u", "c", 1.0), ("u", "a", 2.0), ("v", "a", 3.0)),
+    )
+    expected = user_metrics(table, wanted, 3)
+    pd.testing.assert_frame_equal(
+        user_metrics(table.sample(frac=1, random_state=1), wanted.sample(frac=1, random_state=2), 3), expected
+    )
