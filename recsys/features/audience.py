@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.features.interactions import day_number
+from recsys.features.memory import Memory
 from recsys.features.shelf import Shelf
 from recsys.features.tables import PairTable
 from recsys.schema import CATEGORY_ID, GROUP_ID, ITEM_ID, USER_ID
@@ -33,9 +34,9 @@ class Audience:
     """Users, row by row; ``as_of`` is the day that ages are counted to.
 
     ``seller_code`` is the user's own code among the shelf's sellers, -1 for none. ``own`` holds OWN by
-    (user, group), ``touched`` TOUCHED by (user, listing), ``category_share`` and ``brand_share`` the user's
-    decayed interest, summing to at most 1. ``order_days`` counts the days a user bought something,
-    ``variety`` the groups they had to do with.
+    (user, group), ``touched`` TOUCHED by (user, listing), ``memory`` the same with what is sold by now,
+    ``category_share`` and ``brand_share`` the user's decayed interest, summing to at most 1. ``order_days`` counts the
+    days a user bought something, ``variety`` the groups they had to do with.
     """
 
     user_ids: pd.Index
@@ -50,6 +51,7 @@ class Audience:
     brand_share: PairTable
     own: PairTable
     touched: PairTable
+    memory: Memory
     as_of: int
 
     @classmethod
@@ -66,7 +68,7 @@ class Audience:
     ) -> Audience:
         """Read ``users`` (features.user_daily), their ``interactions`` (features.interactions), ``affinity``
         (features.user_category_affinity), what they ``touched`` lately ([user_id, item_id, *TOUCHED counts,
-        last_date]) and ``brand_of_group`` ([group_id, brand])."""
+        last_date]; ``Memory.build`` says what else) and ``brand_of_group`` ([group_id, brand])."""
         users = users.sort_values(USER_ID, kind="stable", ignore_index=True)
         ids = pd.Index(users[USER_ID], dtype=object)
         rows = ids.get_indexer(pd.Index(interactions[USER_ID]))
@@ -96,6 +98,7 @@ class Audience:
                 _touched(touched),
                 len(shelf),
             ),
+            memory=Memory.build(shelf, ids, touched, brand_of_group),
             as_of=as_of,
         )
 

@@ -60,7 +60,8 @@ class Shelf:
     """Live listings sorted by item_id; ``*_code`` index into the id tables, -1 for none.
 
     ``price``, ``take_rate`` and ``p_cancel`` are the audited factors of revenue, ``features`` is
-    float32 [listings, ITEM_FEATURES].
+    float32 [listings, ITEM_FEATURES]. ``category_names`` and ``brand_names`` are what people call them, by code, ""
+    where there is no name.
     """
 
     item_ids: pd.Index
@@ -76,10 +77,12 @@ class Shelf:
     take_rate: np.ndarray
     p_cancel: np.ndarray
     features: np.ndarray
+    category_names: np.ndarray
+    brand_names: np.ndarray
 
     @classmethod
     def from_frame(cls, items: pd.DataFrame) -> Shelf:
-        """Read item_id, group_id, seller_id, category_id, price and, if there, brand and those of DEFAULTS."""
+        """Read item_id, group_id, seller_id, category_id, price and, if there, brand, category_name and DEFAULTS."""
         items = items.sort_values(ITEM_ID, kind="stable", ignore_index=True)
         number = {name: _column(items, name, default) for name, default in DEFAULTS.items()}
         codes = {name: pd.factorize(items[name], sort=True) for name in (GROUP_ID, SELLER_ID, CATEGORY_ID)}
@@ -100,6 +103,8 @@ class Shelf:
             take_rate=number["take_rate"].astype(np.float64),
             p_cancel=np.clip(number["cancel_rate"], 0.0, 1.0).astype(np.float64),
             features=_features(price, number),
+            category_names=_names(items, "category_name", codes[CATEGORY_ID][0], len(codes[CATEGORY_ID][1])),
+            brand_names=_names(items, "brand", brand_code, len(brands)),
         )
 
     def __len__(self) -> int:
@@ -114,6 +119,15 @@ def _column(frame: pd.DataFrame, name: str, default: float) -> np.ndarray:
     if name not in frame:
         return np.full(len(frame), default)
     return frame[name].astype("float64").fillna(default).to_numpy()
+
+
+def _names(items: pd.DataFrame, column: str, codes: np.ndarray, n_codes: int) -> np.ndarray:
+    """The name of each code as its first listing writes it."""
+    names = np.full(n_codes, "", dtype=object)
+    if column in items:
+        known = np.flatnonzero((codes >= 0) & items[column].notna().to_numpy())[::-1]
+        names[codes[known]] = items[column].to_numpy(object)[known]
+    return names
 
 
 def _features(price: np.ndarray, number: dict[str, np.ndarray]) -> np.ndarray:

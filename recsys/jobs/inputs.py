@@ -33,11 +33,12 @@ SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(i
   items.take_rate, items.age_days, items.is_new, items.popularity_1d, items.popularity_7d, items.popularity_30d,
   items.click_rate, items.purchase_rate, items.price_percentile, items.is_auction, items.bid_count, items.hours_left,
   sellers.rating, sellers.cancel_rate, sellers.ships_within_days, sellers.is_verified, sellers.sell_through,
-  trend.trend, trend.seasonal_index, listings.brand
+  trend.trend, trend.seasonal_index, listings.brand, categories.name AS category_name
 FROM features.item_daily AS items
 LEFT JOIN staging.items AS listings ON listings.item_id = items.item_id AND listings.ds = @ds
 LEFT JOIN features.seller_daily AS sellers ON sellers.seller_id = items.seller_id AND sellers.ds = @ds
 LEFT JOIN features.category_trend AS trend ON trend.category_id = items.category_id AND trend.ds = @ds
+LEFT JOIN staging.item_category AS categories ON categories.category_id = items.category_id AND categories.ds = @ds
 WHERE items.ds = @ds
 ORDER BY items.item_id
 """
@@ -64,21 +65,26 @@ WHERE ds = @ds AND {users}
 ORDER BY user_id, category_id
 """
 _TOUCHED = """
-SELECT user_id, item_id, SUM(views) AS views, SUM(likes) AS likes, SUM(carts) AS carts, SUM(purchases) AS purchases,
-  MAX(event_date) AS last_date
+SELECT touched.user_id, touched.item_id, touched.views, touched.likes, touched.carts, touched.purchases,
+  touched.last_date, groups_.group_id, groups_.category_id, groups_.seller_id, CAST(groups_.price AS FLOAT64) AS price
 FROM (
-  SELECT user_id, item_id, views, likes, offers + carts + bids AS carts, purchases, event_date
-  FROM staging.user_item_daily
-  WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds AND {users}
-    AND views + likes + offers + carts + bids + purchases > 0
-  UNION ALL
-  SELECT user_id, item_id, 0 AS views, 0 AS likes, 0 AS carts, purchases, event_date
-  FROM staging.user_item_daily
-  WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @history_days DAY) AND DATE_SUB(@ds, INTERVAL @days DAY) AND {users}
-    AND purchases > 0
-)
-GROUP BY user_id, item_id
-ORDER BY user_id, item_id
+  SELECT user_id, item_id, SUM(views) AS views, SUM(likes) AS likes, SUM(carts) AS carts,
+    SUM(purchases) AS purchases, MAX(event_date) AS last_date
+  FROM (
+    SELECT user_id, item_id, views, likes, offers + carts + bids AS carts, purchases, event_date
+    FROM staging.user_item_daily
+    WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds AND {users}
+      AND views + likes + offers + carts + bids + purchases > 0
+    UNION ALL
+    SELECT user_id, item_id, 0 AS views, 0 AS likes, 0 AS carts, purchases, event_date
+    FROM staging.user_item_daily
+    WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @history_days DAY) AND DATE_SUB(@ds, INTERVAL @days DAY) AND {users}
+      AND purchases > 0
+  )
+  GROUP BY user_id, item_id
+) AS touched
+LEFT JOIN features.item_group AS groups_ ON groups_.item_id = touched.item_id AND groups_.ds = @ds
+ORDER BY touched.user_id, touched.item_id
 """
 _DEMAND = """
 SELECT COALESCE(users.region, '') AS region, actions.item_id, actions.event_date AS timestamp,
