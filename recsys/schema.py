@@ -101,7 +101,8 @@ _COUNTS = """impressions INT64!, clicks INT64!, views INT64!, likes INT64!, offe
 _LIST = """user_id STRING!, rank INT64!, item_id STRING!, is_reserve BOOL!, policy STRING!, experiment_id STRING,
     arm STRING, source STRING!, seller_id STRING!, category_id STRING!, group_id STRING!, score FLOAT64!,
     p_purchase FLOAT64!, price NUMERIC!, price_capped NUMERIC!, take_rate FLOAT64!, p_cancel FLOAT64!,
-    expected_revenue FLOAT64!, propensity FLOAT64!, model STRING!, ds DATE!"""
+    expected_revenue FLOAT64!, propensity FLOAT64!, model STRING!, ds DATE!, p_click FLOAT64,
+    p_available FLOAT64, slot STRING, reason STRING, reason_item STRING"""
 
 SOURCES: Final = (
     _table("marketplace.users", "user_id", _USER),
@@ -259,6 +260,14 @@ FEATURES: Final = (
 LISTS: Final = (
     _table("scoring.lists", "user_id, rank", _LIST, "ds"),
     _table("marts.recommendations", "user_id, rank", _LIST, "ds"),
+    # What each step between scores and lists did to the revenue that the shown places are expected to make.
+    _table(
+        "scoring.steps",
+        "shard, policy, step",
+        """shard STRING!, policy STRING!, step STRING!, position INT64!, lists INT64!, places INT64!, changed INT64!,
+        revenue_before FLOAT64!, revenue_after FLOAT64!, top_before FLOAT64!, top_after FLOAT64!, ds DATE!""",
+        "ds",
+    ),
 )
 
 EXPERIMENTS: Final = (

@@ -11,6 +11,8 @@ from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
 USERS = "features.user_daily"
+WRITTEN = ("scoring.lists", "scoring.steps")
+"""What the shards write, a part each."""
 MOST_SORTED = 1_000_000
 """Of more users a sample of this size says where the shards begin: one worker has to sort it."""
 NOBODY: Range = ("", "")
@@ -46,7 +48,7 @@ ORDER BY first_user
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:
-    """Drop what an earlier run left in ``scoring.lists`` of ``ds``; return {"shards": [options of score.run, ...]}.
+    """Drop what an earlier run left of the scoring of ``ds``; return {"shards": [options of score.run, ...]}.
 
     The old parts go first, so that a run with fewer shards leaves none of them behind. The champion is looked up here,
     once, so that one registered meanwhile does not come between two shards of a day.
@@ -58,7 +60,8 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     champion = newest_day(settings.models_dir, ds).isoformat()
     with open_warehouse(settings) as warehouse:
         planned = ranges(warehouse, settings, ds)
-        warehouse.drop("scoring.lists", ds)
+        for table in WRITTEN:
+            warehouse.drop(table, ds)
     return {
         "shards": [
             {"shard": shard, "champion": champion, "first_user": first, "last_user": last}

@@ -62,7 +62,8 @@ class Ranker:
         """Lists of the ``users`` (ascending audience rows) by ``policy``.
 
         Returns [user_id, rank, item_id, is_reserve, policy, source, seller_id, category_id, group_id, score,
-        p_purchase, price, price_capped, take_rate, p_cancel, expected_revenue, propensity, model], rank from 1.
+        p_purchase, price, price_capped, take_rate, p_cancel, expected_revenue, propensity, model, p_click,
+        p_available, slot, reason, reason_item], rank from 1.
         ``score`` is what the list is ordered by: expected revenue with the price raised to ``money.exponent``, or for
         popularity the share of recent demand.
 
@@ -154,6 +155,11 @@ class Ranker:
                 "expected_revenue": lists.earned,
                 "propensity": 1.0,
                 "model": self.champion.label,
+                "p_click": lists.p_click,
+                "p_available": 1.0,
+                "slot": np.where(rank > self.list_size, "reserve", "ranked"),
+                "reason": None,
+                "reason_item": None,
             }
         )
 

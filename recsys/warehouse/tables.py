@@ -18,6 +18,7 @@ KEYS = ("grain", "partition", "cluster", "upstream", "params", "snapshot")
 REQUIRED_KEYS = ("grain", "upstream")
 MADE_BY = {
     "scoring.lists": "recsys score --ds {ds}",
+    "scoring.steps": "recsys score --ds {ds}",
     "experiments.assignments": "recsys assign --ds {ds}",
     "experiments.results": "airflow dags test experiment_metrics_daily {ds}",
     "monitoring.check_results": "recsys check TABLES --ds {ds}",

@@ -18,6 +18,7 @@ FILES = sorted(path for path in SQL_DIR.glob("*/*.sql") if path.parent.name in D
 TABLES = [f"{path.parent.name}.{path.stem}" for path in FILES]
 WRITTEN_BY_JOBS = {
     "scoring.lists",
+    "scoring.steps",
     "experiments.assignments",
     "experiments.results",
     "monitoring.check_results",

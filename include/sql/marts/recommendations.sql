@@ -24,6 +24,11 @@ SELECT
     expected_revenue,
     propensity,
     model,
-    ds
+    ds,
+    p_click,
+    p_available,
+    slot,
+    reason,
+    reason_item
 FROM scoring.lists
 WHERE ds = @ds

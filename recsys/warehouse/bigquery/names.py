@@ -12,7 +12,7 @@ from recsys.errors import SettingsError, WarehouseError
 SCHEME = "bigquery://"
 LEDGER = "monitoring.builds"
 """The table that says which partitions are there; see ``ledger``. It has no contract: no SQL file may read it."""
-PARTED = ("scoring.lists", "monitoring.check_results")
+PARTED = ("scoring.lists", "scoring.steps", "monitoring.check_results")
 """Tables that mapped tasks write in parts: views over one table per part."""
 WHOLE = "whole"
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
@@ -110,7 +110,7 @@ def part_name(table: str, part: str) -> str:
         'scoring.lists__003'
     """
     if table not in PARTED:
-        raise WarehouseError(f"{table} is written whole; only {' and '.join(PARTED)} have parts.")
+        raise WarehouseError(f"{table} is written whole; only {', '.join(PARTED)} have parts.")
     if not _PART.fullmatch(part):
         raise WarehouseError(f"{table}: part {part!r} may have letters, digits, '_' and '-' only.")
     return f"{table}__{part}"
