@@ -74,12 +74,13 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
                 champion=scorer_before(settings.models_dir, ds),
             )
         else:
-            champion = _train_market(warehouse, settings, ds)
+            champion = train_market(warehouse, settings, ds)
     folder = champion.save(settings.models_dir, ds)
     return {"model": champion.label, "folder": str(folder), **champion.facts}
 
 
-def _train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion:
+def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion:
+    """The champion of a marketplace as of the end of ``ds``, not saved; errors as of ``run``."""
     days = _training_days(warehouse, settings, ds)
     if len(days) < 2:
         raise ModelError(
