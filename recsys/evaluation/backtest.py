@@ -7,7 +7,7 @@ the published lists, ordered by P(purchase); its ranker is trained by replaying 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import ModelError
-from recsys.evaluation.metrics import ranking_metrics
+from recsys.evaluation.beyond import about_lists
+from recsys.evaluation.compare import HYBRID, SEGMENT, Occasion, compare, judge
 from recsys.evaluation.split import temporal_split
 from recsys.features.history import unit_prices
 from recsys.models import ALS, EASE, ItemKNN, OwnHistory, Popularity, Recommender
@@ -23,8 +24,6 @@ from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import SHOP_QUOTAS, ShopData, train_shop
 from recsys.schema import ITEM_ID, RANK, USER_ID
-
-HYBRID = "hybrid"
 
 
 def baselines(seed: int) -> list[Recommender]:
@@ -41,7 +40,7 @@ def backtest(
     seed: int,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Figures by model name: {"ndcg@k", "recall@k", "revenue@k", "users"}.
+    """Figures by model name: {"ndcg@k", "recall@k", "revenue@k", "users"}, and the other metrics.
 
     Args:
         data: actions and items; only purchases count. Prices of items are read from the actions before ``cut``.
@@ -54,6 +53,24 @@ def backtest(
     Raises:
         ModelError: no customer of the training period bought in the test period, or the history is too short.
     """
+    occasion, about = occasion_of(data, cut, until, k, seed=seed, progress=progress)
+    return compare(judge([occasion], k), k, seed, about_lists=about).models()
+
+
+def occasion_of(
+    data: ShopData,
+    cut: date,
+    until: date,
+    k: int,
+    *,
+    seed: int,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Occasion, dict[str, dict[str, float]]]:
+    """Every model's lists of the eve of ``cut``, what was then bought, and coverage and the like by model.
+
+    A purchase is ``again`` where the customer had bought the item before the cut, ``cold`` where nobody had, else
+    ``new``. See ``backtest`` for the arguments and errors.
+    """
     say = progress or (lambda message: None)
     split = temporal_split(data.daily[data.daily["purchases"] > 0], cut, until)
     if split.bought.empty:
@@ -64,14 +81,37 @@ def backtest(
     last = cut - timedelta(days=1)
     users = np.sort(split.bought[USER_ID].unique().astype(object))
     history = known.snapshot(last).history
-    figures = {}
+    lists = {}
     for model in baselines(seed):
         say(f"Fitting {model.name}")
-        lists = model.fit(history).recommend(list(users), k)
-        figures[model.name] = ranking_metrics(lists, split.bought, k).as_dict(k)
-    lists = _hybrid_lists(known, last, pd.Index(users), k=k, seed=seed, say=say)
-    figures[HYBRID] = ranking_metrics(lists, split.bought, k).as_dict(k)
-    return figures
+        lists[model.name] = model.fit(history).recommend(list(users), k)
+    lists[HYBRID] = _hybrid_lists(known, last, pd.Index(users), k=k, seed=seed, say=say)
+    bought = split.bought.assign(**{SEGMENT: _segments(split.bought, split.train)})
+    return Occasion(str(cut), lists, bought), _about(lists, known, split.train, k)
+
+
+def _segments(bought: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
+    mine = pd.MultiIndex.from_frame(bought[[USER_ID, ITEM_ID]]).isin(
+        pd.MultiIndex.from_frame(train[[USER_ID, ITEM_ID]])
+    )
+    known = bought[ITEM_ID].isin(train[ITEM_ID].unique()).to_numpy()
+    return np.where(mine, "again", np.where(known, "new", "cold"))
+
+
+def _about(
+    lists: Mapping[str, pd.DataFrame], known: ShopData, train: pd.DataFrame, k: int
+) -> dict[str, dict[str, float]]:
+    """Coverage, Gini, novelty and diversity of the test customers' lists over the items sold before the cut."""
+    items = pd.Index(known.items[ITEM_ID])
+    customers = train.groupby(ITEM_ID)[USER_ID].nunique()
+    traits = known.items.set_index(ITEM_ID)[["category_id"]]
+    traits["price_band"] = np.floor(np.log2(known.items["price"].to_numpy(float).clip(min=0.01)))
+    return {
+        name: about_lists(
+            frame, items, known_to=customers, users=train[USER_ID].nunique(), traits=traits, k=k
+        )
+        for name, frame in lists.items()
+    }
 
 
 def _hybrid_lists(

@@ -10,6 +10,24 @@ from recsys.schema import ITEM_ID, RANK, USER_ID
 LISTS_AT_ONCE = 2_000
 
 
+def about_lists(
+    lists: pd.DataFrame,
+    items: pd.Index,
+    *,
+    known_to: pd.Series,
+    users: int,
+    traits: pd.DataFrame,
+    k: int,
+) -> dict[str, float]:
+    """{"coverage", "gini" (of exposure), "novelty", "diversity"}; arguments as of the functions below."""
+    return {
+        "coverage": coverage(lists, items, k),
+        "gini": gini(exposure(lists, items, k)),
+        "novelty": novelty(lists, known_to, users, k),
+        "diversity": diversity(lists, traits, k),
+    }
+
+
 def exposure(lists: pd.DataFrame, items: pd.Index, k: int) -> np.ndarray:
     """How much each of ``items`` is seen: the sum of 1 / log2(1 + rank) over its first ``k`` places, [items].
 
