@@ -13,7 +13,7 @@ from recsys.errors import ModelError
 from recsys.jobs import plan_shards
 from recsys.jobs.inputs import Range, range_params, read_snapshot
 from recsys.ranking.candidates import Quotas
-from recsys.ranking.champion import load_champion, newest_day
+from recsys.ranking.champion import Champion, load_champion, newest_day
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import SHOP_QUOTAS
@@ -126,6 +126,11 @@ def rank_users(ranker: Ranker, snapshot: Snapshot, users: Sequence[str] | None, 
 def make_ranker(settings: Settings, snapshot: Snapshot, day: date | None = None) -> Ranker:
     """The champion of data day ``day`` (None: the newest up to the snapshot's), with the histories of its users."""
     champion = load_champion(settings.models_dir, day or newest_day(settings.models_dir, snapshot.ds))
+    return ranker_of(settings, snapshot, champion)
+
+
+def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion) -> Ranker:
+    """A champion at hand, saved or not, over the shelf and the histories of a snapshot."""
     return Ranker(
         champion.with_history(snapshot.history),
         snapshot.shelf,
