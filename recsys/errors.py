@@ -50,6 +50,10 @@ class ModelError(RecsysError):
     """A model is missing, damaged, or failed its gate."""
 
 
+class RuleError(RecsysError):
+    """A business rule cannot be read, or two of them cannot hold together."""
+
+
 class ExperimentError(RecsysError):
     """An experiment definition or read-out is invalid."""
 

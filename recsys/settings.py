@@ -72,6 +72,9 @@ class Settings:
     price_exponent: float = _setting(
         1.0, "Exponent of price in the ranking score: 0 ranks by probability alone."
     )  # type: ignore[assignment]
+    rules: str = _setting(
+        "", "Folder of the business rules (YAML). Default: include/rules below RECSYS_HOME."
+    )  # type: ignore[assignment]
     memory: str = _setting(
         "4GB", "Memory one process's SQL engine may use before it spills to the warehouse's disk."
     )  # type: ignore[assignment]
@@ -171,6 +174,11 @@ class Settings:
     def experiments_dir(self) -> Path:
         """Folder of the experiment definitions."""
         return Path(self.home) / "include" / "experiments"
+
+    @property
+    def rules_dir(self) -> Path:
+        """Folder of the business rules."""
+        return Path(self.rules) if self.rules else Path(self.home) / "include" / "rules"
 
     @property
     def expectations_dir(self) -> Path:

@@ -51,6 +51,8 @@ DEFAULTS: dict[str, float] = {
     "sell_through": 0.0,
     "trend": 1.0,
     "seasonal_index": 1.0,
+    "p_available": 1.0,
+    "seller_days": np.inf,
 }
 """What stands in for a column or value that a shop does not have."""
 
@@ -59,9 +61,9 @@ DEFAULTS: dict[str, float] = {
 class Shelf:
     """Live listings sorted by item_id; ``*_code`` index into the id tables, -1 for none.
 
-    ``price``, ``take_rate`` and ``p_cancel`` are the audited factors of revenue, ``features`` is
-    float32 [listings, ITEM_FEATURES]. ``category_names`` and ``brand_names`` are what people call them, by code, ""
-    where there is no name.
+    ``price``, ``take_rate``, ``p_cancel`` and ``p_available`` are the audited factors of revenue, ``features`` is
+    float32 [listings, ITEM_FEATURES], ``seller_days`` how long ago the seller registered. ``category_names`` and
+    ``brand_names`` are what people call them, by code, "" where there is no name.
     """
 
     item_ids: pd.Index
@@ -79,6 +81,8 @@ class Shelf:
     features: np.ndarray
     category_names: np.ndarray
     brand_names: np.ndarray
+    p_available: np.ndarray
+    seller_days: np.ndarray
 
     @classmethod
     def from_frame(cls, items: pd.DataFrame) -> Shelf:
@@ -105,6 +109,8 @@ class Shelf:
             features=_features(price, number),
             category_names=_names(items, "category_name", codes[CATEGORY_ID][0], len(codes[CATEGORY_ID][1])),
             brand_names=_names(items, "brand", brand_code, len(brands)),
+            p_available=np.clip(number["p_available"], 0.0, 1.0).astype(np.float64),
+            seller_days=number["seller_days"].astype(np.float64),
         )
 
     def __len__(self) -> int:
