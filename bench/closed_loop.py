@@ -39,6 +39,7 @@ from recsys.ranking.snapshot import Snapshot  # noqa: E402
 from recsys.schema import table  # noqa: E402
 from recsys.settings import Settings  # noqa: E402
 from recsys.synthetic import State, deals, oracle_lists, trending, trials  # noqa: E402
+from recsys.synthetic.config import BEHAVIOURS  # noqa: E402
 from recsys.synthetic.state import DAY, day_start  # noqa: E402
 from recsys.synthetic.visits import numbers_of  # noqa: E402
 from recsys.warehouse import open_warehouse  # noqa: E402
@@ -57,6 +58,7 @@ class Loop:
 
     size: str = "demo"
     users: int | None = None
+    behaviour: str | None = None
     seed: int = 20260101
     history_days: int = HISTORY_DAYS
     days: int = 30
@@ -65,7 +67,9 @@ class Loop:
     @property
     def name(self) -> str:
         """Of the folder that keeps the history."""
-        return f"{self.size}-{self.users or 'all'}-{self.seed}-{self.history_days}"
+        return f"{self.size}-{self.users or 'all'}-{self.seed}-{self.history_days}" + (
+            f"-{self.behaviour}" if self.behaviour else ""
+        )
 
 
 def main() -> None:
@@ -74,6 +78,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=Loop.days)
     parser.add_argument("--size", default=Loop.size)
     parser.add_argument("--users", type=int)
+    parser.add_argument("--behaviour", help="of buyers; see recsys/synthetic/behaviour.py")
     parser.add_argument("--seed", type=int, default=Loop.seed)
     parser.add_argument("--history", type=int, default=Loop.history_days, help="days before the first lists")
     parser.add_argument(
@@ -84,7 +89,15 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures here too")
     given = parser.parse_args()
-    loop = Loop(given.size, given.users, given.seed, given.history, given.days, given.replications)
+    loop = Loop(
+        given.size,
+        given.users,
+        given.behaviour,
+        given.seed,
+        given.history,
+        given.days,
+        given.replications,
+    )
     result = run(loop, given.dir, lambda line: print(line, flush=True))
     print_figures(result)
     if given.json:
@@ -102,7 +115,13 @@ def run(loop: Loop, root: Path, say: Callable[[str], None] = lambda line: None) 
         days = list(_days(loop, settings, say))
     finally:
         shutil.rmtree(folder)
-    setup = {"size": loop.size, "users": loop.users, "seed": loop.seed, "history_days": loop.history_days}
+    setup = {
+        "behaviour": loop.behaviour or BEHAVIOURS[0],
+        "size": loop.size,
+        "users": loop.users,
+        "seed": loop.seed,
+        "history_days": loop.history_days,
+    }
     setup |= {"days": loop.days, "replications": loop.replications}
     return {"setup": setup, "seconds": round(time.perf_counter() - started), **figures(days, loop.seed)}
 
@@ -116,7 +135,9 @@ def _history(loop: Loop, root: Path, say: Callable[[str], None]) -> Path:
     aside = root / f"{loop.name}-{os.getpid()}"
     settings = Settings(warehouse=str(aside), home=str(PROJECT), seed=loop.seed)
     last = FIRST_DAY + timedelta(days=loop.history_days - 1)
-    simulate.history(settings, FIRST_DAY, loop.history_days, size=loop.size, users=loop.users)
+    simulate.history(
+        settings, FIRST_DAY, loop.history_days, size=loop.size, users=loop.users, behaviour=loop.behaviour
+    )
     build.history(settings, FIRST_DAY, last, ["staging"])
     build.history(settings, last - timedelta(days=FEATURE_DAYS), last, ["features"])
     aside.rename(base)

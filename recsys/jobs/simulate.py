@@ -77,15 +77,18 @@ def history(
     *,
     size: str = "demo",
     users: int | None = None,
+    behaviour: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, object]:
     """Make a new world and play ``days`` days in it from ``start_day`` on, without lists; an old world is replaced.
+
+    ``behaviour`` names the model of its buyers (``MarketplaceConfig.behaviour``), which later days keep.
 
     The tables have the same bytes as if each day had been played by ``run``. Only the last evening is kept as a state
     that ``run`` can go on from.
     """
     with open_warehouse(settings) as warehouse:
-        state = _new_world(settings, warehouse, _config(settings, start_day, size, users))
+        state = _new_world(settings, warehouse, _config(settings, start_day, size, users, behaviour))
         pending: dict[date, list[pa.Table]] = {}
         events = 0
         for number in range(days):
@@ -127,8 +130,11 @@ def truth(
     return {policy: found.summary() for policy, found in truths.items()}
 
 
-def _config(settings: Settings, first_day: date, size: str, users: int | None) -> MarketplaceConfig:
+def _config(
+    settings: Settings, first_day: date, size: str, users: int | None, behaviour: str | None = None
+) -> MarketplaceConfig:
     changes: dict[str, object] = {"seed": settings.seed, "first_day": first_day}
+    changes |= {"behaviour": behaviour} if behaviour else {}
     return preset(size, **changes | ({"users": users} if users else {}))
 
 

@@ -8,11 +8,14 @@ from typing import Final
 
 from recsys.errors import SettingsError
 
+BEHAVIOURS: Final = ("logistic", "choice")
+
 
 @dataclass(frozen=True)
 class MarketplaceConfig:
     """Size and behaviour of a synthetic marketplace; docs/synthetic.md gives the source of each figure.
 
+    ``behaviour`` names the model of what people want and do: see ``synthetic.behaviour``.
     Times are UTC, money is in one currency. Two equal configurations make the same world, byte for byte.
 
     Example:
@@ -22,6 +25,7 @@ class MarketplaceConfig:
 
     seed: int = 20260101
     first_day: date = date(2026, 1, 1)
+    behaviour: str = "logistic"
     # Size
     users: int = 5_000
     sellers: int = 900
@@ -53,6 +57,13 @@ class MarketplaceConfig:
     too_late_share: float = 0.0003
     duplicate_share: float = 0.004
     broken_share: float = 0.0006
+
+    def __post_init__(self) -> None:
+        """Refuse a behaviour that nobody built."""
+        if self.behaviour not in BEHAVIOURS:
+            raise SettingsError(
+                f"No behaviour {self.behaviour!r} of buyers; choose one of {', '.join(BEHAVIOURS)}."
+            )
 
 
 PRESETS: Final = {

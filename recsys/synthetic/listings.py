@@ -48,8 +48,11 @@ def make_listings(
     fair = world.leaf_log_price[leaf] + brand_price + _CONDITION_LOG_PRICE[condition] + rng.normal(0, 0.42, n)
     auction = rng.random(n) < config.auction_share
     ask = np.exp(fair + rng.normal(0.06, 0.22, n) - np.where(auction, 0.85, 0.0))
-    price = tidy_price(np.minimum(ask, config.price_cap))
+    if config.behaviour == "choice":  # Pareto tails on both sides
+        tail = rng.laplace(0, 0.3, n)
+        fair, ask = fair + tail, ask * np.exp(tail)
     days = np.where(auction, rng.choice([3, 5, 7], n, p=[0.35, 0.25, 0.4]), config.lifetime_days)
+    price = tidy_price(np.minimum(ask, config.price_cap))
     return {
         "seller": seller,
         "leaf": leaf,

@@ -6,14 +6,14 @@ sales it assumed are the sales it made, so that no page shows what an earlier on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
 from recsys.synthetic.draws import Array, Draws
 from recsys.synthetic.state import DAY, SECOND, Columns, State
-from recsys.synthetic.taste import Taste, Wish
+from recsys.synthetic.taste import Clicks, Taste, Wish
 
 BLOCKS = 12
 DAILY_PURCHASES = 2
@@ -52,7 +52,7 @@ class _Intents:
 
     user: Array
     seen_draw: Array
-    clicks: Array
+    clicks: Clicks
     pays: Array
     offer: Array
     delay: Array
@@ -101,9 +101,10 @@ def _intents(
     user = pages["user"][rows["page"]]
     wish, mood = taste.wish(user, item), taste.mood(draws)
     own = state.sellers["user"][items["seller"][item]] == user
-    clicks = (draws.uniform("click", user, item) < wish.click) & ~own
+    clicks = taste.clicks(draws, rows["page"], user, item, wish)
+    clicks = replace(clicks, would=clicks.would & ~own)
     luck, price = draws.uniform("buy", user, item), items["price"][item]
-    able = clicks & mood[user] & ~items["auction"][item]
+    able = clicks.would & mood[user] & ~items["auction"][item]
     haggles = able & (luck >= wish.buy) & (luck < 1.7 * wish.buy) & (price >= 5)
     offer = np.where(haggles, np.round(price * (0.72 + 0.2 * draws.uniform("offer", user, item)), 1), np.nan)
     agreed = haggles & (
@@ -139,7 +140,8 @@ def _settle_block(
         place = np.where(there, count - np.repeat(skipped, np.diff(np.append(first, len(page)))), 0)
         place[place > depth] = 0
         chance = np.maximum(place, 1) ** -state.config.position_exponent
-        clicked = (place > 0) & intents.clicks[part] & (intents.seen_draw[part] < chance)
+        clicked = (place > 0) & intents.clicks.would[part] & (intents.seen_draw[part] < chance)
+        clicked = _best(clicked, page, part, intents.clicks)
         wanted = np.flatnonzero(clicked & ~np.isnan(intents.pays[part])) + part.start
         sold = ledger.sell(wanted, pages, rows, intents)
         if sold.row == before:
@@ -148,6 +150,18 @@ def _settle_block(
         for gone_item, moment in ledger.emptied(sold, rows).items():
             leaves[item == gone_item] = moment
     return place, clicked, sold
+
+
+def _best(clicked: Array, page: Array, part: slice, clicks: Clicks) -> Array:
+    """Where rows compete: of those a user would open, only the most desired of each page."""
+    if clicks.desire is None or clicks.patience is None:
+        return clicked
+    rows = np.flatnonzero(clicked)
+    rows = rows[np.lexsort((-clicks.desire[part][rows], page[rows]))]
+    ahead = np.arange(len(rows)) - np.searchsorted(page[rows], page[rows])
+    opened = np.zeros(len(clicked), dtype=bool)
+    opened[rows[ahead < clicks.patience[part][rows]]] = True
+    return opened
 
 
 class _Ledger:

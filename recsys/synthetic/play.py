@@ -12,6 +12,7 @@ import pandas as pd
 from recsys.errors import RecsysError
 from recsys.synthetic import auctions, campaigns, delivery, happenings, tables, visits
 from recsys.synthetic.auctions import Bids
+from recsys.synthetic.behaviour import new_sellers, new_users, taste_of
 from recsys.synthetic.config import MarketplaceConfig
 from recsys.synthetic.draws import Array, Draws
 from recsys.synthetic.listings import EXPIRED, SOLD, WITHDRAWN, add_listings, age_day, first_shelf, list_day
@@ -19,7 +20,7 @@ from recsys.synthetic.market import Outcome, settle
 from recsys.synthetic.state import DAY, NEVER, Columns, State, append, day_start
 from recsys.synthetic.taste import Taste
 from recsys.synthetic.vocabulary import LEAVES
-from recsys.synthetic.world import new_sellers, new_users, user_draws
+from recsys.synthetic.world import user_draws
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def open_pages(
     taste: Taste | None = None,
 ) -> Visit:
     """Let the users of a day see their pages and act; ``morning`` is not changed."""
-    taste = taste or Taste(morning, ds)
+    taste = taste or taste_of(morning, ds)
     pages = visits.pages_of_day(morning, ds, taste, draws)
     rows = visits.rows_of(
         [

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from recsys.errors import RecsysError
-from recsys.synthetic.config import MarketplaceConfig
+from recsys.synthetic.config import BEHAVIOURS, MarketplaceConfig
 
 Array = np.ndarray
 Columns = dict[str, Array]
@@ -65,7 +65,7 @@ class State:
     def to_bytes(self) -> bytes:
         """Write as an uncompressed .npz; equal states give equal bytes."""
         config = {
-            **asdict(self.config),
+            **_known(self.config),
             "first_day": self.config.first_day.isoformat(),
             "ds": self.ds.isoformat(),
         }
@@ -99,6 +99,14 @@ class State:
                 return cls(config=MarketplaceConfig(**config), ds=ds, trend=arrays["trend"], **parts)
         except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
             raise RecsysError(f"The saved marketplace cannot be read ({error}); start a new one.") from error
+
+
+def _known(config: MarketplaceConfig) -> dict[str, Any]:
+    """The configuration; the first behaviour is not named, so that older states stay byte for byte."""
+    facts = asdict(config)
+    if facts["behaviour"] == BEHAVIOURS[0]:
+        del facts["behaviour"]
+    return facts
 
 
 _COLUMNS = ("users", "sellers", "items", "prices", "campaigns", "keywords", "waiting")

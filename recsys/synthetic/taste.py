@@ -26,6 +26,16 @@ class Wish:
     buy: Array
 
 
+@dataclass(frozen=True)
+class Clicks:
+    """Per row of a page: would the user open it once seen; where rows compete also how much they ``desire`` it, and
+    how many rows of the page they have ``patience`` to open."""
+
+    would: Array
+    desire: Array | None = None
+    patience: Array | None = None
+
+
 class Taste:
     """The wishes of all users on one day, from the state in the morning of that day."""
 
@@ -78,6 +88,10 @@ class Taste:
         dear = np.where(over > 0, -0.9 * over**2, -0.25 * over**2)
         total = 0.7 * match + 0.8 * self._appeal[item] + 0.9 * dear + self._deal[item]
         return total + 0.4 * self._log_price[item] + np.log(items["take"][item])
+
+    def clicks(self, draws: Draws, page: Array, user: Array, item: Array, wish: Wish) -> Clicks:
+        """Which rows each user would open, if seen: each on its own."""
+        return Clicks(draws.uniform("click", user, item) < wish.click)
 
     def mood(self, draws: Draws) -> Array:
         """Whether each user is in the mood to buy on this day (n_users,)."""

@@ -15,10 +15,10 @@ import pandas as pd
 
 from recsys.errors import RecsysError
 from recsys.synthetic import tables
+from recsys.synthetic.behaviour import taste_of
 from recsys.synthetic.draws import Array, Draws
 from recsys.synthetic.play import Visit, dawn, open_pages
 from recsys.synthetic.state import NEVER, State
-from recsys.synthetic.taste import Taste
 from recsys.synthetic.visits import RECOMMENDATION
 
 _PRESELECTED = 400
@@ -103,7 +103,7 @@ def trials(
     if replications < 1:
         raise RecsysError(f"The truth needs 1 replication or more, not {replications}.")
     morning, gone = dawn(state, ds)
-    taste = Taste(morning, ds)
+    taste = taste_of(morning, ds)
     for replication in range(1, replications + 1):
         draws = Draws(state.config.seed, ds, replication)
         for name, lists in lists_by_policy.items():
@@ -161,7 +161,7 @@ def oracle_lists(state: State, ds: date, k: int = 50) -> pd.DataFrame:
     Only listings open at the end of the day before, never the user's own, none beyond the user's purse. No rationing: a
     listing may stand in many lists.
     """
-    taste, users, items = Taste(state, ds), state.users, state.items
+    taste, users, items = taste_of(state, ds), state.users, state.items
     open_ = np.flatnonzero((items["closed"] == NEVER) & ~items["auction"])
     seller = state.sellers["user"][items["seller"][open_]]
     parts = []
