@@ -11,7 +11,11 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
-from recsys.evaluation.backtest import backtest
+from recsys.evaluation.backtest import BY_CHANCE, occasion_of
+from recsys.evaluation.compare import by_segment, compare, judge, mean_of
+from recsys.evaluation.split import slices
+from recsys.jobs.market import run_market
+from recsys.ranking.revenue import Money
 from recsys.ranking.shop import ShopData
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -56,34 +60,64 @@ def run(
     until: date,
     k: int = 10,
     *,
+    origins: int | None = None,
+    by_group: bool = False,
+    most_users: int | None = None,
     json_path: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, object]:
-    """Train on purchases before ``cut``, test on those from ``cut`` up to ``until``; see ``evaluation.backtest``.
+    """Train before ``cut``, test on what was bought from ``cut`` up to ``until``; docs/evaluation.md has the protocol.
 
-    Where listings are one-off (``item_unit: group``), a list of groups is judged by the groups that were bought, each
-    listing in the group that it had when it was first known, and listings first known after the cut count as well.
-    Returns {"models": {name: {"ndcg@k", "recall@k", "revenue@k", "users"}}}, also written to ``json_path``; by group
-    also "listings": {"purchases", "cold", "without_group"} of the test period, pairs of user and listing.
+    ``origins`` parts of the period, of about equal length, have lists of their own, made from what was known when the
+    part began. Where listings are one-off (``item_unit: group``) these are lists of live listings by the pipeline that
+    publishes them, a part for each day unless ``origins`` says otherwise, for ``most_users`` users a day (None: all).
+    In a shop, and with ``by_group``, all models recommend items or groups, for the whole period by default;
+    groups are judged by the groups that were bought, each listing in the group that it had when first known.
+
+    Returns:
+        {"models": {name: {"ndcg@k", "recall@k", "revenue@k", "users", ...}}, "intervals", "paired", "segments"}, also
+        written to ``json_path``; of a marketplace also "calibration" and "clicks", by group "listings": {"purchases",
+        "cold", "without_group"} of the test period, pairs of user and listing.
 
     Raises:
         ModelError: staging has no day before ``cut``, or too little to learn from.
     """
-    if until <= cut:
-        raise ModelError(
-            f"The test period from {cut} until {until} is empty; --until is the day after its last."
-        )
-    data, listings = _read(settings, cut, until)
-    if listings and progress:
-        progress(
-            f"Judging groups: of {listings['purchases']} listings bought from {cut}, {listings['cold']} were listed "
-            f"since, {listings['without_group']} have no group and are left out"
-        )
+    say = progress or (lambda message: None)
+    market = settings.item_unit == "group" and not by_group
+    parts = slices(cut, until, origins or (max(1, (until - cut).days) if market else 1))
     with threadpool_limits(limits=1):
-        figures = backtest(data, cut, until, k, seed=settings.seed, progress=progress)
-    result: dict[str, object] = {"models": figures} | ({"listings": listings} if listings else {})
+        if market:
+            with open_warehouse(settings) as warehouse:
+                found = run_market(warehouse, settings, parts, k, most_users=most_users, say=say)
+            result = found.as_dict(settings.seed)
+        else:
+            result = _run_items(settings, parts, k, say)
     if json_path is not None:
         json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def _run_items(
+    settings: Settings, parts: list[tuple[date, date]], k: int, say: Callable[[str], None]
+) -> dict[str, object]:
+    occasions, about, cold = [], [], []
+    by_item = settings.item_unit == "item"
+    money = Money(settings.price_cap, settings.price_exponent) if by_item else BY_CHANCE
+    for first, until in parts:
+        data, listings = _read(settings, first, until)
+        if listings:
+            cold.append(listings)
+            say(
+                f"Judging groups: of {listings['purchases']} listings bought from {first}, {listings['cold']} were "
+                f"listed since, {listings['without_group']} have no group and are left out"
+            )
+        occasion, lists = occasion_of(data, first, until, k, seed=settings.seed, money=money, progress=say)
+        occasions.append(occasion)
+        about.append(lists)
+    found = compare(judge(occasions, k), k, settings.seed, about_lists=mean_of(about))
+    result = found.as_dict() | {"segments": {"purchase": by_segment(occasions, k)}}
+    if cold:
+        result["listings"] = {name: sum(part[name] for part in cold) for name in cold[0]}
     return result
 
 

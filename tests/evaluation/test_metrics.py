@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from math import log2
 
 import pandas as pd
 import pytest
 
+from recsys.errors import ModelError
 from recsys.evaluation.metrics import ranking_metrics, user_metrics
-from recsys.evaluation.split import temporal_split
+from recsys.evaluation.split import slices, temporal_split
 
 
 def lists(**by_user: list[str]) -> pd.DataFrame:
@@ -110,3 +112,15 @@ def test_the_order_of_rows_does_not_matter() -> None:
     pd.testing.assert_frame_equal(
         user_metrics(table.sample(frac=1, random_state=1), wanted.sample(frac=1, random_state=2), 3), expected
     )
+
+
+def test_rolling_origins_cover_the_period_and_nothing_else() -> None:
+    found = slices(date(2011, 11, 1), date(2011, 12, 10), 3)
+    assert found[0][0] == date(2011, 11, 1) and found[-1][1] == date(2011, 12, 10)
+    assert [(end - start).days for start, end in found] == [13, 13, 13]
+    assert all(one[1] == other[0] for one, other in pairwise(found))
+    assert slices(date(2026, 1, 1), date(2026, 1, 2), 1) == [(date(2026, 1, 1), date(2026, 1, 2))]
+    with pytest.raises(ModelError, match="take 1 to 2"):
+        slices(date(2026, 1, 1), date(2026, 1, 3), 3)
+    with pytest.raises(ModelError, match="is empty"):
+        slices(date(2026, 1, 1), date(2026, 1, 1), 1)

@@ -18,8 +18,9 @@ from recsys.errors import ModelError, WarehouseError
 from recsys.jobs import backtest, build, inputs, plan_shards, score, simulate, train
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
+from tests.jobs.conftest import PLAYED_DAYS, PLAYED_FROM
 
-FIRST, DAYS, FEATURE_DAYS = date(2026, 1, 1), 16, 9
+FIRST, DAYS = PLAYED_FROM, PLAYED_DAYS
 DS = FIRST + timedelta(days=DAYS - 1)
 
 
@@ -29,18 +30,6 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 
 POLICY_OF = {"control": "popularity", "treatment": "hybrid"}
-
-
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Sixteen days of a small marketplace, features of the last nine, and a champion of the last."""
-    settings = Settings.load({}, warehouse=str(tmp_path_factory.mktemp("market") / "warehouse"), shards=3)
-    simulate.history(settings, FIRST, DAYS, size="small")
-    build.history(settings, FIRST, DS, [table.name for table in schema.STAGING])
-    first = DS - timedelta(days=FEATURE_DAYS - 1)
-    build.history(settings, first, DS, [table.name for table in schema.FEATURES])
-    train.run(settings, DS)
-    return settings
 
 
 @pytest.fixture(scope="module")
