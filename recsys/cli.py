@@ -332,6 +332,26 @@ def report(ds: Ds, warehouse: Warehouse = None) -> None:
 
 
 @app.command()
+def explain(
+    user: Annotated[str, typer.Option(help="Id of the user.", metavar="ID")],
+    ds: Ds,
+    places: Annotated[int, typer.Option(help="Places of the list to print.", min=1)] = 10,
+    json: Annotated[
+        Path | None, typer.Option(help="File to write every place of the list to, with its reserve.")
+    ] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """Say why a user was shown a list: a reason for each place, the factors of the money, what moved the ranker.
+
+    Example: `recsys explain --user u000889 --ds 2026-02-14`.
+    """
+    from recsys.jobs import explain as job
+    from recsys.reports.placements import print_placements
+
+    print_placements(job.run(existing(warehouse), parse_ds(ds), user, json), console, places)
+
+
+@app.command()
 def backtest(
     cut: Annotated[str, typer.Option(help="First day of the test period, YYYY-MM-DD.", metavar="DAY")],
     until: Annotated[str, typer.Option(help="Day after the last of the test period.", metavar="DAY")],
@@ -359,6 +379,44 @@ def backtest(
             f"{row['users']:,}",
         )
     console.print(grid)
+
+
+@app.command("off-policy")
+def off_policy(
+    ds: Ds,
+    days: Annotated[int, typer.Option(help="Days of the log, up to --ds.", min=1)] = 7,
+    *,
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            help="Lists of the policy to judge: Parquet or CSV with user_id, item_id, rank, for several evenings ds, "
+            "and optionally expected. Default: the best of what could be drawn, at every drawn place."
+        ),
+    ] = None,
+    reward: Annotated[
+        Literal["revenue", "purchases", "clicks"], typer.Option(help="What is counted.")
+    ] = "revenue",
+    model: Annotated[
+        Literal["item", "item-position"],
+        typer.Option(help="What a reward depends on: the item alone, or also which drawn place it has."),
+    ] = "item",
+    clip: Annotated[float | None, typer.Option(help="Largest weight that counts. Default: none.")] = None,
+    cap: Annotated[
+        float | None, typer.Option(help="Largest payment that counts. Default: the price cap of the ranking.")
+    ] = None,
+    interval: Annotated[
+        Literal["log", "normal", "bootstrap"], typer.Option(help="How intervals are made, users being the draws.")
+    ] = "log",
+    support: Annotated[
+        float, typer.Option(help="Share of the policy that has to have been possible.", min=0.0, max=1.0)
+    ] = 0.5,
+    warehouse: Warehouse = None,
+) -> None:
+    """Judge a policy by yesterday's logs: IPS, SNIPS and doubly robust estimates at the places that are drawn."""
+    from recsys.jobs import off_policy as job
+
+    question = job.Question(reward, model, clip, cap, interval, support)
+    show(job.run(existing(warehouse), parse_ds(ds), days, lists, question))
 
 
 @app.command()

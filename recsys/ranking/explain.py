@@ -1,8 +1,8 @@
 """Why a listing is on a list, in words that its reader understands.
 
 A reason says only what is true, and only what the reader did or can see: their own likes, looks and purchases, the age
-of the listing, demand where they live. Of several that hold, the one nearest to their own acts is given. What any other
-single person did is never told: demand is named from POPULAR_POINTS on, which takes more than one of them.
+of the listing, demand where they live. Of several that hold, the one nearest to their own acts is given. Of others only
+sums are told, and in which region from POPULAR_POINTS on.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ LEAST_SHARE = 0.15
 """A brand or category is named if it takes up at least this much of a user's interest."""
 LEAST_VARIETY = 3
 """Nothing is said of the tastes of a user who had to do with fewer groups of listings than this."""
-POPULAR_POINTS = 20.0
+POPULAR_POINTS = 10.0
 """Points of demand (a view 1, a like 3, a purchase 8; halved every week) from which a listing is called popular."""
+SOUGHT_POINTS = 3.0
+"""Points of demand from which it is said that others showed interest."""
 REGULAR_DAYS = 3
 """Days of purchase from which a user buys something regularly."""
 COMPARING = ("als", "bpr", "ease", "gf_cf", "item_knn", "user_knn", "neu_mf", "sasrec", "two_tower")
@@ -46,12 +48,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "popular_near": ("Popular in {}", "Popular where you live"),
     "popular": ("", "Popular right now"),
     "taste": ("", "Chosen from what you and people like you go for"),
-    "explored": ("", "Something else to discover"),
     "new": ("", "Just listed"),
+    "sought": ("", "Others showed interest lately"),
+    "explored": ("", "Something else to discover"),
     "fits": ("", "You may like this"),
 }
 """Reason by name: the text where category, brand or region has a name, and where it has none. The first that holds is
 given."""
+IMPERSONAL = ("pinned", "popular_near", "popular", "sought", "explored", "new", "fits")
 ALIKE = {"like_liked": "likes", "like_bought": "purchases", "like_viewed": "views"}
 
 
@@ -64,6 +68,7 @@ def reasons(
     *,
     trending: Trending | None = None,
     slot: np.ndarray | None = None,
+    personal: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The reason of each placed item, and the listing it refers to: two object arrays [pairs], of str and str | None.
 
@@ -77,6 +82,7 @@ def reasons(
         source: code of the source that named it, as in ``candidates.SOURCES``.
         trending: demand by region; without it nothing is called popular in a region.
         slot: how it got its place: 'ranked', 'pinned', 'boosted', 'explored' or 'reserve'.
+        personal: whether the list was made for the user; of one that was not, their acts are no reason.
     """
     rows, items = rows.astype(np.int64), items.astype(np.int64)
     alike = {name: _alike(shelf, audience, rows, items, act) for name, act in ALIKE.items()}
@@ -91,9 +97,10 @@ def reasons(
         "new": shelf.item_feature("log_age")[items] <= np.log1p(NEW_DAYS),
         "fits": np.ones(len(rows), bool),
     }
-    first = np.argmax(np.vstack([holds[name] for name in TEXTS]), axis=0)
+    said = [name for name in TEXTS if personal or name in IMPERSONAL]
+    first = np.argmax(np.vstack([holds[name] for name in said]), axis=0)
     text, refers = np.empty(len(rows), object), np.full(len(rows), None, object)
-    for code, name in enumerate(TEXTS):
+    for code, name in enumerate(said):
         given = np.flatnonzero(first == code)
         text[given] = _texts(name, *_label(name, shelf, audience, rows[given], items[given]))
         if name in alike:
@@ -201,7 +208,8 @@ def _demand(
     shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarray, trending: Trending | None
 ) -> dict[str, np.ndarray]:
     """Whether the listing is in demand, and more so where the user lives."""
-    popular = shelf.item_feature("popularity_7d")[items] >= np.log1p(POPULAR_POINTS)
+    points = shelf.item_feature("popularity_7d")[items]
+    popular, sought = points >= np.log1p(POPULAR_POINTS), points >= np.log1p(SOUGHT_POINTS)
     near = np.zeros(len(rows), bool)
     if trending is not None and len(trending.regions):
         region = trending.rows(audience.regions[rows])
@@ -210,7 +218,7 @@ def _demand(
         )
         near = popular & (region < len(trending.regions)) & (here > 0) & (here >= everywhere)
         near &= audience.regions[rows] != ""
-    return {"popular": popular, "popular_near": near}
+    return {"popular": popular, "popular_near": near, "sought": sought}
 
 
 def _share(trending: Trending, width: int, region: np.ndarray, items: np.ndarray) -> np.ndarray:

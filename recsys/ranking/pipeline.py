@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from recsys.errors import ModelError
 from recsys.experiments.definition import POLICIES
 from recsys.features.audience import Audience
 from recsys.features.shelf import Shelf
-from recsys.features.tables import Members
+from recsys.ranking.arrange import Cost, Layout, Lists, arrange
 from recsys.ranking.candidates import (
     SOURCES,
     Candidates,
@@ -22,9 +23,14 @@ from recsys.ranking.candidates import (
     popular_candidates,
 )
 from recsys.ranking.champion import Champion
+from recsys.ranking.explain import reasons
+from recsys.ranking.exploration import Exploration, chances
 from recsys.ranking.judge import Judged
-from recsys.ranking.revenue import Money
+from recsys.ranking.rerank import Variety, traits
+from recsys.ranking.revenue import Money, kept_share
+from recsys.ranking.rules import Rules
 from recsys.ranking.scored import Scored
+from recsys.ranking.showcase import Showcase
 
 BATCH_CELLS = 6_000_000
 BATCH_USERS = 1_000
@@ -34,7 +40,8 @@ BATCH_USERS = 1_000
 class Ranker:
     """Everything needed to make lists from one shelf. ``champion`` knows the histories of the users asked for.
 
-    ``list_size`` places are shown; ``reserve_size`` more are kept for when some are sold by then.
+    ``list_size`` places are shown; ``reserve_size`` more are kept for when some are sold by then. The best ``pool``
+    candidates of a user are what lists are arranged from. ``seed`` decides, with the day and the user, what is drawn.
     """
 
     champion: Champion
@@ -45,18 +52,38 @@ class Ranker:
     item_unit: str = "group"
     list_size: int = 50
     reserve_size: int = 50
+    pool: int = 200
+    rules: Rules = field(default_factory=Rules)
+    variety: Variety | None = None
+    exploration: Exploration | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        """Order the listings of each group and category by what they would earn from a user nothing is known of."""
-        shelf, quality, most = self.shelf, self._quality(), self.quotas.per_seller
-        self.by_group = Members.build(
-            shelf.group_code, quality, len(shelf.group_ids), shelf.seller_code, most
-        )
-        self.by_category = Members.build(
-            shelf.category_code, quality, len(shelf.category_ids), shelf.seller_code, most
-        )
-        self.column_of_group = self.champion.catalogue.get_indexer(shelf.group_ids)
-        self.group_of_column = shelf.group_ids.get_indexer(self.champion.catalogue)
+        """Look up what is the same for all users."""
+        self.column_of_group = self.champion.catalogue.get_indexer(self.shelf.group_ids)
+        self.group_of_column = self.shelf.group_ids.get_indexer(self.champion.catalogue)
+        self.kept = kept_share(self.shelf)
+        self.traits = traits(self.shelf)
+        self.demand = np.expm1(self.shelf.item_feature("popularity_7d").astype(np.float64))
+        self.costs: dict[str, list[Cost]] = {}
+        self._quality = self._blank_quality()
+        self._showcases: dict[tuple[tuple[str, ...], str | None], Showcase] = {}
+        for rule in self.rules.rules:
+            if rule.position > self.list_size:
+                raise ModelError(
+                    f"{rule.source}: rule {rule.id!r} pins place {rule.position} of {self.list_size}; "
+                    "name a place on the list."
+                )
+
+    @property
+    def steps(self) -> pd.DataFrame:
+        """What each step cost in the latest lists of each policy: policy, position of the step, and ``Cost``."""
+        rows = [
+            {"policy": policy, "position": position, **asdict(cost)}
+            for policy, costs in sorted(self.costs.items())
+            for position, cost in enumerate(costs, 1)
+        ]
+        return pd.DataFrame(rows, columns=["policy", "position", *Cost.__dataclass_fields__])
 
     def rank(self, audience: Audience, users: np.ndarray, policy: str) -> pd.DataFrame:
         """Lists of the ``users`` (ascending audience rows) by ``policy``.
@@ -72,21 +99,61 @@ class Ranker:
         """
         if policy not in POLICIES:
             raise ModelError(f"No policy {policy!r}. Known policies: {', '.join(POLICIES)}.")
-        pool = Scored.join([self._score(audience, batch, policy) for batch in self._batches(users)])
-        return self._frame(audience, self._arrange(pool), policy)
+        groups = list(self._alike(audience, users, policy))
+        pool = Scored.join(
+            [
+                self._score(audience, batch, policy, showcase)
+                for showcase, members in groups
+                for batch in self._batches(members)
+            ]
+        )
+        if len(groups) > 1:
+            pool = pool.take(np.argsort(pool.rows, kind="stable"))
+        parts, costs = [], []
+        for showcase, members in groups:
+            for batch in self._batches(members):
+                mine = pool.take(np.arange(*np.searchsorted(pool.rows, [batch[0], batch[-1] + 1])))
+                mine = mine.take(np.isin(mine.rows, batch)) if len(groups) > 1 else mine
+                lists, cost = self._arrange(audience, mine, policy, showcase)
+                parts.append(lists)
+                costs += cost
+        self.costs[policy] = Cost.total(costs)
+        return self._frame(audience, Lists.join(parts), policy)
+
+    def _alike(
+        self, audience: Audience, users: np.ndarray, policy: str
+    ) -> Iterator[tuple[Showcase, np.ndarray]]:
+        """The users in groups that see the shelf alike, each with what they see."""
+        rules = self.rules.on(served_on(audience), policy)
+        regions = audience.regions[users]
+        named = np.isin(regions.astype(str), rules.regions)
+        for region in (None, *rules.regions):
+            mine = users[~named if region is None else regions == region]
+            if len(mine):
+                yield self._showcase(rules, region), mine
+
+    def _showcase(self, rules: Rules, region: str | None) -> Showcase:
+        key = tuple(rule.id for rule in rules.rules), region
+        if key not in self._showcases:
+            view = rules.view(self.shelf, region)
+            self._showcases[key] = Showcase.build(
+                self.shelf, view, self.trending, self._quality, self.quotas.per_seller
+            )
+        return self._showcases[key]
 
     def _batches(self, users: np.ndarray) -> Iterator[np.ndarray]:
         size = min(BATCH_USERS, max(1, BATCH_CELLS // len(self.champion.catalogue)))
         for start in range(0, len(users), size):
             yield users[start : start + size]
 
-    def _score(self, audience: Audience, users: np.ndarray, policy: str) -> Scored:
+    def _score(self, audience: Audience, users: np.ndarray, policy: str, showcase: Showcase) -> Scored:
         """Name candidates, judge them, and keep the best of each user."""
         ids = audience.user_ids[users]
         scores = {name: model.scores(ids) for name, model in self.champion.retrievers.items()}
         for table in scores.values():
             table[:, self.group_of_column < 0] = -np.inf
-        found = self._candidates(audience, users, scores, policy)
+        found = self._candidates(audience, users, scores, policy, showcase)
+        found = showcase.complete(found, audience, users, self.shelf, self.item_unit)
         place = np.searchsorted(users, found.rows)
         column = self.column_of_group[self.shelf.group_code[found.items]]
         retrieved = {
@@ -96,76 +163,109 @@ class Ranker:
         return self._value(found, judged, policy)
 
     def _candidates(
-        self, audience: Audience, users: np.ndarray, scores: Mapping[str, np.ndarray], policy: str
+        self,
+        audience: Audience,
+        users: np.ndarray,
+        scores: Mapping[str, np.ndarray],
+        policy: str,
+        showcase: Showcase,
     ) -> Candidates:
         if policy == "popularity":
-            return popular_candidates(self.shelf, audience, users, self.trending, self.item_unit)
+            return popular_candidates(self.shelf, audience, users, showcase.trending, self.item_unit)
         return hybrid_candidates(
             self.shelf,
             audience,
             users,
             group_scores=scores,
-            by_group=self.by_group,
-            by_category=self.by_category,
-            shelf_trending=self.trending,
+            by_group=showcase.by_group,
+            by_category=showcase.by_category,
+            shelf_trending=showcase.trending,
             quotas=self.quotas,
             item_unit=self.item_unit,
             groups=self.group_of_column,
         )
 
     def _value(self, found: Candidates, judged: Judged, policy: str) -> Scored:
-        """What each candidate is worth, best first; as many of each user as a list and its reserve hold."""
+        """What each candidate is worth, best first; as many of each user as a pool holds."""
         shelf, items, p = self.shelf, found.items, judged.p_purchase
         amount = shelf.price[items] if judged.amount is None else judged.amount
-        factors = (p, amount, shelf.take_rate[items], shelf.p_cancel[items])
-        earned = self.money.expected(*factors)
+        earned = self.money.expected(p, amount, self.kept[items])
         likely = p if judged.order is None else judged.order
         score = found.share.astype(np.float64)
         if policy != "popularity":
-            score = self.money.score(likely, *factors[1:])
+            score = self.money.score(likely, amount, self.kept[items])
         order = np.lexsort((items, -earned if policy == "popularity" else items, -score, found.rows))
         click = np.full(len(p), np.nan) if judged.p_click is None else judged.p_click
         pool = Scored(found.rows, items, found.source, score, click, p, amount, earned).take(order)
-        return pool.take(pool.place <= self.list_size + self.reserve_size)
+        return pool.take(pool.place <= max(self.pool, self.list_size + self.reserve_size))
 
-    def _arrange(self, pool: Scored) -> Scored:
-        """The lists, in order, out of the pools of all users at hand."""
-        return pool
+    def _arrange(
+        self, audience: Audience, pool: Scored, policy: str, showcase: Showcase
+    ) -> tuple[Lists, list[Cost]]:
+        """The lists out of the pools of users who see the shelf alike. Popular lists are left as they are but for
+        rules: they are what others are compared with."""
+        layout = Layout(self.list_size, self.reserve_size)
+        if policy != "popularity":
+            layout = Layout(self.list_size, self.reserve_size, self.variety, self.exploration)
+        draws = len(layout.exploration.places) if layout.exploration else 0
+        ids = audience.user_ids.to_numpy(object)[np.unique(pool.rows)]
+        return arrange(
+            pool,
+            codes=self.traits,
+            popularity=self.demand,
+            view=showcase.view,
+            layout=layout,
+            chance=chances(ids, draws, self.seed, audience.as_of),
+        )
 
-    def _frame(self, audience: Audience, lists: Scored, policy: str) -> pd.DataFrame:
-        shelf, items, rank = self.shelf, lists.items, lists.place
-        price = shelf.price[items]
+    def _frame(self, audience: Audience, lists: Lists, policy: str) -> pd.DataFrame:
+        shelf, placed = self.shelf, lists.scored
+        items, rank = placed.items, placed.place
+        reason, reason_item = reasons(
+            shelf,
+            audience,
+            placed.rows,
+            items,
+            placed.source,
+            trending=self.trending,
+            slot=lists.slot,
+            personal=policy != "popularity",
+        )
         return pd.DataFrame(
             {
-                "user_id": audience.user_ids.to_numpy(object)[lists.rows],
+                "user_id": audience.user_ids.to_numpy(object)[placed.rows],
                 "rank": rank,
                 "item_id": shelf.item_ids.to_numpy(object)[items],
                 "is_reserve": rank > self.list_size,
                 "policy": policy,
-                "source": np.array(SOURCES, dtype=object)[lists.source],
+                "source": np.array(SOURCES, dtype=object)[placed.source],
                 "seller_id": shelf.seller_ids.to_numpy(object)[shelf.seller_code[items]],
                 "category_id": shelf.category_ids.to_numpy(object)[shelf.category_code[items]],
                 "group_id": shelf.group_ids.to_numpy(object)[shelf.group_code[items]],
-                "score": lists.score,
-                "p_purchase": lists.p,
-                "price": price,
-                "price_capped": self.money.capped(lists.amount),
+                "score": placed.score,
+                "p_purchase": placed.p,
+                "price": shelf.price[items],
+                "price_capped": self.money.capped(placed.amount),
                 "take_rate": shelf.take_rate[items],
                 "p_cancel": shelf.p_cancel[items],
-                "expected_revenue": lists.earned,
-                "propensity": 1.0,
+                "expected_revenue": placed.earned,
+                "propensity": lists.propensity,
                 "model": self.champion.label,
-                "p_click": lists.p_click,
-                "p_available": 1.0,
-                "slot": np.where(rank > self.list_size, "reserve", "ranked"),
-                "reason": None,
-                "reason_item": None,
+                "p_click": placed.p_click,
+                "p_available": shelf.p_available[items],
+                "slot": lists.slot,
+                "reason": reason,
+                "reason_item": pd.array(reason_item, dtype="str"),
             }
         )
 
-    def _quality(self) -> np.ndarray:
+    def _blank_quality(self) -> np.ndarray:
         """Log of what a listing would earn from a user nothing is known of, up to a constant."""
         shelf = self.shelf
-        ones = np.ones(len(shelf))
-        money = self.money.score(ones, shelf.price, shelf.take_rate, shelf.p_cancel)
+        money = self.money.score(np.ones(len(shelf)), shelf.price, self.kept)
         return np.asarray(self.champion.scorer.quality(shelf) + np.log(np.maximum(money, 1e-9)))
+
+
+def served_on(audience: Audience) -> date:
+    """The day on which lists of the audience are served: the one after its data day."""
+    return date.fromordinal(date(1970, 1, 1).toordinal() + audience.as_of + 1)

@@ -159,6 +159,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "first_user": "u1",
         "last_user": "u3",
         "ranks": 8,
+        "user": "u1",
         "start": datetime.combine(ds, time(), UTC),
     }
     return {name: others[name] if name in others else _setting(settings, name) for name in text.parameters}

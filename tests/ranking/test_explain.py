@@ -18,12 +18,13 @@ VERB = {"liked": "likes", "bought": "purchases", "looked at": "views"}
 
 
 def market(touched: pd.DataFrame | None = None) -> Snapshot:
-    """The shelf of the pipeline's tests with names; listings i000 to i003 are new, i010 and i011 in demand."""
+    """The shelf of the pipeline's tests with names; i000 to i003 are new, i010 and i011 in demand, i022 less so."""
     made = frames()
     items = made["items"].assign(category_name=made["items"]["category_id"].str.title(), popularity_7d=0.0)
     items["brand"] = items["brand"].str.title()
     items["age_days"] = np.where(np.arange(len(items)) < 4, 1.0, 30.0)
     items.loc[[10, 11], "popularity_7d"] = 50.0
+    items.loc[22, "popularity_7d"] = 5.0
     made["items"] = items
     if touched is not None:
         made["touched"] = touched
@@ -118,6 +119,7 @@ def test_what_is_said_to_someone_nothing_is_known_of() -> None:
     snapshot = market(acts())
     assert reason(snapshot, "u23", "i010") == "Popular in south"
     assert reason(snapshot, "u23", "i000") == "Just listed"
+    assert reason(snapshot, "u23", "i022") == "Others showed interest lately"
     assert reason(snapshot, "u23", "i020", "als") == "You may like this"
     assert reason(snapshot, "u23", "i020", slot="explored") == "Something else to discover"
     assert reason(snapshot, "u23", "i020", slot="pinned") == "Featured by the marketplace"
@@ -204,6 +206,16 @@ def test_who_else_is_asked_does_not_matter() -> None:
     for n in range(2):
         assert np.concatenate([part[n] for part in parts]).tolist() == whole[n].tolist()
     assert all(text for text in whole[0])
+
+
+def test_a_list_that_was_not_made_for_the_user_names_none_of_their_acts() -> None:
+    snapshot = market(acts(("u05", "i120", "likes"), ("u05", "i010", "views")))
+    row, items = np.array([5, 5, 5, 5]), np.array([10, 120, 160, 1])
+    text, refers = reasons(
+        snapshot.shelf, snapshot.audience, row, items, row, trending=snapshot.trending, personal=False
+    )
+    assert text.tolist() == ["Popular in south", "You may like this", "You may like this", "Just listed"]
+    assert refers.tolist() == [None] * 4
 
 
 def test_nothing_placed_is_no_error() -> None:
