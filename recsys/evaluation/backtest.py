@@ -2,7 +2,7 @@
 
 Protocol: all models see the actions before ``cut`` and nothing else. Test customers are those who bought before it and
 again from ``cut`` up to ``until``. Each gets ``k`` items, repeats allowed. The hybrid is the very pipeline that makes
-the published lists, ordered by P(purchase); its ranker is trained by replaying months before the cut.
+the published lists; its ranker is trained by replaying months before the cut.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from recsys.ranking.revenue import Money
 from recsys.ranking.shop import SHOP_QUOTAS, ShopData, train_shop
 from recsys.schema import ITEM_ID, RANK, USER_ID
 
+BY_CHANCE = Money(exponent=0.0)
+
 
 def baselines(seed: int) -> list[Recommender]:
     """The single models that the hybrid has to beat."""
@@ -38,6 +40,7 @@ def backtest(
     k: int,
     *,
     seed: int,
+    money: Money = BY_CHANCE,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Figures by model name: {"ndcg@k", "recall@k", "revenue@k", "users"}, and the other metrics.
@@ -47,13 +50,14 @@ def backtest(
         cut: first day of the test period.
         until: the day after its last.
         k: length of the lists.
-        seed: of ALS and of the sampling of negatives.
+        seed: of ALS, of the trees and of the sampling of negatives.
+        money: how much money counts in the order of the hybrid's lists; by default not at all.
         progress: told what is going on.
 
     Raises:
         ModelError: no customer of the training period bought in the test period, or the history is too short.
     """
-    occasion, about = occasion_of(data, cut, until, k, seed=seed, progress=progress)
+    occasion, about = occasion_of(data, cut, until, k, seed=seed, money=money, progress=progress)
     return compare(judge([occasion], k), k, seed, about_lists=about).models()
 
 
@@ -64,6 +68,7 @@ def occasion_of(
     k: int,
     *,
     seed: int,
+    money: Money = BY_CHANCE,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Occasion, dict[str, dict[str, float]]]:
     """Every model's lists of the eve of ``cut``, what was then bought, and coverage and the like by model.
@@ -85,7 +90,7 @@ def occasion_of(
     for model in baselines(seed):
         say(f"Fitting {model.name}")
         lists[model.name] = model.fit(history).recommend(list(users), k)
-    lists[HYBRID] = _hybrid_lists(known, last, pd.Index(users), k=k, seed=seed, say=say)
+    lists[HYBRID] = _hybrid_lists(known, last, pd.Index(users), k=k, seed=seed, money=money, say=say)
     bought = split.bought.assign(**{SEGMENT: _segments(split.bought, split.train)})
     return Occasion(str(cut), lists, bought), _about(lists, known, split.train, k)
 
@@ -115,7 +120,14 @@ def _about(
 
 
 def _hybrid_lists(
-    known: ShopData, last: date, users: pd.Index, *, k: int, seed: int, say: Callable[[str], None]
+    known: ShopData,
+    last: date,
+    users: pd.Index,
+    *,
+    k: int,
+    seed: int,
+    money: Money,
+    say: Callable[[str], None],
 ) -> pd.DataFrame:
     champion = train_shop(known, last, seed, say)
     say("Ranking with the hybrid")
@@ -124,7 +136,7 @@ def _hybrid_lists(
         champion.with_history(snapshot.history),
         snapshot.shelf,
         snapshot.trending,
-        money=Money(exponent=0.0),
+        money=money,
         quotas=SHOP_QUOTAS,
         item_unit="item",
         list_size=k,

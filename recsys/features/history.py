@@ -12,6 +12,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from recsys.features.shop_audience import PURCHASES
 from recsys.schema import CATEGORY_ID, GROUP_ID, ITEM_ID, USER_ID
 
 DAILY = (USER_ID, ITEM_ID, "event_date", "views", "likes", "carts", "purchases", "quantity", "revenue")
@@ -30,7 +31,8 @@ def frames_as_of(
             days from the one until the day before the other, or for good where closed_on is missing.
         users: user_id, region.
         ds: the day.
-        audience: users to describe; None for everyone who acted. Items and demand come from everyone either way.
+        audience: users to describe; None for everyone who acted. Items, demand, purchases and what the retrievers
+            learn from (``history``) come from everyone either way.
     """
     past = daily[daily["event_date"] <= pd.Timestamp(ds)]
     past = past.assign(
@@ -47,7 +49,9 @@ def frames_as_of(
         "items": shelf,
         "users": _users(mine, shelf, regions, audience),
         "interactions": interactions,
-        "history": _history(mine),
+        "history": _history(past),
+        "purchases": past.loc[past["purchases"] > 0, list(PURCHASES)],
+        "regions": users[[USER_ID, "region"]],
         "affinity": _affinity(interactions, items),
         "touched": _touched(touched),
         "demand": _demand(past[past["age"] < 28], regions),

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from recsys.features.interactions import Interactions
-from recsys.models.ease import ItemWeights, autoencoder, most_had
+from recsys.models.ease import ItemWeights, autoencoder, most_had, precision
 
 
 @dataclass
@@ -39,10 +39,10 @@ class Transition(ItemWeights):
 
     def _learn(self, interactions: Interactions) -> dict[str, np.ndarray]:
         kept = most_had(interactions.matrix, self.max_items)
-        gram, cross = None, None
+        gram, cross, exact = None, None, precision(len(kept))
         for before, after in self._examples(interactions):
             back = np.flatnonzero(np.diff(after.indptr))
-            had, bought = before[back][:, kept].astype(np.float64), after[back][:, kept].astype(np.float64)
+            had, bought = before[back][:, kept].astype(exact), after[back][:, kept].astype(exact)
             gram = had.T @ had if gram is None else gram + had.T @ had
             cross = had.T @ bought if cross is None else cross + had.T @ bought
         if gram is None or cross is None:
@@ -50,8 +50,10 @@ class Transition(ItemWeights):
             return {"columns": kept, "weights": autoencoder(whole, self.regularization)}
         dense = gram.toarray(order="F")
         dense[np.diag_indices_from(dense)] += self.regularization
-        factor, _ = lapack.dpotrf(dense, lower=1, overwrite_a=1, clean=0)
-        weights, _ = lapack.dpotrs(factor, cross.toarray(order="F"), lower=1, overwrite_b=1)
+        single = exact is np.float32
+        potrf, potrs = (lapack.spotrf, lapack.spotrs) if single else (lapack.dpotrf, lapack.dpotrs)
+        factor, _ = potrf(dense, lower=1, overwrite_a=1, clean=0)
+        weights, _ = potrs(factor, cross.toarray(order="F"), lower=1, overwrite_b=1)
         return {"columns": kept, "weights": np.ascontiguousarray(weights, np.float32)}
 
     def _examples(self, interactions: Interactions) -> Iterator[tuple[sparse.csr_matrix, sparse.csr_matrix]]:

@@ -15,7 +15,9 @@ from recsys.features.tables import Members
 from recsys.models.base import top
 from recsys.models.popularity import Popularity
 
-SOURCES = ("revisit", "own_history", "als", "item_knn", "ease", "popularity", "affinity", "trending")
+SHOP_SOURCES = ("transition", "user_knn", "user_knn_recent", "basket_ease", "ease_recent")
+MARKET_SOURCES = ("revisit", "own_history", "als", "item_knn", "ease", "popularity", "affinity", "trending")
+SOURCES = (*MARKET_SOURCES, *SHOP_SOURCES, "rule")
 """Names of the sources; a candidate of several is credited to the first."""
 CODE = {name: code for code, name in enumerate(SOURCES)}
 

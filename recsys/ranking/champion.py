@@ -14,9 +14,10 @@ from recsys.features.interactions import Interactions
 from recsys.models import Recommender, load_model, store
 from recsys.ranking.judge import Scorer
 from recsys.ranking.scorer import PairScorer
+from recsys.ranking.shop_scorer import ShopScorer
 
 NAME = "hybrid"
-SCORERS: dict[str, type[Scorer]] = {PairScorer.kind: PairScorer}
+SCORERS: dict[str, type[Scorer]] = {PairScorer.kind: PairScorer, ShopScorer.kind: ShopScorer}
 """Scorers by the kind that their manifest names."""
 
 
@@ -104,7 +105,8 @@ def load_champion(models_dir: Path, day: date) -> Champion:
     facts = store.read_manifest(folder)
     names = facts["retrievers"]
     assert isinstance(names, list)
-    retrievers = {name: load_model(name, folder / name) for name in names}
+    kinds = {name: str(store.read_manifest(folder / name)["model"]) for name in names}
+    retrievers = {name: load_model(kind, folder / name) for name, kind in kinds.items()}
     return Champion(retrievers, load_scorer(folder / "scorer"), facts)
 
 

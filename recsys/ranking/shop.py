@@ -1,26 +1,29 @@
 """The hybrid for a shop that sells the same items again: learned by replaying past weeks.
 
-Nothing was shown, so nothing says what was refused. On days a horizon apart before the data day, candidates are
-named by retrievers fitted on what was known then, and the outcome is whether the customer bought the item within the
-horizon. The last such period calibrates.
+Nothing was shown, so nothing says what was refused. On evenings before the data day candidates are named by retrievers
+fitted on what was known then, and the outcome is what the customer bought in the weeks after. A shop with enough of
+both history and customers learns boosted trees (``shop_training``), a smaller one a logistic regression.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
-import pandas as pd
 
 from recsys.errors import ModelError
-from recsys.features.history import frames_as_of, unit_prices
-from recsys.ranking.candidates import Quotas
 from recsys.ranking.champion import Champion
 from recsys.ranking.judge import Scorer
 from recsys.ranking.replay import blank_candidates
-from recsys.ranking.snapshot import Snapshot
+from recsys.ranking.shop_data import ShopData
+from recsys.ranking.shop_training import (
+    SHOP_QUOTAS,
+    Progress,
+    Recipe,
+    plan_evenings,
+    too_small,
+    train_boosted,
+)
 from recsys.ranking.training import (
     Examples,
     fit_retrievers,
@@ -28,51 +31,29 @@ from recsys.ranking.training import (
     make_retrievers,
     train_scorer,
 )
-from recsys.schema import ITEM_ID, USER_ID
 
-Progress = Callable[[str], None] | None
 KEPT_NEGATIVES = 0.15
 CALIBRATION_USERS = 1_500
-SHOP_QUOTAS = Quotas(groups=100, per_group=1, categories=3, per_category=20, trending=100, per_seller=100)
+DEFAULT = Recipe()
 HORIZON_DAYS, LEAST_HORIZON_DAYS = 30, 7
 
-
-@dataclass(frozen=True)
-class ShopData:
-    """What a shop knows: ``daily`` actions, ``items`` and ``users``, columns as ``history.frames_as_of`` reads them."""
-
-    daily: pd.DataFrame
-    items: pd.DataFrame
-    users: pd.DataFrame
-
-    @property
-    def first_day(self) -> date:
-        """The first day with an action."""
-        return pd.Timestamp(self.daily["event_date"].min()).date()
-
-    def bought_between(self, after: date, until: date) -> pd.DataFrame:
-        """[user_id, item_id] bought after ``after`` and up to ``until``."""
-        days = self.daily["event_date"]
-        inside = (days > pd.Timestamp(after)) & (days <= pd.Timestamp(until)) & (self.daily["purchases"] > 0)
-        return self.daily.loc[inside, [USER_ID, ITEM_ID]]
-
-    def priced_on(self, ds: date) -> ShopData:
-        """The same with the prices of a past day: the median paid up to it, the price of today where none was."""
-        paid = unit_prices(self.daily[self.daily["event_date"] <= pd.Timestamp(ds)])
-        price = self.items[ITEM_ID].map(paid).fillna(self.items["price"])
-        return replace(self, items=self.items.assign(price=price))
-
-    def snapshot(self, ds: date, audience: pd.Index | None = None) -> Snapshot:
-        """The shop at the end of ``ds``."""
-        return Snapshot.from_frames(frames_as_of(self.daily, self.items, self.users, ds, audience), ds)
+__all__ = ["SHOP_QUOTAS", "ShopData", "replay_days", "train_shop"]
 
 
 def train_shop(
-    data: ShopData, ds: date, seed: int, progress: Progress = None, champion: Scorer | None = None
+    data: ShopData,
+    ds: date,
+    seed: int,
+    progress: Progress = None,
+    champion: Scorer | None = None,
+    *,
+    recipe: Recipe = DEFAULT,
 ) -> Champion:
     """Learn from replays up to ``ds`` and fit the retrievers on all that was known by then.
 
-    The horizon is HORIZON_DAYS, or a quarter of a shorter history. ``champion`` is the scorer in place, if any.
+    The ranker is ``ShopScorer``, in a small shop ``PairScorer``; the facts say which, and why. ``champion`` is the
+    scorer in place, if any; two logistic regressions are compared. (Boosted trees are not: those in place have learned
+    from the very days that judge.)
 
     Raises:
         ModelError: the history is too short, or the gate refused.
@@ -81,21 +62,36 @@ def train_shop(
         raise ModelError(
             f"No actions or no items are known up to {ds}; build the staging tables up to it first."
         )
+    planned = plan_evenings(data.first_day, ds, recipe)
+    why = too_small(data, planned, recipe)
+    learned: tuple[Scorer, dict[str, object]]
+    if why is None:
+        learned = train_boosted(data, seed, planned=planned, recipe=recipe, progress=progress)
+    else:
+        if progress:
+            progress(f"The ranker is a logistic regression: {why}")
+        learned = _train_logistic(data, ds, seed, progress, champion)
+    scorer, facts = learned
+    retrievers = fit_retrievers(make_retrievers("item", seed), data.snapshot(ds).history)
+    kind = {"ranker": scorer.kind} | ({} if why is None else {"because": why})
+    return Champion(retrievers, scorer, {**facts, "ds": str(ds), "learned_from": "replay", **kind})
+
+
+def _train_logistic(
+    data: ShopData, ds: date, seed: int, progress: Progress, champion: Scorer | None
+) -> tuple[Scorer, dict[str, object]]:
+    """A logistic regression; the horizon is HORIZON_DAYS, or a quarter of a shorter history."""
     horizon = max(LEAST_HORIZON_DAYS, min(HORIZON_DAYS, (ds - data.first_day).days // 4))
     days = replay_days(data.first_day, ds, horizon)
     later = _replay(data, days[0], horizon, seed, keep=1.0, most_users=CALIBRATION_USERS, progress=progress)
     past = [_replay(data, day, horizon, seed, keep=KEPT_NEGATIVES, progress=progress) for day in days[1:]]
     scorer, metrics = train_scorer(Examples.join(past), later, seed, KEPT_NEGATIVES, champion)
-    retrievers = fit_retrievers(make_retrievers("item", seed), data.snapshot(ds).history)
-    facts = {
-        "ds": str(ds),
+    return scorer, {
         "metrics": metrics,
-        "learned_from": "replay",
         "training_days": [str(day) for day in sorted(days[1:])],
         "calibration_days": [str(days[0])],
         "parameters": {"seed": seed, "item_unit": "item", "horizon_days": horizon, "kept": KEPT_NEGATIVES},
     }
-    return Champion(retrievers, scorer, facts)
 
 
 def _replay(

@@ -11,6 +11,7 @@ import pandas as pd
 from recsys.features.audience import Audience
 from recsys.features.interactions import Interactions, day_number
 from recsys.features.shelf import Shelf
+from recsys.features.shop_audience import ShopAudience
 from recsys.ranking.candidates import Trending, trending
 from recsys.schema import GROUP_ID, ITEM_ID, USER_ID, WEIGHT
 
@@ -32,7 +33,8 @@ class Snapshot:
         """Read the frames ``items``, ``users``, ``interactions``, ``touched``, ``affinity``, ``brands``, ``demand``.
 
         See ``Shelf.from_frame``, ``Audience.from_frames`` and ``candidates.trending`` for their columns. Retrievers
-        learn from ``history`` where there is one, else from ``interactions``.
+        learn from ``history`` where there is one, else from ``interactions``. With ``purchases`` and ``regions``, of
+        everybody, the audience is that of a shop: see ``ShopAudience.of``.
         """
         as_of = int(day_number(ds)[0])
         shelf = Shelf.from_frame(frames["items"])
@@ -47,6 +49,10 @@ class Snapshot:
         )
         history = frames["history"] if "history" in frames else _history(frames["interactions"])
         regions = dict(zip(audience.user_ids, audience.regions, strict=True))
+        if "purchases" in frames:
+            everyone = frames["regions"].set_index(USER_ID)["region"]
+            regions = everyone.dropna().to_dict()
+            audience = ShopAudience.of(audience, shelf, frames["purchases"], everyone)
         return cls(
             ds,
             shelf,

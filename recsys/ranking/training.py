@@ -11,7 +11,17 @@ import numpy as np
 from recsys.errors import ModelError
 from recsys.features.interactions import Interactions
 from recsys.features.pairs import PAIR_FEATURES, pair_features
-from recsys.models import ALS, EASE, ItemKNN, OwnHistory, Popularity, Recommender
+from recsys.models import (
+    ALS,
+    EASE,
+    BasketEASE,
+    ItemKNN,
+    OwnHistory,
+    Popularity,
+    Recommender,
+    Transition,
+    UserKNN,
+)
 from recsys.ranking.calibration import Calibration, calibration, log_losses, standard_error
 from recsys.ranking.judge import Scorer
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer
@@ -56,11 +66,15 @@ class Examples:
 
 
 def make_retrievers(item_unit: str, seed: int) -> dict[str, Recommender]:
-    """The retrievers of the hybrid, unfitted, by name."""
+    """The retrievers of the hybrid, unfitted, by name; a shop has one model more than once, with other settings."""
     models: list[Recommender] = [Popularity(), ItemKNN(), ALS(seed=seed), OwnHistory()]
-    if item_unit == "item":
-        models.append(EASE())
-    return {model.name: model for model in models}
+    if item_unit != "item":
+        return {model.name: model for model in models}
+    models += [EASE(), BasketEASE(), UserKNN(), Transition()]
+    return {model.name: model for model in models} | {
+        "ease_recent": EASE(regularization=30.0, half_life_days=90.0),
+        "user_knn_recent": UserKNN(window_days=42),
+    }
 
 
 def fit_retrievers(models: Mapping[str, Recommender], history: Interactions) -> dict[str, Recommender]:
@@ -153,7 +167,7 @@ def train_scorer(
     return scorer, {name: round(value, 8) for name, value in metrics.items()}
 
 
-def gate(scorer: PairScorer, fit: Calibration, behind: tuple[float, float] | None = None) -> None:
+def gate(scorer: object, fit: Calibration, behind: tuple[float, float] | None = None) -> None:
     """Refuse a scorer that is not fit to publish; the champion before it stays.
 
     With ENOUGH_PURCHASES its log-loss has to be lower than that of one rate for all by more than PROOF standard
@@ -170,7 +184,8 @@ def gate(scorer: PairScorer, fit: Calibration, behind: tuple[float, float] | Non
             coefficients are not finite.
     """
     stays = "The old champion stays."
-    if not np.isfinite(scorer.coefficients).all():
+    finite = not isinstance(scorer, PairScorer) or np.isfinite(scorer.coefficients).all()
+    if not finite or not np.isfinite(fit.log_loss):
         raise ModelError(f"Gate: the ranker has coefficients that are not finite. {stays}")
     rate, lead = fit.positives / fit.rows, fit.prior_log_loss - fit.log_loss
     enough = fit.positives >= ENOUGH_PURCHASES

@@ -48,6 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         active_days=400,
         list_size=10,
         reserve_size=5,
+        price_exponent=0.0,
     )
     bought = orders().drop_duplicates()
     counts = schema.table("staging.user_item_daily").column_names
