@@ -50,6 +50,11 @@ def orders(seed: int = 3) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def data() -> ShopData:
+    return shop_data()
+
+
+def shop_data() -> ShopData:
+    """A year of a shop that restocks."""
     daily = orders().drop_duplicates(["user_id", "item_id", "event_date"])
     daily["event_date"] = pd.to_datetime(daily["event_date"])
     ids = [f"i{n:02d}" for n in range(ITEMS)]
