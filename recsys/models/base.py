@@ -205,7 +205,7 @@ def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     columns = np.zeros((len(scores), k), np.intp)
     values = np.full((len(scores), k), NOTHING, np.float32)
     if columns.size:
-        bound = _lower_bound(scores, k)
+        bound = lower_bound(scores, k)
         enough = (scores >= bound[:, None]) & (scores > NOTHING)
         row, column = np.divmod(np.flatnonzero(enough), scores.shape[1])
         value = scores[row, column]
@@ -222,7 +222,7 @@ def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return columns, values
 
 
-def _lower_bound(scores: np.ndarray, k: int) -> np.ndarray:
+def lower_bound(scores: np.ndarray, k: int) -> np.ndarray:
     """A number per row that at least ``k`` scores reach: the k-th best of the best of each block of columns.
 
     One pass over the scores, where a partition of every row would take ten times as long.
