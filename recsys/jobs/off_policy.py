@@ -1,0 +1,247 @@
+"""Judge, from what was shown, what another policy would have earned at the places that are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recsys.errors import ModelError
+from recsys.evaluation.off_policy import ENOUGH_REWARDED, Estimate, Method, OffPolicy, evaluate
+from recsys.schema import DS, ITEM_ID, RANK, USER_ID
+from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+
+REWARDS = ("revenue", "purchases", "clicks")
+MODELS = ("item", "item-position")
+PREDICTION = {"revenue": "expected_revenue", "clicks": "p_click", "purchases": "p_purchase"}
+
+_SHOWN = """
+WITH happened AS (
+  SELECT user_id, item_id, event_date, event_type, request_id, event_ts, propensity, surface, amount
+  FROM staging.events
+  WHERE ds BETWEEN @first AND @ds AND event_date BETWEEN @first AND @ds
+    AND event_type IN ('impression', 'view', 'purchase')
+),
+shown AS (
+  SELECT user_id, item_id, event_date, request_id, MIN(propensity) AS propensity
+  FROM happened
+  WHERE event_type = 'impression' AND surface = 'recommendation' AND request_id IS NOT NULL AND propensity IS NOT NULL
+  GROUP BY user_id, item_id, event_date, request_id
+),
+clicked AS (
+  SELECT user_id, item_id, event_date, request_id, MIN(event_ts) AS clicked_at
+  FROM happened
+  WHERE event_type = 'view' AND request_id IS NOT NULL
+  GROUP BY user_id, item_id, event_date, request_id
+),
+bought AS (
+  SELECT user_id, item_id, event_date, COUNT(*) AS purchases, CAST(SUM(amount) AS FLOAT64) AS paid
+  FROM happened
+  WHERE event_type = 'purchase'
+  GROUP BY user_id, item_id, event_date
+)
+SELECT lists.ds, shown.user_id, shown.item_id, lists.rank, shown.propensity, lists.take_rate,
+  IF(clicked.clicked_at IS NULL, 0, 1) AS clicks, bought.purchases, bought.paid,
+  clicked.clicked_at IS NOT NULL AND ROW_NUMBER() OVER (
+    PARTITION BY shown.user_id, shown.item_id, shown.event_date
+    ORDER BY IF(clicked.clicked_at IS NULL, 1, 0), clicked.clicked_at, shown.request_id
+  ) = 1 AS sold_here
+FROM shown
+INNER JOIN marts.recommendations AS lists ON lists.user_id = shown.user_id AND lists.item_id = shown.item_id
+  AND lists.ds = DATE_SUB(shown.event_date, INTERVAL 1 DAY)
+LEFT JOIN clicked ON clicked.user_id = shown.user_id AND clicked.item_id = shown.item_id
+  AND clicked.request_id = shown.request_id
+LEFT JOIN bought ON bought.user_id = shown.user_id AND bought.item_id = shown.item_id
+  AND bought.event_date = shown.event_date
+WHERE lists.ds BETWEEN DATE_SUB(@first, INTERVAL 1 DAY) AND @ds AND NOT lists.is_reserve AND shown.propensity < 1
+ORDER BY lists.ds, shown.user_id, lists.rank, shown.request_id
+"""
+"""Shown places that were drawn. A purchase belongs to the first click of the day on the listing, out of the list."""
+_COULD = """
+SELECT ds, user_id, item_id, rank, is_reserve, score, expected_revenue, p_click, p_purchase
+FROM marts.recommendations
+WHERE ds BETWEEN DATE_SUB(@first, INTERVAL 1 DAY) AND @ds AND propensity < 1
+ORDER BY ds, user_id, score DESC, item_id
+"""
+"""What could have stood at a drawn place: what does, and what is kept behind the list with a chance to be drawn."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the log; see ``run``."""
+
+    reward: str = "revenue"
+    model: str = "item"
+    clip: float | None = None
+    cap: float | None = None
+    method: Method = "log"
+    least_support: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
+        for name, known in (("reward", REWARDS), ("model", MODELS)):
+            if getattr(self, name) not in known:
+                raise ModelError(f"No {name} {getattr(self, name)!r}; choose one of {', '.join(known)}.")
+
+
+def run(
+    settings: Settings, ds: date, days: int = 7, lists: Path | None = None, question: Question | None = None
+) -> dict[str, object]:
+    """Estimate what a policy would have earned per shown drawn place, on the ``days`` days up to ``ds``.
+
+    Only drawn places count: a place that is filled by rule shows nothing else, so nothing is known of anything else.
+    The policy is ``lists`` (Parquet or CSV: user_id, item_id, rank, and where it is for several evenings ds; optionally
+    ``expected``, a prediction of the reward), or without it the one that would fill the drawn places with what is worth
+    most instead of by a draw. ``question.model`` "item" takes a reward to depend on the item and not on which of the
+    drawn places it has; "item-position" on both, and needs the policy's item at the very rank.
+
+    Money is what the buyer paid, capped at ``question.cap`` (by default ``price_cap``), times the take rate.
+
+    Raises:
+        ModelError: nothing was drawn, or less than ``question.least_support`` of the policy could have been drawn.
+    """
+    asked = question or Question()
+    with open_warehouse(settings) as warehouse:
+        first = {"first": ds - timedelta(days=days - 1)}
+        shown = warehouse.query(_SHOWN, first, ds=ds).to_pandas()
+        could = warehouse.query(_COULD, first, ds=ds).to_pandas()
+    if shown.empty:
+        raise ModelError(
+            f"No shown place of the {days} days up to {ds} was drawn: every propensity is 1, so the log supports no "
+            "policy but the one that was served. Draw some places of the lists, and judge the days after that."
+        )
+    wanted = _read(lists, could, shown) if lists else _best(could, shown, PREDICTION[asked.reward])
+    rewards, cap = _rewards(shown, asked, settings.price_cap)
+    supported = _supported(wanted, could)
+    if supported < asked.least_support:
+        raise ModelError(
+            f"Only {supported:.1%} of what the policy would show at drawn places had a chance to be drawn; the rest "
+            "earned nothing that a log could tell. Judge a policy nearer to the served one, draw from more listings, "
+            "or ask for less support and read SNIPS as the value of the supported part alone."
+        )
+    found = _judge(shown, wanted, rewards, asked, cap)
+    return _summary(found, asked, float(np.mean(rewards)), supported)
+
+
+def _best(could: pd.DataFrame, shown: pd.DataFrame, prediction: str) -> pd.DataFrame:
+    """Per list, as many of the best of what could be drawn as places were, best first."""
+    places = could[~could["is_reserve"]].groupby([DS, USER_ID])[RANK].apply(sorted).rename("places")
+    could = could.merge(places.reset_index(), on=[DS, USER_ID])
+    could["number"] = could.groupby([DS, USER_ID]).cumcount()
+    best = could[could["number"] < could["places"].str.len()]
+    ranks = [places[n] for places, n in zip(best["places"], best["number"], strict=True)]
+    best = best.assign(rank=ranks, expected=best[prediction])
+    lists = shown[[DS, USER_ID]].drop_duplicates()
+    return best[[DS, USER_ID, ITEM_ID, RANK, "expected"]].merge(lists, on=[DS, USER_ID])
+
+
+def _read(path: Path, could: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+    """The policy's items at the drawn places of the lists that were shown, whether the user scrolled to them or not."""
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as Parquet or CSV: {error}") from error
+    evenings = shown[DS].drop_duplicates()
+    needed = [USER_ID, ITEM_ID, RANK, *([DS] if len(evenings) > 1 else [])]
+    missing = [name for name in needed if name not in frame]
+    if missing:
+        raise ModelError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(needed)}.")
+    if DS not in frame:
+        frame = frame.assign(ds=evenings.iloc[0])
+    frame = frame.assign(ds=pd.to_datetime(frame[DS]).dt.date, expected=frame.get("expected", np.nan))
+    key = [DS, USER_ID, RANK]
+    if frame.duplicated(key).any() or frame.duplicated([DS, USER_ID, ITEM_ID]).any():
+        raise ModelError(f"{path} has a list with a rank or an item twice.")
+    frame[USER_ID], frame[ITEM_ID] = frame[USER_ID].astype(str), frame[ITEM_ID].astype(str)
+    places = could.loc[~could["is_reserve"], key].merge(
+        shown[[DS, USER_ID]].drop_duplicates(), on=[DS, USER_ID]
+    )
+    places = places.assign(ds=pd.to_datetime(places[DS]).dt.date)
+    return frame[[*key, ITEM_ID, "expected"]].merge(places, on=key)
+
+
+def _supported(wanted: pd.DataFrame, could: pd.DataFrame) -> float:
+    """Share of the policy's items at drawn places that could have been drawn."""
+    if wanted.empty:
+        return 0.0
+    known = _keys(could, [DS, USER_ID, ITEM_ID])
+    return float(_keys(wanted, [DS, USER_ID, ITEM_ID]).isin(known).mean())
+
+
+def _keys(frame: pd.DataFrame, names: list[str]) -> pd.MultiIndex:
+    plain = {name: frame[name].astype(str) for name in names}
+    return pd.MultiIndex.from_frame(pd.DataFrame(plain))
+
+
+def _rewards(shown: pd.DataFrame, asked: Question, price_cap: float) -> tuple[np.ndarray, float | None]:
+    """What each shown place earned, and the cap on it that is still to be applied."""
+    if asked.reward == "clicks":
+        return shown["clicks"].to_numpy(np.float64), asked.cap
+    sold = shown["sold_here"].fillna(False).to_numpy(bool)
+    if asked.reward == "purchases":
+        return np.where(sold, shown["purchases"].fillna(0).to_numpy(np.float64), 0.0), asked.cap
+    paid = np.minimum(shown["paid"].fillna(0).to_numpy(np.float64), asked.cap or price_cap)
+    return np.where(sold, paid * shown["take_rate"].to_numpy(np.float64), 0.0), None
+
+
+def _judge(
+    shown: pd.DataFrame, wanted: pd.DataFrame, rewards: np.ndarray, asked: Question, cap: float | None
+) -> OffPolicy:
+    place = [DS, USER_ID] if asked.model == "item" else [DS, USER_ID, RANK]
+    pairs = [*place, ITEM_ID]
+    expected = pd.Series(wanted["expected"].to_numpy(np.float64), _keys(wanted, pairs))
+    matched = _keys(shown, pairs)
+    targets = matched.isin(expected.index)
+    baseline = predicted = None
+    if len(expected) and expected.notna().all():
+        mean = (
+            pd.Series(expected.to_numpy(), _keys(wanted, place)).groupby(level=list(range(len(place)))).mean()
+        )
+        baseline = mean.reindex(_keys(shown, place)).fillna(0.0).to_numpy()
+        predicted = expected.reindex(matched).fillna(0.0).to_numpy()
+    return evaluate(
+        shown[USER_ID].to_numpy(object),
+        rewards,
+        shown["propensity"].to_numpy(np.float64),
+        targets.astype(np.float64),
+        predicted=predicted,
+        baseline=baseline,
+        clip=asked.clip,
+        cap=cap,
+        method=asked.method,
+    )
+
+
+def _summary(found: OffPolicy, asked: Question, served: float, supported: float) -> dict[str, object]:
+    def told(estimate: Estimate | None) -> str:
+        if estimate is None:
+            return "none"
+        return f"{estimate.value:.5f} ({estimate.low:.5f} to {estimate.high:.5f})"
+
+    notes = []
+    if found.rewarded < ENOUGH_REWARDED:
+        notes.append(f"only {found.rewarded} matched places earned anything: believe no interval")
+    if supported < 1:
+        notes.append(f"{1 - supported:.1%} of the policy has no support: IPS counts it as earning nothing")
+    if found.clipped > 0:
+        notes.append(f"clipping took {found.clipped:.1%} of the weights")
+    return {
+        "judged": f"{asked.reward} per shown drawn place, model {asked.model}, interval {asked.method}",
+        "rows": found.rows,
+        "users": found.users,
+        "matched": found.matched,
+        "rewarded": found.rewarded,
+        "effective_sample_size": round(found.effective_sample_size, 1),
+        "mean_weight": round(found.mean_weight, 4),
+        "without_support": round(1 - supported, 4),
+        "clip": found.clip,
+        "served": f"{served:.5f}",
+        "ips": told(found.ips),
+        "snips": told(found.snips),
+        "dr": told(found.dr),
+        "notes": "; ".join(notes) or "none",
+    }
