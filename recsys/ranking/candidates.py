@@ -14,28 +14,39 @@ from recsys.features.shelf import Shelf
 from recsys.features.tables import Members
 from recsys.models.base import top
 from recsys.models.popularity import Popularity
+from recsys.ranking.fit import Fit
 
 SHOP_SOURCES = ("transition", "user_knn", "user_knn_recent", "basket_ease", "ease_recent")
 MARKET_SOURCES = ("revisit", "own_history", "als", "item_knn", "ease", "popularity", "affinity", "trending")
-SOURCES = (*MARKET_SOURCES, *SHOP_SOURCES, "rule")
+SOURCES = (*MARKET_SOURCES, *SHOP_SOURCES, "rule", "content", "fresh")
 """Names of the sources; a candidate of several is credited to the first."""
 CODE = {name: code for code, name in enumerate(SOURCES)}
+FRESH_DAYS = 1.0
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Quotas:
     """How many candidates each source may name per user, and how a group becomes listings.
 
-    ``groups`` per retriever, each expanded to its ``per_group`` best listings; ``per_category`` listings of the
-    ``categories`` a user likes best; ``trending`` of the user's region; no more than ``per_seller`` listings of one
-    seller out of one group or category.
+    ``groups`` per retriever (``popular_groups`` of the one that is the same for all), each expanded to its
+    ``per_group`` best listings; ``per_category`` listings of the ``categories`` a user likes best; ``trending`` of the
+    user's region; ``content`` listings that fit the user best by what is known of them, and ``fresh`` of those younger
+    than a day, both out of the ``shortlist`` first of ``wanted`` categories; no more than ``per_seller`` listings of
+    one seller out of one group or category.
     """
 
-    groups: int = 25
+    groups: int = 20
+    popular_groups: int = 8
     per_group: int = 3
     categories: int = 4
-    per_category: int = 20
-    trending: int = 160
+    per_category: int = 10
+    trending: int = 60
+    content: int = 150
+    fresh: int = 15
+    wanted: int = 12
+    shortlist: int = 150
     per_seller: int = 3
 
 
@@ -101,6 +112,53 @@ class Candidates:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
+@dataclass(frozen=True)
+class ContentSearch:
+    """What the sources ``content`` and ``fresh`` look through: members of categories, all and those younger than a day.
+
+    ``quality`` [listings]: log of what each would earn from a user nothing is known of, up to a constant.
+    """
+
+    fit: Fit
+    quality: np.ndarray
+    by_category: Members
+    fresh: Members
+
+    @classmethod
+    def build(cls, shelf: Shelf, by_category: Members, quality: np.ndarray) -> ContentSearch:
+        """``by_category`` holds the listings that may be shown, best first."""
+        young = shelf.item_feature("log_age") <= np.log1p(FRESH_DAYS)
+        category = np.full(len(shelf), -1, np.int64)
+        shown = by_category.order[young[by_category.order]]
+        category[shown] = shelf.category_code[shown]
+        owner = np.arange(len(shelf))  # sellers have had their cap in by_category
+        return cls(
+            Fit.build(shelf),
+            quality,
+            by_category,
+            Members.build(category, quality, len(shelf.category_ids), owner, 1),
+        )
+
+    def pairs(self, audience: Audience, users: np.ndarray, quotas: Quotas) -> list[Pairs]:
+        """Pairs of both sources for the ``users``."""
+        found = []
+        for name, members, most in (
+            ("content", self.by_category, quotas.content),
+            ("fresh", self.fresh, quotas.fresh),
+        ):
+            rows, items = self.fit.named(
+                audience,
+                users,
+                members,
+                self.quality,
+                categories=quotas.wanted,
+                per_category=quotas.shortlist,
+                most=most,
+            )
+            found.append((rows, items, np.full(len(rows), CODE[name]), np.zeros(len(rows), np.float32)))
+        return found
+
+
 def popular_candidates(
     shelf: Shelf, audience: Audience, users: np.ndarray, shelf_trending: Trending, item_unit: str
 ) -> Candidates:
@@ -125,15 +183,17 @@ def hybrid_candidates(
     quotas: Quotas,
     item_unit: str,
     groups: np.ndarray | None = None,
+    content: ContentSearch | None = None,
 ) -> Candidates:
     """The union of all sources for the ``users`` (audience rows, ascending).
 
     ``group_scores`` holds, per retriever, a score of every group: float32 [users, groups]. ``groups`` says which of the
     shelf's groups each column is (a column that is none of them scores -inf); left out, the columns are those groups.
+    ``content`` finds listings by what is known of them; without it nothing comes from there.
     """
     parts = [_revisit_pairs(audience, users)]
     for name, scores in group_scores.items():
-        best, values = top(scores, quotas.groups)
+        best, values = top(scores, quotas.popular_groups if name == Popularity.name else quotas.groups)
         row, place = np.nonzero(np.isfinite(values))
         best = best[row, place]
         owner, items = by_group.expand(best if groups is None else groups[best], quotas.per_group)
@@ -142,10 +202,9 @@ def hybrid_candidates(
         )
     parts.append(_affinity_pairs(audience, users, by_category, quotas))
     parts.append(_trending_pairs(audience, users, shelf_trending, quotas.trending))
+    if content is not None and item_unit == "group":
+        parts += content.pairs(audience, users, quotas)
     return _allowed(shelf, audience, parts, item_unit)
-
-
-Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _revisit_pairs(audience: Audience, users: np.ndarray) -> Pairs:
