@@ -37,11 +37,17 @@ flagged AS (
         lists.p_purchase NOT BETWEEN 0 AND 1
         OR lists.p_cancel NOT BETWEEN 0 AND 1
         OR lists.take_rate NOT BETWEEN 0 AND 1
-        OR lists.price_capped > lists.price AS odd_factors,
-        lists.propensity <= 0 OR lists.propensity > 1 AS odd_propensities,
+        OR COALESCE(lists.p_click, 0) NOT BETWEEN 0 AND 1
+        OR COALESCE(lists.p_available, 1) NOT BETWEEN 0 AND 1
+        OR (@item_unit = 'group' AND lists.price_capped > lists.price) AS odd_factors,
+        lists.propensity <= 0
+        OR lists.propensity > 1
+        OR (lists.propensity < 1 AND COALESCE(lists.slot, 'explored') NOT IN ('explored', 'reserve'))
+        AS odd_propensities,
         ABS(
             lists.expected_revenue
             - lists.p_purchase * CAST(lists.price_capped AS FLOAT64) * lists.take_rate * (1 - lists.p_cancel)
+            * COALESCE(lists.p_available, 1)
         ) > 0.000001 * (1 + ABS(lists.expected_revenue)) AS unexplained_revenues
     FROM scoring.lists AS lists
     LEFT JOIN live_items ON lists.item_id = live_items.item_id

@@ -72,11 +72,25 @@ class Settings:
     price_exponent: float = _setting(
         1.0, "Exponent of price in the ranking score: 0 ranks by probability alone."
     )  # type: ignore[assignment]
+    diversity: float = _setting(
+        0.02, "Weight of being unlike what stands above, against revenue: from 0 for none to below 1."
+    )  # type: ignore[assignment]
+    per_seller: int = _setting(6, "Places of one seller on a list, until nothing else is left.")  # type: ignore[assignment]
+    per_category: int = _setting(40, "Places of one category on a list, until nothing else is left.")  # type: ignore[assignment]
+    explore: str = _setting(
+        "8,16",
+        "Places of a list that are drawn from what stands behind it, with a known chance; 'none' for none.",
+    )  # type: ignore[assignment]
     rules: str = _setting(
         "", "Folder of the business rules (YAML). Default: include/rules below RECSYS_HOME."
     )  # type: ignore[assignment]
     memory: str = _setting(
         "4GB", "Memory one process's SQL engine may use before it spills to the warehouse's disk."
+    )  # type: ignore[assignment]
+    mlflow: str = _setting(
+        "",
+        "Registry of models: the address of an MLflow server, or 'off'. Default: MLFLOW_TRACKING_URI, else a database "
+        "file beside the models of a local warehouse.",
     )  # type: ignore[assignment]
     seed: int = _setting(20260101, "Seed of every random choice.")  # type: ignore[assignment]
     location: str = _setting("EU", "Location of the BigQuery datasets.")  # type: ignore[assignment]
@@ -138,11 +152,26 @@ class Settings:
             raise SettingsError(
                 f"RECSYS_TIMEZONE is {self.timezone!r}, which is no IANA zone; use a name like 'Europe/Paris'."
             ) from error
-        for name in ("history_days", "archive_days", "active_days", "list_size", "shards"):
+        for place in self.explored_places:
+            if place < 1:
+                raise SettingsError(
+                    f"RECSYS_EXPLORE is {self.explore!r}; name places of a list from 1 on, like 8,16, or none."
+                )
+        for name in (
+            "history_days", "archive_days", "active_days", "list_size", "shards", "per_seller", "per_category"
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise SettingsError(
                     f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 1 or more."
                 )
+
+    @property
+    def explored_places(self) -> tuple[int, ...]:
+        """The places that ``explore`` names, 0 for what is no place."""
+        words = [word.strip() for word in self.explore.split(",")]
+        if words == ["none"]:
+            return ()
+        return tuple(int(word) if word.isdecimal() else 0 for word in words)
 
     @property
     def is_bigquery(self) -> bool:

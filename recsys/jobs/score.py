@@ -14,15 +14,19 @@ from recsys.jobs import plan_shards
 from recsys.jobs.inputs import Range, range_params, read_snapshot
 from recsys.ranking.candidates import Quotas
 from recsys.ranking.champion import Champion, load_champion, newest_day
+from recsys.ranking.exploration import Exploration
 from recsys.ranking.pipeline import Ranker
+from recsys.ranking.rerank import Variety
 from recsys.ranking.revenue import Money
+from recsys.ranking.rules import load_rules
 from recsys.ranking.shop import SHOP_QUOTAS
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import USER_ID, table
 from recsys.settings import Settings, parse_ds
 from recsys.warehouse import Warehouse, open_warehouse
 
-TABLE = "scoring.lists"
+TABLE, STEPS = "scoring.lists", "scoring.steps"
+STEP_COLUMNS = {"before": "revenue_before", "after": "revenue_after"}
 DEFAULT_POLICY = "hybrid"
 
 ASSIGNMENTS = """
@@ -44,6 +48,8 @@ def run(
     last_user: str | None = None,
 ) -> dict[str, object]:
     """Write the part ``shard`` of ``scoring.lists`` for ``ds``: a list per active user of the shard.
+
+    What each step of the ranking cost goes into ``scoring.steps``.
 
     A user in an experiment gets the policy of their arm; everyone else the hybrid. A user in several experiments is
     served, and later counted, by the first of them in order of id.
@@ -77,7 +83,10 @@ def run(
             values = arms[name].astype(object)
             lists[name] = values.where(values.notna(), None).to_numpy(object)[place]
         lists["ds"] = ds
-        rows = warehouse.write(TABLE, lists[table(TABLE).column_names], ds, part=f"{shard:03d}")
+        part = f"{shard:03d}"
+        steps = ranker.steps.rename(columns=STEP_COLUMNS).assign(shard=part, ds=ds)
+        warehouse.write(STEPS, steps[table(STEPS).column_names], ds, part=part)
+        rows = warehouse.write(TABLE, lists[table(TABLE).column_names], ds, part=part)
     return {"shard": shard, "users": len(users), "rows": rows, "model": ranker.champion.label}
 
 
@@ -140,4 +149,10 @@ def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion) -> Ran
         item_unit=settings.item_unit,
         list_size=settings.list_size,
         reserve_size=settings.reserve_size,
+        rules=load_rules(settings.rules_dir),
+        variety=Variety(settings.diversity, settings.per_seller, settings.per_category)
+        if settings.item_unit == "group"
+        else None,  # a shop is one seller, and what its customers buy again is alike on purpose
+        exploration=Exploration(settings.explored_places) if settings.explored_places else None,
+        seed=settings.seed,
     )

@@ -30,7 +30,7 @@ class Exploration:
             score of 0 without a chance, so it is below 1.
     """
 
-    places: tuple[int, ...] = (8, 16)
+    places: tuple[int, ...]
     breadth: int = 50
     greed: float = 0.5
 

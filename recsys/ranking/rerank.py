@@ -15,6 +15,7 @@ from recsys.features.shelf import Shelf
 TRAITS = ("group", "category", "brand", "seller", "price_band")
 NONE = -1
 """Code of a trait that a listing does not have, and place in the pool of a listing that is not there."""
+NO_CAP = 10**6
 LATE = np.float32(1e3)
 """Taken off the value of a listing that a cap holds back: it comes when nothing else is left."""
 
@@ -25,15 +26,15 @@ class Variety:
 
     Attributes:
         diversity: weight of being unlike what is placed, against 1 - ``diversity`` for revenue; 0 is none.
-        per_seller: places of one seller in a list, until nothing else is left.
+        per_seller: places of one seller in a list, until nothing else is left; without a number as many as you like.
         per_category: places of one category, likewise.
         popularity: exponent g of the factor (1 + popularity_7d) ** -g on the score; 0 is none.
         group, category, brand, seller, price_band: what each shared trait adds to a similarity.
     """
 
-    diversity: float = 0.02
-    per_seller: int = 5
-    per_category: int = 40
+    diversity: float = 0.0
+    per_seller: int = NO_CAP
+    per_category: int = NO_CAP
     popularity: float = 0.0
     group: float = 0.3
     category: float = 0.25

@@ -245,6 +245,9 @@ DEFECTS: list[tuple[str, list[Row], str]] = [
     (LISTS, first(LISTS, p_purchase=1.5, expected_revenue=0.75), "odd_factors.critical"),
     (LISTS, first(LISTS, expected_revenue=5.0), "unexplained_revenues.critical"),
     (LISTS, first(LISTS, propensity=0.0), "odd_propensities.critical"),
+    (LISTS, first(LISTS, propensity=0.5, slot="ranked"), "odd_propensities.critical"),
+    (LISTS, first(LISTS, p_available=1.5, expected_revenue=0.75), "odd_factors.critical"),
+    (LISTS, first(LISTS, p_available=0.5), "unexplained_revenues.critical"),
     ("marts.recommendations", CLEAN[LISTS][:5], "unpublished.critical"),
     ("marts.recommendations", first(LISTS, item_id="i9"), "unchecked.critical"),
 ]

@@ -86,9 +86,38 @@ def test_the_arm_decides_and_the_rest_get_the_hybrid(played: Settings, lists: pd
 
 
 def test_the_factors_make_the_expected_revenue(lists: pd.DataFrame) -> None:
-    product = lists["p_purchase"] * lists["price_capped"] * lists["take_rate"] * (1 - lists["p_cancel"])
+    factors = lists["p_purchase"] * lists["price_capped"] * lists["take_rate"]
+    product = factors * (1 - lists["p_cancel"]) * lists["p_available"]
     np.testing.assert_allclose(lists["expected_revenue"], product, rtol=1e-9)
-    assert lists["propensity"].eq(1.0).all()
+
+
+def test_two_places_are_drawn_and_everything_else_is_certain(played: Settings, lists: pd.DataFrame) -> None:
+    drawn = lists["slot"] == "explored"
+    assert set(lists.loc[drawn, "rank"]) == set(played.explored_places)
+    assert lists.loc[drawn, "propensity"].between(0.01, 0.999).all()
+    shown = ~lists["is_reserve"]
+    assert lists.loc[shown & ~drawn, "propensity"].eq(1.0).all()
+    hybrid = lists["policy"] == "hybrid"
+    draws = drawn.groupby(lists["user_id"]).sum()
+    assert draws[lists.loc[hybrid, "user_id"].unique()].eq(len(played.explored_places)).all()
+    popular = score.score_users(played, DS, lists["user_id"].unique()[:5].tolist(), "popularity")
+    assert popular["propensity"].eq(1.0).all()
+
+
+def test_what_each_step_cost_is_written_beside_the_lists(played: Settings, lists: pd.DataFrame) -> None:
+    with open_warehouse(played) as warehouse:
+        steps = warehouse.read("scoring.steps", DS)
+    assert set(steps["step"]) >= {"caps", "diversity", "exploration"}
+    last = steps[steps["step"] == "exploration"]
+    hybrid = lists[(lists["policy"] == "hybrid") & ~lists["is_reserve"]]
+    assert last["lists"].sum() == hybrid["user_id"].nunique()
+    assert last["places"].sum() == len(hybrid)
+    np.testing.assert_allclose(last["revenue_after"].sum(), hybrid["expected_revenue"].sum(), rtol=1e-9)
+    top = hybrid.loc[hybrid["rank"] <= 10, "expected_revenue"].sum()
+    np.testing.assert_allclose(last["top_after"].sum(), top, rtol=1e-9)
+    for _, shard in steps.groupby(["shard", "policy"]):  # each begins where the one before ended
+        ordered = shard.sort_values("position")
+        np.testing.assert_allclose(ordered["revenue_before"].iloc[1:], ordered["revenue_after"].iloc[:-1])
     assert lists["model"].eq(f"hybrid@{DS}").all()
 
 

@@ -101,8 +101,8 @@ def test_a_list_has_no_gap_and_no_listing_twice(there: int, reserve: int) -> Non
     [
         ({"places": (3, 3)}, r"\(3, 3\)"),
         ({"places": (0,)}, r"\(0,\)"),
-        ({"breadth": 1}, "1 listings cannot fill 2"),
-        ({"greed": 1.0}, "greed is 1.0"),
+        ({"places": (1, 2), "breadth": 1}, "1 listings cannot fill 2"),
+        ({"places": (1,), "greed": 1.0}, "greed is 1.0"),
     ],
 )
 def test_values_without_meaning_are_refused(values: dict[str, object], named: str) -> None:

@@ -13,8 +13,11 @@ from recsys.errors import ModelError
 from recsys.features.pairs import PAIR_FEATURES
 from recsys.ranking.candidates import SOURCES, Quotas
 from recsys.ranking.champion import Champion, newest_champion
+from recsys.ranking.exploration import Exploration
 from recsys.ranking.pipeline import Ranker
+from recsys.ranking.rerank import Variety
 from recsys.ranking.revenue import Money
+from recsys.ranking.rules import Rule, Rules
 from recsys.ranking.scorer import PairScorer
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import fit_retrievers, make_retrievers
@@ -161,7 +164,7 @@ def test_the_hybrid_follows_the_user_and_popularity_the_region(
 def test_a_new_user_gets_what_trends_in_the_region(snapshot: Snapshot, champion: Champion) -> None:
     lists = ranker(snapshot, champion).rank(snapshot.audience, np.array([23]), "hybrid")
     assert len(lists) == 15
-    assert set(lists["source"]) <= {"trending", "popularity"}
+    assert set(lists["source"]) <= {"trending", "popularity", "content", "fresh"}
 
 
 def test_a_shop_may_repeat_what_was_bought(snapshot: Snapshot, champion: Champion) -> None:
@@ -207,3 +210,93 @@ def test_a_champion_survives_the_disk(snapshot: Snapshot, champion: Champion, tm
     (tmp_path / "hybrid" / f"ds={DS}" / "als" / "arrays.npz").write_bytes(b"")
     with pytest.raises(ModelError, match="damaged"):
         newest_champion(tmp_path, DS)
+
+
+def full(snapshot: Snapshot, champion: Champion, *rules: Rule, **options: object) -> Ranker:
+    """A ranker that does everything that can be done to a list."""
+    given = {
+        "rules": Rules(rules),
+        "variety": Variety(diversity=0.2, per_seller=2, per_category=6, popularity=0.1),
+        "exploration": Exploration((2, 7), breadth=20),
+        "seed": 3,
+    } | options
+    return ranker(snapshot, champion, **given)
+
+
+BOOST = Rule("up", "boost", {"category_id": ("toys",)}, factor=50.0)
+BLOCK = Rule("out", "block", {"category_id": ("books",)})
+PIN = Rule("first", "pin", {"item_id": ("i003",)}, position=1)
+NORTH = Rule("north", "block", {"brand": ("acme",)}, regions=("north",))
+
+
+def test_who_else_is_asked_does_not_matter_whatever_is_done_to_the_lists(
+    snapshot: Snapshot, champion: Champion
+) -> None:
+    made = full(snapshot, champion, BOOST, PIN, NORTH)
+    together = made.rank(snapshot.audience, everyone(snapshot), "hybrid")
+    alone = pd.concat([made.rank(snapshot.audience, np.array([n]), "hybrid") for n in everyone(snapshot)])
+    pd.testing.assert_frame_equal(together, alone.reset_index(drop=True), rtol=1e-5)
+    again = full(snapshot, champion, BOOST, PIN, NORTH).rank(snapshot.audience, everyone(snapshot), "hybrid")
+    pd.testing.assert_frame_equal(together, again, check_exact=True)
+    other = full(snapshot, champion, BOOST, PIN, NORTH, seed=4).rank(
+        snapshot.audience, everyone(snapshot), "hybrid"
+    )
+    assert (together["item_id"] != other["item_id"]).any()
+
+
+def test_what_is_blocked_is_in_no_list_and_lists_stay_full(snapshot: Snapshot, champion: Champion) -> None:
+    made = full(snapshot, champion, BLOCK, NORTH, PIN)
+    for policy in ("hybrid", "popularity"):
+        lists = made.rank(snapshot.audience, everyone(snapshot), policy)
+        assert lists.groupby("user_id").size().eq(15).all()
+        assert "books" not in set(lists["category_id"])
+        region = dict(zip(snapshot.audience.user_ids, snapshot.audience.regions, strict=True))
+        code = snapshot.shelf.item_ids.get_indexer(lists["item_id"])
+        north = lists["user_id"].map(region) == "north"
+        assert (snapshot.shelf.brand_code[code[north]] == -1).all()
+        assert (snapshot.shelf.brand_code[code[~north]] >= 0).any()
+
+
+def test_a_pin_stands_at_its_place_but_for_its_seller(snapshot: Snapshot, champion: Champion) -> None:
+    lists = full(snapshot, champion, PIN).rank(snapshot.audience, everyone(snapshot), "hybrid")
+    first = lists[lists["rank"] == 1].set_index("user_id")
+    seller = lists.loc[lists["item_id"] == "i003", "seller_id"].iloc[0]
+    assert (first.drop(seller)["item_id"] == "i003").all()
+    assert (first.drop(seller)["slot"] == "pinned").all()
+    assert set(first["source"]) & {"rule"}
+    assert first.loc[seller, "slot"] == "ranked"
+    popular = full(snapshot, champion, PIN).rank(snapshot.audience, everyone(snapshot), "popularity")
+    assert "rule" in set(popular["source"]), "a rule that names its policies acts on those"
+
+
+def test_a_boost_brings_its_listings_up(snapshot: Snapshot, champion: Champion) -> None:
+    options = {"variety": None, "exploration": None}
+    lists = full(snapshot, champion, BOOST, **options).rank(snapshot.audience, everyone(snapshot), "hybrid")
+    shown = lists[~lists["is_reserve"]]
+    assert (shown["slot"] == np.where(shown["category_id"] == "toys", "boosted", "ranked")).all()
+    plain = full(snapshot, champion, **options).rank(snapshot.audience, everyone(snapshot), "hybrid")
+    assert (shown["category_id"] == "toys").mean() > 2 * (plain["category_id"] == "toys").mean()
+    assert lists.groupby("user_id")["score"].apply(lambda s: s.is_monotonic_decreasing).all()
+
+
+def test_every_step_says_what_it_cost(snapshot: Snapshot, champion: Champion) -> None:
+    made = full(snapshot, champion, BOOST)
+    lists = made.rank(snapshot.audience, everyone(snapshot), "hybrid")
+    steps = made.steps
+    assert steps["step"].tolist() == ["rules", "popularity", "caps", "diversity", "exploration"]
+    assert (steps["policy"] == "hybrid").all()
+    plain = ranker(snapshot, champion).rank(snapshot.audience, everyone(snapshot), "hybrid")
+    for frame, column, number in ((plain, "before", 0), (lists, "after", 4)):
+        shown = frame[~frame["is_reserve"]]["expected_revenue"].sum()
+        assert steps[column].iloc[number] == pytest.approx(shown)
+    np.testing.assert_allclose(steps["before"].iloc[1:], steps["after"].iloc[:-1])
+    assert steps["after"].iloc[-1] < steps["before"].iloc[0]
+    assert (steps.set_index("step")["changed"].drop("popularity") > 0).all()
+    made.rank(snapshot.audience, everyone(snapshot), "popularity")
+    popular = made.steps[made.steps["policy"] == "popularity"]
+    assert popular["step"].tolist() == ["rules"], "nothing else is done to the popular lists"
+
+
+def test_a_pin_outside_the_list_is_refused(snapshot: Snapshot, champion: Champion) -> None:
+    with pytest.raises(ModelError, match="rule 'far' pins place 11 of 10"):
+        full(snapshot, champion, Rule("far", "pin", {"item_id": ("i003",)}, position=11))
