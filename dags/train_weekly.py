@@ -1,13 +1,15 @@
 """Train the retrievers and the ranker on what was known at the end of one data day, and register the champion.
 
-**Reads** `features.*`. **Writes** the model folder of the warehouse. Runs on Mondays for the Sunday before; a run for
-any other day works as well.
+**Reads** `features.*`. **Writes** the model folder of the warehouse and the model registry. Runs on Mondays for the
+Sunday before; a run for any other day works as well.
 
 Triage
 - `train` failed on its gate: on users held out from it, the new model does not beat one purchase rate for all, or is
   behind the champion by more than chance, or is badly calibrated. The champion stays, and scoring goes on with it; the
   log names the figures.
 - `train` failed for a missing partition: run `features_daily` for the day it names.
+- `register` failed: the champion is saved, and scoring serves it; only its entry in the model registry is missing. Mend
+  the registry that the log names, and clear the task.
 - `after` waits: `features_daily` of the day has not succeeded yet.
 """
 
@@ -20,7 +22,7 @@ from recsys_tasks import DEFAULTS, WEEKLY, job
 @dag(schedule=WEEKLY, doc_md=__doc__, tags=["recsys", "weekly", "models"], **DEFAULTS)
 def train_weekly() -> None:
     """Features to champion."""
-    after("features_daily") >> job("train", heavy=True)
+    after("features_daily") >> job("train", heavy=True) >> job("register")
 
 
 train_weekly()

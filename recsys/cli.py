@@ -253,6 +253,14 @@ def train(ds: Ds, warehouse: Warehouse = None) -> None:
 
 
 @app.command()
+def register(ds: Ds, warehouse: Warehouse = None) -> None:
+    """Enter the champion of a day into the model registry (MLflow) and give it its aliases; train_weekly does it."""
+    from recsys.jobs import register as job
+
+    show(job.run(existing(warehouse), parse_ds(ds)))
+
+
+@app.command()
 def assign(ds: Ds, warehouse: Warehouse = None) -> None:
     """Record the arm of every active user for each running experiment."""
     from recsys.jobs import assign as job

@@ -49,6 +49,7 @@ def test_the_other_dags_run_their_jobs(calls):
         run_dag(dag_id, DAY)
     assert [options.get("table", job) for job, _, options in calls] == [
         "train",
+        "register",
         "assign",
         "experiments.exposures",
         "experiments.user_outcomes_daily",

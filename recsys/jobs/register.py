@@ -1,0 +1,197 @@
+"""Enter the champion of a day into the model registry: MLflow, embedded in a file or on a server.
+
+What scoring reads is the champion's folder, never the registry: a registry that is down costs an entry, not a list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING
+
+from recsys.errors import ModelError
+from recsys.models import store
+from recsys.ranking.champion import NAME
+from recsys.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+FOLDER = "_registry"
+OFF = "off"
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+"""What MLflow is told before it is imported, unless the environment says otherwise: nothing is sent anywhere else."""
+
+
+def run(settings: Settings, ds: date) -> dict[str, object]:
+    """Log the training of ``ds`` as a run, and its champion, which has passed the gate, as a version.
+
+    The version becomes ``challenger``; and ``champion``, if no version of a later data day is that already, so that a
+    backfill never turns the alias back. Entering the same files a second time changes nothing.
+
+    Raises:
+        ModelError: ``ds`` has no champion, or the registry cannot be reached. The champion is not touched.
+    """
+    uri = registry_uri(settings)
+    if uri is None:
+        return {"registered": "no: RECSYS_MLFLOW is off, or not set while the warehouse is BigQuery"}
+    folder = settings.models_dir / NAME / f"ds={ds}"
+    facts = store.read_manifest(folder)
+    text = (folder / store.MANIFEST).read_text(encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    name = model_name(settings)
+    with _reached(uri, f"The champion of {ds} is saved and will be served."):
+        client = _client(settings, uri)
+        known = {_tag(version, "sha256"): version for version in _versions(client, name)}
+        tags = {"ds": str(ds), "sha256": digest, "folder": str(folder)}
+        version = known.get(digest) or _enter(client, settings, facts, text, tags)
+        client.set_registered_model_alias(name, CHALLENGER, str(version.version))
+        newest = max([str(ds), *(_tag(other, "ds") for other in _versions(client, name, CHAMPION))])
+        if newest == str(ds):
+            client.set_registered_model_alias(name, CHAMPION, str(version.version))
+    return {"registered": f"{name} {version.version}", "champion": newest, "registry": uri}
+
+
+def refused(settings: Settings, ds: date, reason: str) -> None:
+    """Log a training that its gate, or its data, refused: a failed run with the reason, and no version.
+
+    A registry that cannot be reached is only warned of: the refusal itself is what has to be heard.
+    """
+    uri = registry_uri(settings)
+    if uri is None:
+        return
+    try:
+        with _reached(uri, "The old champion stays."):
+            client = _client(settings, uri)
+            run = client.create_run(_experiment(client, settings), run_name=f"{NAME}@{ds}")
+            client.set_tag(run.info.run_id, "ds", str(ds))
+            client.set_tag(run.info.run_id, "refused", reason[:5_000])
+            client.set_terminated(run.info.run_id, "FAILED")
+    except ModelError as error:
+        logging.getLogger(__name__).warning(
+            "The refused training of %s is not in the registry: %s", ds, error
+        )
+
+
+def registry_uri(settings: Settings) -> str | None:
+    """Where the registry is: RECSYS_MLFLOW, or MLFLOW_TRACKING_URI, or a database file beside the models.
+
+    None for none: RECSYS_MLFLOW is ``off``, or the warehouse is BigQuery, whose files lie on a bucket that no database
+    can lock.
+    """
+    named = settings.mlflow or os.environ.get("MLFLOW_TRACKING_URI", "")
+    if named == OFF or (not named and settings.is_bigquery):
+        return None
+    return named or f"sqlite:///{(settings.files_dir / FOLDER / 'mlflow.db').absolute()}"
+
+
+def model_name(settings: Settings) -> str:
+    """Name of the model, and of its experiment, in the registry: one per warehouse, ``recsys-`` and what names it."""
+    last = settings.warehouse.removeprefix("bigquery://") if settings.is_bigquery else NAME
+    return "recsys-" + re.sub(r"[^A-Za-z0-9]+", "-", last).strip("-").lower()
+
+
+@contextmanager
+def _reached(uri: str, comfort: str) -> Iterator[None]:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415  (two seconds, needed here alone)
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        told = str(error).strip().splitlines()[0][:300]
+        raise ModelError(
+            f"The model registry at {uri} could not be used: {told}. {comfort} Mend the registry, or set RECSYS_MLFLOW "
+            "(`off` for none), then run `recsys register --ds DAY`."
+        ) from error
+
+
+def _client(settings: Settings, uri: str) -> MlflowClient:
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    if uri.startswith("sqlite:///"):
+        (settings.files_dir / FOLDER).mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _experiment(client: MlflowClient, settings: Settings) -> str:
+    name = model_name(settings)
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    local = str(client.tracking_uri).startswith("sqlite:///")
+    place = (settings.files_dir / FOLDER / "artifacts").absolute().as_uri() if local else None
+    return str(client.create_experiment(name, artifact_location=place))
+
+
+def _enter(
+    client: MlflowClient,
+    settings: Settings,
+    facts: Mapping[str, object],
+    manifest: str,
+    tags: Mapping[str, str],
+) -> ModelVersion:
+    """Log the run of a training with its manifest, which holds the SHA-256 of every file; return the new version."""
+    name = model_name(settings)
+    run = client.create_run(_experiment(client, settings), run_name=f"{NAME}@{tags['ds']}")
+    run_id = run.info.run_id
+    for key in tags:
+        client.set_tag(run_id, key, tags[key])
+    for key, value in flat(facts.get("parameters", {})).items():
+        client.log_param(run_id, key, str(value)[:500])
+    for key, value in flat(facts.get("metrics", {})).items():
+        if isinstance(value, int | float):
+            client.log_metric(run_id, key, float(value))
+    client.log_text(run_id, manifest, f"{CHAMPION}/{store.MANIFEST}")
+    client.set_terminated(run_id)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    source = f"{run.info.artifact_uri}/{CHAMPION}"
+    return client.create_model_version(name, source=source, run_id=run_id, tags=dict(tags))
+
+
+def _versions(client: MlflowClient, name: str, alias: str | None = None) -> list[ModelVersion]:
+    """Every version, or those of an alias: none or one."""
+    found = list(client.search_model_versions(f"name = '{name}'", max_results=10_000))
+    if alias is None:
+        return found
+    models = client.search_registered_models(f"name = '{name}'")
+    wanted = {str(model.aliases[alias]) for model in models if alias in model.aliases}
+    return [version for version in found if str(version.version) in wanted]
+
+
+def _tag(version: ModelVersion, name: str) -> str:
+    return str(version.tags.get(name, ""))
+
+
+def flat(value: object, prefix: str = "") -> dict[str, object]:
+    """Nested mappings as one, keys joined by dots; lists as JSON. Names as MLflow takes them.
+
+    Example:
+        >>> flat({"als": {"factors": 64}, "days": ["2026-01-01"]})
+        {'als.factors': 64, 'days': '["2026-01-01"]'}
+    """
+    if not isinstance(value, Mapping):
+        return {prefix: json.dumps(value) if isinstance(value, list | tuple) else value} if prefix else {}
+    parts: dict[str, object] = {}
+    for key, inner in value.items():
+        plain = re.sub(r"[^\w./ -]", "_", str(key))
+        parts |= flat(inner, f"{prefix}.{plain}" if prefix else plain)
+    return parts

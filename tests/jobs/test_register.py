@@ -1,0 +1,145 @@
+"""The model registry: what is entered, who is champion, and that a registry that is down costs nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys.errors import ModelError
+from recsys.jobs import register
+from recsys.models import store
+from recsys.ranking.champion import NAME
+from recsys.settings import Settings
+
+MONDAY, LATER, EARLIER = date(2026, 2, 2), date(2026, 2, 9), date(2026, 1, 26)
+MODEL = "recsys-hybrid"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings.load({}, warehouse=str(tmp_path_factory.mktemp("registry") / "warehouse"))
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def train(settings: Settings, ds: date, log_loss: float = 0.05) -> Path:
+    """A champion's folder, as training leaves it, without models inside."""
+    folder = settings.models_dir / NAME / f"ds={ds}"
+    facts = {
+        "ds": str(ds),
+        "learned_from": "replay",
+        "metrics": {"log_loss": log_loss, "ece": 0.001},
+        "parameters": {"seed": 7, "als": {"factors": 64}, "days": ["2026-01-01"]},
+    }
+    with store.replacing(folder) as aside:
+        (aside / "weights.txt").write_text(f"{ds}")
+        store.seal(aside, facts)
+    return folder
+
+
+def client(settings: Settings) -> Any:
+    from mlflow import MlflowClient
+
+    uri = register.registry_uri(settings)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def of_alias(settings: Settings, alias: str) -> str:
+    return str(client(settings).get_model_version_by_alias(MODEL, alias).tags["ds"])
+
+
+def test_a_training_becomes_a_run_and_a_version_with_aliases(settings: Settings) -> None:
+    folder = train(settings, MONDAY)
+    assert register.run(settings, MONDAY)["registered"] == f"{MODEL} 1"
+    mlflow = client(settings)
+    version = mlflow.get_model_version_by_alias(MODEL, "champion")
+    assert version.version == mlflow.get_model_version_by_alias(MODEL, "challenger").version
+    run = mlflow.get_run(version.run_id)
+    assert run.data.params == {"seed": "7", "als.factors": "64", "days": '["2026-01-01"]'}
+    assert run.data.metrics == {"log_loss": 0.05, "ece": 0.001}
+    assert run.info.status == "FINISHED"
+    logged = Path(mlflow.download_artifacts(run.info.run_id, "champion/manifest.json"))
+    assert json.loads(logged.read_text()) == json.loads((folder / "manifest.json").read_text())
+    assert version.tags["folder"] == str(folder)
+    # The tag is the SHA-256 of the manifest, which holds that of every file.
+    assert version.tags["sha256"] == store._sha256(folder / "manifest.json")
+
+
+def test_entering_the_same_files_twice_changes_nothing(settings: Settings) -> None:
+    before = len(client(settings).search_model_versions(f"name = '{MODEL}'"))
+    register.run(settings, MONDAY)
+    assert len(client(settings).search_model_versions(f"name = '{MODEL}'")) == before
+
+
+def test_a_backfill_is_challenger_and_never_turns_the_champion_back(settings: Settings) -> None:
+    train(settings, LATER)
+    assert register.run(settings, LATER)["champion"] == str(LATER)
+    train(settings, EARLIER)
+    assert register.run(settings, EARLIER)["champion"] == str(LATER)
+    assert (of_alias(settings, "champion"), of_alias(settings, "challenger")) == (str(LATER), str(EARLIER))
+    # Training the newest day again gives another version, and it takes over.
+    train(settings, LATER, log_loss=0.04)
+    register.run(settings, LATER)
+    champion = client(settings).get_model_version_by_alias(MODEL, "champion")
+    assert client(settings).get_run(champion.run_id).data.metrics["log_loss"] == 0.04
+
+
+def test_a_refused_training_is_a_failed_run_without_a_version(settings: Settings) -> None:
+    mlflow = client(settings)
+    before = len(mlflow.search_model_versions(f"name = '{MODEL}'"))
+    register.refused(settings, date(2026, 2, 16), "Gate: log-loss 0.2. The old champion stays.")
+    experiment = mlflow.get_experiment_by_name(MODEL).experiment_id
+    (run,) = mlflow.search_runs([experiment], "tags.ds = '2026-02-16'")
+    assert (run.info.status, run.data.tags["refused"]) == (
+        "FAILED",
+        "Gate: log-loss 0.2. The old champion stays.",
+    )
+    assert len(mlflow.search_model_versions(f"name = '{MODEL}'")) == before
+    assert of_alias(settings, "champion") == str(LATER)
+
+
+def test_a_registry_that_is_down_costs_neither_champion_nor_refusal(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    down = replace(settings, mlflow="http://127.0.0.1:9")
+    folder = train(down, MONDAY)
+    manifest = store.read_manifest(folder)
+    with pytest.raises(ModelError, match=r"127\.0\.0\.1:9 could not be used.*is saved and will be served"):
+        register.run(down, MONDAY)
+    assert store.read_manifest(folder) == manifest
+    register.refused(down, MONDAY, "Gate: no.")
+    assert "is not in the registry" in caplog.text
+
+
+def test_a_day_without_a_champion_is_refused(settings: Settings) -> None:
+    with pytest.raises(ModelError, match="No model in"):
+        register.run(settings, date(2020, 1, 1))
+
+
+def test_where_the_registry_is(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert str(register.registry_uri(settings)).startswith("sqlite:////")
+    assert register.registry_uri(replace(settings, mlflow="off")) is None
+    cloud = Settings.load({}, warehouse="bigquery://synthetic-project/demo_", files="/synthetic")
+    assert register.registry_uri(cloud) is None
+    assert "no: " in str(register.run(cloud, MONDAY)["registered"])
+    assert register.model_name(cloud) == "recsys-synthetic-project-demo"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    assert register.registry_uri(cloud) == register.registry_uri(settings) == "http://mlflow:5000"
+    assert register.registry_uri(replace(settings, mlflow="http://other:1")) == "http://other:1"
+
+
+def test_reading_the_job_imports_no_mlflow() -> None:
+    code = "import sys, recsys.jobs.register; print(sorted({'mlflow', 'sqlalchemy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
