@@ -1,0 +1,69 @@
+"""Rationing keeps to its limits, gives a listing to those who gain most, and takes nothing where nothing is scarce."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.errors import ModelError
+from recsys.ranking.rationing import Rationing, ration
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_no_listing_is_in_more_lists_than_it_may_and_none_loses_below_it(
+    users: int, n: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows, items = np.nonzero(rng.random((users, n)) < 0.6)
+    score = rng.random(len(rows)).round(1)
+    limit = rng.integers(1, 8, n)
+    keep = ration(rows, items, score, limit)
+    wanted = np.bincount(items, minlength=n)
+    np.testing.assert_array_equal(np.bincount(items[keep], minlength=n), np.minimum(wanted, limit))
+    mixed = rng.permutation(len(rows))
+    again = ration(rows[mixed], items[mixed], score[mixed], limit)
+    np.testing.assert_array_equal(again, keep[mixed])  # the order of the pairs decides nothing
+
+
+def test_who_has_an_alternative_as_good_gives_way() -> None:
+    rows, items = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 2])
+    score = np.array([5.0, 4.9, 3.0, 0.5])  # user 0 loses 0.1 without listing 0, user 1 loses 2.5
+    assert ration(rows, items, score, np.array([1, 9, 9])).tolist() == [False, True, True, True]
+
+
+def test_a_list_is_whole_before_exposure_is_rationed() -> None:
+    rows, items = np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4)
+    score = np.tile([3.0, 2.0, 1.0], 4)
+    assert np.bincount(rows[ration(rows, items, score, np.ones(3, int))], minlength=4).tolist() == [
+        3,
+        0,
+        0,
+        0,
+    ]
+    keep = ration(rows, items, score, np.ones(3, int), whole=2)
+    assert np.bincount(rows[keep], minlength=4).tolist() == [3, 2, 2, 2]
+    assert items[keep & (rows > 0)].tolist() == [0, 1] * 3  # the best of what was lost
+
+
+def test_a_limit_is_what_sells_a_listing_and_no_less_than_the_least() -> None:
+    items = np.array([0, 0, 1, 1])
+    p = np.array([0.02, 0.04, 0.9, 0.9])
+    rules = Rationing(sales=3.0, seen=0.5, least=10)
+    assert rules.limits(items, p, 3).tolist() == [200, 10, np.iinfo(np.int32).max]
+    assert rules.limits(items, p, 3, share=0.25).tolist()[:2] == [50, 2]
+    assert rules.limits(items, p, 3, stock=np.array([3.0, 1.0, 1.0])).tolist()[:2] == [600, 10]
+
+
+def test_nothing_scarce_and_nobody_to_ask() -> None:
+    rows, items = np.array([0, 1]), np.array([0, 1])
+    assert ration(rows, items, np.ones(2), np.full(2, 5)).all()
+    assert not len(ration(rows[:0], items[:0], np.ones(0), np.full(2, 5)))
+
+
+@pytest.mark.parametrize("wrong", [{"sales": 0.0}, {"seen": 1.2}, {"least": 0}])
+def test_what_would_hide_everything_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ModelError, match=next(iter(wrong))):
+        Rationing(**wrong)  # type: ignore[arg-type]
