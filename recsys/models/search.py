@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -24,6 +25,7 @@ FIRST = (2, 8, 32)
 SPARE = 8
 """How many more than k are kept until the scores are computed once more, one by one."""
 EVERYWHERE = -1
+Apply = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def nearest(
             stays below what the user has found already. See ``reach_for``. None: exact, only lists that provably hold
             nothing better are left out.
         filters: what may be found by whom.
-        threads: how many blocks of users to search side by side.
+        threads: how many pools, or blocks of users where there is one pool, to search side by side.
 
     Raises:
         ModelError: shapes that do not fit, numbers that are not finite, a k below 0, or excluded pairs out of range.
@@ -104,15 +106,23 @@ def nearest(
     filters = filters or Filters()
     items, scores = np.full((len(users), k), -1, np.int64), np.full((len(users), k), NOTHING, np.float32)
     known = np.asarray(users.any(axis=1))
+    pools = list(filters.pools(len(users), len(lists)))
+
+    def fill(pool: tuple[np.ndarray, np.ndarray | None], apply: Apply) -> None:
+        rows, allowed = pool
+        layout = Layout.of(lists, allowed)
+        banned = _Banned.of(filters.excluded, layout, len(users), len(lists))
+        able = rows[known[rows]] if k and len(layout) else rows[:0]
+        parts = np.array_split(able, -(-len(able) // USERS_AT_ONCE)) if len(able) else []
+        search = partial(_search, layout, users, k=k, reach=reach, banned=banned)
+        for part, found in zip(parts, apply(search, parts), strict=True):
+            items[part], scores[part] = found
+
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(max(1, threads)) as workers:
-        for rows, allowed in filters.pools(len(users), len(lists)):
-            layout = Layout.of(lists, allowed)
-            banned = _Banned.of(filters.excluded, layout, len(users), len(lists))
-            able = rows[known[rows]] if k and len(layout) else rows[:0]
-            parts = np.array_split(able, -(-len(able) // USERS_AT_ONCE)) if len(able) else []
-            search = partial(_search, layout, users, k=k, reach=reach, banned=banned)
-            for part, (best, values) in zip(parts, workers.map(search, parts), strict=True):
-                items[part], scores[part] = best, values
+        if len(pools) == 1:
+            fill(pools[0], workers.map)
+        else:
+            list(workers.map(lambda pool: fill(pool, map), pools))
     return items, scores
 
 
