@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from recsys.errors import QualityError, RecsysError, SettingsError
 from recsys.settings import Settings, parse_ds
@@ -365,6 +364,23 @@ def backtest(
     until: Annotated[str, typer.Option(help="Day after the last of the test period.", metavar="DAY")],
     k: Annotated[int, typer.Option(help="Length of the lists that are judged.")] = 10,
     json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    *,
+    origins: Annotated[
+        int | None,
+        typer.Option(
+            help="Parts of the period that get lists of their own. Default: one a day; of a shop or by group, one.",
+            min=1,
+        ),
+    ] = None,
+    by_group: Annotated[
+        bool, typer.Option("--by-group", help="Judge groups of listings, not the live listings themselves.")
+    ] = False,
+    users: Annotated[
+        int | None,
+        typer.Option(
+            help="Of a marketplace: list for so many users a day and all buyers. Default: all.", min=1
+        ),
+    ] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Train on all before a day, test on what customers bought from then on; prints a row per model.
@@ -374,19 +390,18 @@ def backtest(
     from recsys.jobs import backtest as job
 
     settings = existing(warehouse)
-    figures = job.run(settings, parse_ds(cut), parse_ds(until), k, json_path=json, progress=progress)
-    models = figures["models"]
-    assert isinstance(models, dict)
-    grid = RichTable("model", f"NDCG@{k}", f"recall@{k}", f"revenue@{k}", "users")
-    for name, row in models.items():
-        grid.add_row(
-            name,
-            f"{row[f'ndcg@{k}']:.3f}",
-            f"{row[f'recall@{k}']:.3f}",
-            f"{row[f'revenue@{k}']:.1f}",
-            f"{row['users']:,}",
-        )
-    console.print(grid)
+    figures = job.run(
+        settings,
+        parse_ds(cut),
+        parse_ds(until),
+        k,
+        origins=origins,
+        by_group=by_group,
+        most_users=users,
+        json_path=json,
+        progress=progress,
+    )
+    job.print_figures(figures, k, console)
 
 
 @app.command("off-policy")
@@ -413,7 +428,8 @@ def off_policy(
         float | None, typer.Option(help="Largest payment that counts. Default: the price cap of the ranking.")
     ] = None,
     interval: Annotated[
-        Literal["log", "normal", "bootstrap"], typer.Option(help="How intervals are made, users being the draws.")
+        Literal["log", "normal", "bootstrap"],
+        typer.Option(help="How intervals are made, users being the draws."),
     ] = "log",
     support: Annotated[
         float, typer.Option(help="Share of the policy that has to have been possible.", min=0.0, max=1.0)

@@ -226,13 +226,16 @@ def test_import_hands_over_the_mapping(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_backtest_prints_a_row_per_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = {"models": {"als": {"ndcg@5": 0.27, "recall@5": 0.26, "revenue@5": 117.0, "users": 1540}}}
+    row = {"ndcg@5": 0.27, "recall@5": 0.26, "revenue@5": 117.0, "users": 1540}
+    lead = {"ndcg@5": {"difference": 0.05, "low": 0.04, "high": 0.06}}
+    figures = {"models": {"als": row}, "paired": {"against": "als", "models": {"hybrid": lead}}}
     spy = Spy(monkeypatch, backtest, returns=figures)
     arguments = ["backtest", "--cut", "2011-11-01", "--until", "2011-12-10", "--k", "5", "-w", str(tmp_path)]
     result = runner.invoke(cli.app, arguments)
     assert spy.args[1:] == (date(2011, 11, 1), date(2011, 12, 10), 5)
     assert "0.270" in result.output
     assert "1,540" in result.output
+    assert "hybrid against als" in result.output and "+0.050 (+0.040 to +0.060)" in result.output
 
 
 def test_airflow_prints_an_environment_that_a_shell_can_read(tmp_path: Path) -> None:

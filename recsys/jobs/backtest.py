@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
+from rich.console import Console
+from rich.table import Table as RichTable
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
 from recsys.evaluation.backtest import BY_CHANCE, occasion_of
-from recsys.evaluation.compare import by_segment, compare, judge, mean_of
+from recsys.evaluation.compare import HYBRID, by_segment, compare, judge, mean_of
 from recsys.evaluation.split import slices
 from recsys.jobs.market import run_market
 from recsys.ranking.revenue import Money
@@ -119,6 +121,34 @@ def _run_items(
     if cold:
         result["listings"] = {name: sum(part[name] for part in cold) for name in cold[0]}
     return result
+
+
+def print_figures(figures: Mapping[str, object], k: int, console: Console) -> None:
+    """Print what ``run`` returned: a row per model, and what the hybrid has over the best single model."""
+    models, paired = figures["models"], figures["paired"]
+    assert isinstance(models, dict) and isinstance(paired, dict)
+    grid = RichTable("model", f"NDCG@{k}", f"recall@{k}", f"revenue@{k}", "users")
+    for name, row in models.items():
+        grid.add_row(
+            name,
+            f"{row[f'ndcg@{k}']:.3f}",
+            f"{row[f'recall@{k}']:.3f}",
+            f"{row[f'revenue@{k}']:.1f}",
+            f"{row['users']:,}",
+        )
+    console.print(grid)
+    lead = paired["models"].get(HYBRID, {})
+    told = [
+        f"{label} {f['difference']:+.3f} ({f['low']:+.3f} to {f['high']:+.3f})"
+        for label, f in (("NDCG", lead.get(f"ndcg@{k}")), ("revenue", lead.get(f"revenue@{k}")))
+        if f
+    ]
+    if told:
+        console.print(
+            f"hybrid against {paired['against']}, the best single model, user by user: {', '.join(told)}.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _read(settings: Settings, cut: date, until: date) -> tuple[ShopData, dict[str, int]]:
