@@ -24,6 +24,8 @@ BUYS, BACK, PAYS = "buys", "comes_back", "pays"
 ORDERS = ("orders_1", "orders_2")
 """Boosters by name that learned the order alone."""
 STEEPEST = 30.0
+DECIMALS = 6
+"""Of amounts, fewer than money is stored with, so that a stored list holds the very numbers of the ranker."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class ShopScorer:
         mixed = (heads.buys + 2 * self.slope * heads.orders) / 3
         return Judged(
             self.platt.p(heads.buys, heads.back),
-            amount=np.exp(np.clip(heads.pays, -STEEPEST, STEEPEST)) * self.smear,
+            amount=np.round(np.exp(np.clip(heads.pays, -STEEPEST, STEEPEST)) * self.smear, DECIMALS),
             order=np.exp(np.clip(mixed, -STEEPEST, STEEPEST)),
         )
 

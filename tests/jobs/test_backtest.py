@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,10 @@ import pytest
 from recsys import schema
 from recsys.errors import ModelError
 from recsys.jobs import backtest, build, score, train
+from recsys.ranking.shop import train_shop
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
+from tests.ranking.test_shop_scorer import SMALL
 
 FIRST, LAST = date(2025, 6, 1), date(2025, 12, 31)
 CUT, UNTIL = date(2025, 12, 1), date(2026, 1, 1)
@@ -139,6 +144,30 @@ def test_a_shop_is_trained_by_replay_and_lists_what_is_bought_again(shop: Settin
     assert (top["times"].fillna(0) >= 2).mean() > 0.8
     part = score.run(shop, LAST, 0)
     assert 0 < int(str(part["users"])) < USERS
+
+
+def test_a_larger_shop_is_trained_with_trees_and_scored_in_shards(
+    shop: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(shop.warehouse, tmp_path / "copy")
+    shop = replace(shop, warehouse=str(tmp_path / "copy"), shards=3)
+    monkeypatch.setattr(train, "train_shop", partial(train_shop, recipe=SMALL))
+    facts = train.run(shop, LAST)
+    assert facts["ranker"] == "shop_scorer"
+    first = {path.name: path.read_bytes() for path in (Path(str(facts["folder"])) / "scorer").iterdir()}
+    whole = score.score_users(shop, LAST, None, "hybrid").sort_values(["user_id", "rank"], ignore_index=True)
+    assert whole.groupby("user_id").size().eq(15).all() and whole["user_id"].nunique() == USERS
+    parts = [score.run(shop, LAST, shard) for shard in range(3)]
+    assert sum(int(str(part["users"])) for part in parts) == USERS
+    with open_warehouse(shop) as warehouse:
+        lists = warehouse.read("scoring.lists", LAST).sort_values(["user_id", "rank"], ignore_index=True)
+    for column in ("user_id", "item_id", "score", "p_purchase", "expected_revenue"):
+        assert lists[column].tolist() == whole[column].tolist(), column
+    np.testing.assert_allclose(lists["price_capped"].astype(float), whole["price_capped"], rtol=1e-12)
+    train.run(shop, LAST)
+    assert first == {
+        path.name: path.read_bytes() for path in (Path(str(facts["folder"])) / "scorer").iterdir()
+    }
 
 
 def test_too_short_a_history_says_what_it_takes(shop: Settings) -> None:
