@@ -10,11 +10,11 @@ from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
 from recsys.features.interactions import Interactions
-from recsys.models.base import NOTHING, Recommender
+from recsys.models.factored import Factored
 
 
 @dataclass
-class ALS(Recommender):
+class ALS(Factored):
     """Alternating least squares (Hu, Koren and Volinsky, 2008), computed by ``implicit``.
 
     Only item factors are learned for keeps. A user's factors are solved from the history at hand, exactly, so a
@@ -50,10 +50,13 @@ class ALS(Recommender):
         n_users = len(self.history.user_ids)
         self.user_factors = model.recalculate_user(np.arange(n_users), np.log1p(self.history.matrix))
 
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        scores = np.full((len(rows), len(self.item_ids)), NOTHING, np.float32)
-        scores[rows >= 0] = self.user_factors[rows[rows >= 0]] @ self.learned["item_factors"].T
-        return scores
+    def factors_of_users(self, rows: np.ndarray) -> np.ndarray:
+        """Factors as solved from the histories."""
+        return np.asarray(self.user_factors[rows])
+
+    def factors_of_items(self) -> np.ndarray:
+        """Factors as learned."""
+        return self.learned["item_factors"]
 
     def _similarity(self, columns: np.ndarray) -> np.ndarray:
         factors = self.learned["item_factors"]

@@ -94,7 +94,7 @@ class Recommender(ABC):
         allowed = (
             np.ones(len(self.item_ids), bool) if candidates is None else self.item_ids.isin(list(candidates))
         )
-        banned_rows, banned_columns = self._banned(user_ids, exclude)
+        banned_rows, banned_columns = self.banned(user_ids, exclude)
         size = max(1, BATCH_CELLS // max(1, len(self.item_ids)))
         parts = []
         for start in range(0, len(user_ids), size):
@@ -110,7 +110,7 @@ class Recommender(ABC):
             else _ranked(np.empty((0, 0)), k, [], self.item_ids, USER_ID)
         )
 
-    def _banned(self, user_ids: Sequence[str], exclude: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray]:
+    def banned(self, user_ids: Sequence[str], exclude: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray]:
         """Positions of the excluded pairs in ``user_ids`` and in the catalogue, in the order of users."""
         if exclude is None or not len(user_ids):
             return np.empty(0, np.intp), np.empty(0, np.intp)
@@ -235,7 +235,13 @@ def lower_bound(scores: np.ndarray, k: int) -> np.ndarray:
 def _ranked(
     scores: np.ndarray, k: int, owners: Sequence[str] | pd.Index, items: pd.Index, owner: str
 ) -> pd.DataFrame:
-    columns, values = top(scores, k)
+    return listed(*top(scores, k), owners, items, owner)
+
+
+def listed(
+    columns: np.ndarray, values: np.ndarray, owners: Sequence[str] | pd.Index, items: pd.Index, owner: str
+) -> pd.DataFrame:
+    """The best of each owner as a frame: [owner, item_id, score, rank]; a score of -inf is no row."""
     keep = values > NOTHING
     row, place = np.nonzero(keep)
     return pd.DataFrame(

@@ -10,11 +10,11 @@ from scipy import sparse
 from scipy.special import expit
 
 from recsys.features.interactions import Interactions
-from recsys.models.base import NOTHING, Recommender
+from recsys.models.factored import Factored
 
 
 @dataclass
-class BPR(Recommender):
+class BPR(Factored):
     """Bayesian personalised ranking of a matrix factorisation (Rendle et al., 2009), by mini-batches of Adam.
 
     Every epoch goes once over what users had, each item against one drawn evenly from all items; a draw that the
@@ -87,11 +87,13 @@ class BPR(Recommender):
             -of_item + self.regularization * unliked,
         ]
 
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        items = self.learned["item_factors"]
-        scores = np.full((len(rows), len(self.item_ids)), NOTHING, np.float32)
-        scores[rows >= 0] = self.user_factors[rows[rows >= 0]] @ items[:, :-1].T + items[:, -1]
-        return scores
+    def factors_of_users(self, rows: np.ndarray) -> np.ndarray:
+        """Factors as solved from the histories, and a 1 that meets the item's bias."""
+        return np.hstack([self.user_factors[rows], np.ones((len(rows), 1), np.float32)])
+
+    def factors_of_items(self) -> np.ndarray:
+        """Factors as learned, the bias last."""
+        return self.learned["item_factors"]
 
     def _similarity(self, columns: np.ndarray) -> np.ndarray:
         factors = self.learned["item_factors"][:, :-1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsys.features.content import content_matrix, reduced
 from recsys.features.interactions import Interactions
-from recsys.models.base import NOTHING, Recommender
+from recsys.models.factored import Factored
 from recsys.models.neural import (
     ENCODE_ROWS,
     HeldOut,
@@ -27,7 +27,7 @@ TOWER = ("wide.weight", "wide.bias", "narrow.weight", "narrow.bias", "ids")
 
 
 @dataclass
-class TwoTower(Recommender):
+class TwoTower(Factored):
     """Two-tower retrieval with sampled softmax and logQ correction (Yi et al., 2019).
 
     The item tower reads the content (TF-IDF of title, category, brand, condition and price, reduced to
@@ -175,15 +175,21 @@ class TwoTower(Recommender):
     def _prepare(self) -> None:
         session = Session(self.seed)
         sequences = self.history.sequences(self.length)
-        self.known = sequences[:, -1] >= 0
+        self.has_history = sequences[:, -1] >= 0
         p = session.tensors({name: array for name, array in self.learned.items() if name != "items"})
         self.states = self._states(session, p, self.learned["items"], sequences)
 
-    def _scores(self, rows: np.ndarray) -> np.ndarray:
-        scores = np.full((len(rows), len(self.item_ids)), NOTHING, np.float32)
-        able = (rows >= 0) & self.known[rows] if len(self.known) else np.zeros(len(rows), bool)
-        scores[able] = self.states[rows[able]] @ self.learned["items"].T
-        return scores
+    def factors_of_users(self, rows: np.ndarray) -> np.ndarray:
+        """What the user tower makes of the histories."""
+        return np.asarray(self.states[rows])
+
+    def factors_of_items(self) -> np.ndarray:
+        """What the item tower makes of the catalogue."""
+        return self.learned["items"]
+
+    def known(self, rows: np.ndarray) -> np.ndarray:
+        """Users with a history."""
+        return (rows >= 0) & self.has_history[rows] if len(self.has_history) else np.zeros(len(rows), bool)
 
     def _similarity(self, columns: np.ndarray) -> np.ndarray:
         return self.learned["items"][columns] @ self.learned["items"].T

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recsys.errors import ModelError
-from recsys.models import search
-from recsys.models.base import NOTHING
+from recsys.features.interactions import Interactions
+from recsys.models import MODELS, factored, search
+from recsys.models.base import NOTHING, Recommender
 from recsys.models.lists import Layout, Lists
 from recsys.models.search import EVERYWHERE, Filters, nearest, reach_for
 
@@ -161,3 +163,22 @@ def test_lists_and_reach_tell_what_does_not_fit() -> None:
         reach_for(Lists.by_length(eye), eye, 2, 1.5)
     with pytest.raises(ModelError, match="Nobody"):
         reach_for(Lists.by_length(eye), np.zeros((2, 3)), 2)
+
+
+@pytest.mark.parametrize("name", ["als", "bpr"])
+def test_a_factor_model_finds_by_search_what_it_finds_by_scoring_all(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    rng = np.random.default_rng(8)
+    had = pd.DataFrame({"user_id": rng.integers(0, 40, 600), "item_id": rng.integers(0, 300, 600)}).astype(
+        str
+    )
+    settings = {"als": {"iterations": 3}, "bpr": {"epochs": 3, "fold_in_epochs": 3}}[name]
+    model = MODELS[name](factors=8, **settings).fit(Interactions.from_frame(had))
+    users = [*had["user_id"].unique()[:20], "nobody"]
+    asked = {"k": 15, "candidates": had["item_id"].unique()[:200], "exclude": had}
+    scored = model.recommend(users, **asked)
+    monkeypatch.setattr(factored, "SEARCHED", 0)
+    monkeypatch.setattr(Recommender, "scores", None)  # nothing is scored whole
+    pd.testing.assert_frame_equal(model.recommend(users, **asked), scored, rtol=1e-4)
+    assert len(model.recommend(users, 10**9)) == 20 * len(model.item_ids)
