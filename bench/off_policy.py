@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     world = make_world(preset("small", users=options.users), 10, options.pool, options.places, options.seed)
-    found = coverage(world, options.runs, 400, options.seed, ("log", "normal", "bootstrap"))
+    found = coverage(world, options.runs, 400, options.seed, ("log", "normal"))
     print(found.round(4).to_string())
     if options.json:
         options.json.write_text(

@@ -444,6 +444,45 @@ def off_policy(
 
 
 @app.command()
+def tune(
+    ds: Ds,
+    minutes: Annotated[float, typer.Option(help="Time to search, shared by the retrievers.", min=0.0)] = 10.0,
+    days: Annotated[int, typer.Option(help="Days of a validation period.", min=1)] = 14,
+    folds: Annotated[int, typer.Option(help="Validation periods, one after the other.", min=1)] = 2,
+    keep: Annotated[int, typer.Option(help="Last days that are left for a test and not read.", min=1)] = 14,
+    *,
+    k: Annotated[int, typer.Option(help="Length of the lists that are judged.", min=1)] = 10,
+    metric: Annotated[str, typer.Option(help="What is maximised: ndcg, recall, revenue, ...")] = "ndcg",
+    model: Annotated[
+        list[str] | None, typer.Option(help="A retriever to tune; may be repeated. Default: all.")
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(help="File to write. Default: include/tuned/ITEM_UNIT.yaml, which training reads."),
+    ] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """Search the retrievers' settings on later days; the same command goes on where it was stopped."""
+    from recsys.jobs import tune as job
+
+    show(
+        job.run(
+            existing(warehouse),
+            parse_ds(ds),
+            minutes,
+            days=days,
+            folds=folds,
+            keep=keep,
+            k=k,
+            metric=metric,
+            models=tuple(model or ()),
+            into=into,
+            progress=progress,
+        )
+    )
+
+
+@app.command()
 def cost(
     ds: Ds,
     json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,

@@ -26,6 +26,7 @@ from recsys.ranking.calibration import Calibration, calibration, log_losses, sta
 from recsys.ranking.judge import Scorer
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer
 from recsys.ranking.snapshot import Snapshot
+from recsys.ranking.tuned import tuned
 
 MOST_GROUPS = 20_000
 PAIRS_AT_ONCE = 200_000
@@ -66,15 +67,19 @@ class Examples:
 
 
 def make_retrievers(item_unit: str, seed: int) -> dict[str, Recommender]:
-    """The retrievers of the hybrid, unfitted, by name; a shop has one model more than once, with other settings."""
+    """The retrievers of the hybrid, unfitted, by name; a shop has one model more than once, with other settings.
+
+    Where ``recsys tune`` has chosen values for one, it has these (``ranking.tuned``).
+    """
     models: list[Recommender] = [Popularity(), ItemKNN(), ALS(seed=seed), OwnHistory()]
     if item_unit != "item":
-        return {model.name: model for model in models}
+        return tuned({model.name: model for model in models}, item_unit)
     models += [EASE(), BasketEASE(), UserKNN(), Transition()]
-    return {model.name: model for model in models} | {
+    variants = {
         "ease_recent": EASE(regularization=30.0, half_life_days=90.0),
         "user_knn_recent": UserKNN(window_days=42),
     }
+    return tuned({model.name: model for model in models} | variants, item_unit)
 
 
 def fit_retrievers(models: Mapping[str, Recommender], history: Interactions) -> dict[str, Recommender]:
