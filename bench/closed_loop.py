@@ -63,6 +63,7 @@ class Loop:
     history_days: int = HISTORY_DAYS
     days: int = 30
     replications: int = 5
+    ration: float = 0.0
 
     @property
     def name(self) -> str:
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument(
         "--dir", type=Path, default=PROJECT / "var" / "bench" / "loop", help="where worlds are kept"
     )
+    parser.add_argument("--ration", type=float, default=Loop.ration, help="as RECSYS_RATION")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     given = parser.parse_args()
     loop = Loop(
@@ -97,6 +99,7 @@ def main() -> None:
         given.history,
         given.days,
         given.replications,
+        given.ration,
     )
     result = run(loop, given.dir, lambda line: print(line, flush=True))
     print_figures(result)
@@ -110,7 +113,9 @@ def run(loop: Loop, root: Path, say: Callable[[str], None] = lambda line: None) 
     base = _history(loop, root, say)
     folder = root / f"run-{os.getpid()}"
     shutil.copytree(base, folder, copy_function=os.link, dirs_exist_ok=True)
-    settings = Settings(warehouse=str(folder), home=str(PROJECT), shards=1, seed=loop.seed)
+    settings = Settings(
+        warehouse=str(folder), home=str(PROJECT), shards=1, seed=loop.seed, ration=loop.ration
+    )
     try:
         days = list(_days(loop, settings, say))
     finally:
@@ -122,7 +127,7 @@ def run(loop: Loop, root: Path, say: Callable[[str], None] = lambda line: None) 
         "seed": loop.seed,
         "history_days": loop.history_days,
     }
-    setup |= {"days": loop.days, "replications": loop.replications}
+    setup |= {"days": loop.days, "replications": loop.replications, "ration": loop.ration}
     return {"setup": setup, "seconds": round(time.perf_counter() - started), **figures(days, loop.seed)}
 
 

@@ -77,6 +77,10 @@ class Settings:
     )  # type: ignore[assignment]
     per_seller: int = _setting(6, "Places of one seller on a list, until nothing else is left.")  # type: ignore[assignment]
     per_category: int = _setting(40, "Places of one category on a list, until nothing else is left.")  # type: ignore[assignment]
+    ration: float = _setting(
+        0.0,
+        "A one-off listing stands in as many lists as make so many expected sales a day; 0 does not bound it.",
+    )  # type: ignore[assignment]
     explore: str = _setting(
         "8,16",
         "Places of a list that are drawn from what stands behind it, with a known chance; 'none' for none.",

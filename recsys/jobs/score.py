@@ -16,6 +16,7 @@ from recsys.ranking.candidates import Quotas
 from recsys.ranking.champion import Champion, load_champion, newest_day
 from recsys.ranking.exploration import Exploration
 from recsys.ranking.pipeline import Ranker
+from recsys.ranking.rationing import Rationing
 from recsys.ranking.rerank import Variety
 from recsys.ranking.revenue import Money
 from recsys.ranking.rules import load_rules
@@ -140,6 +141,7 @@ def make_ranker(settings: Settings, snapshot: Snapshot, day: date | None = None)
 
 def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion) -> Ranker:
     """A champion at hand, saved or not, over the shelf and the histories of a snapshot."""
+    rations = settings.ration > 0 and settings.item_unit == "group"
     return Ranker(
         champion.with_history(snapshot.history),
         snapshot.shelf,
@@ -154,5 +156,7 @@ def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion) -> Ran
         if settings.item_unit == "group"
         else None,  # a shop is one seller, and what its customers buy again is alike on purpose
         exploration=Exploration(settings.explored_places) if settings.explored_places else None,
+        rationing=Rationing(sales=settings.ration) if rations else None,
+        share=1.0 / settings.shards,
         seed=settings.seed,
     )

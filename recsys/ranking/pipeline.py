@@ -26,6 +26,7 @@ from recsys.ranking.champion import Champion
 from recsys.ranking.explain import reasons
 from recsys.ranking.exploration import Exploration, chances
 from recsys.ranking.judge import Judged
+from recsys.ranking.rationing import Rationing, rationed
 from recsys.ranking.rerank import Variety, traits
 from recsys.ranking.revenue import Money, kept_share
 from recsys.ranking.rules import Rules
@@ -41,7 +42,8 @@ class Ranker:
     """Everything needed to make lists from one shelf. ``champion`` knows the histories of the users asked for.
 
     ``list_size`` places are shown; ``reserve_size`` more are kept for when some are sold by then. The best ``pool``
-    candidates of a user are what lists are arranged from. ``seed`` decides, with the day and the user, what is drawn.
+    candidates of a user are what lists are arranged from. ``share`` of all users is the audience at hand, which
+    ``rationing`` goes by. ``seed`` decides, with the day and the user, what is drawn.
     """
 
     champion: Champion
@@ -56,6 +58,8 @@ class Ranker:
     rules: Rules = field(default_factory=Rules)
     variety: Variety | None = None
     exploration: Exploration | None = None
+    rationing: Rationing | None = None
+    share: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -110,13 +114,18 @@ class Ranker:
         if len(groups) > 1:
             pool = pool.take(np.argsort(pool.rows, kind="stable"))
         parts, costs = [], []
+        if self.rationing is not None and policy != "popularity" and len(pool):
+            share = self.share * len(users) / max(len(audience), 1)
+            limit = self.rationing.limits(pool.items, pool.p, len(self.shelf), share)
+            pool, cost = rationed(pool, limit, self.list_size, self.list_size + self.reserve_size)
+            costs.append(cost)
         for showcase, members in groups:
             for batch in self._batches(members):
                 mine = pool.take(np.arange(*np.searchsorted(pool.rows, [batch[0], batch[-1] + 1])))
                 mine = mine.take(np.isin(mine.rows, batch)) if len(groups) > 1 else mine
-                lists, cost = self._arrange(audience, mine, policy, showcase)
+                lists, spent = self._arrange(audience, mine, policy, showcase)
                 parts.append(lists)
-                costs += cost
+                costs += spent
         self.costs[policy] = Cost.total(costs)
         return self._frame(audience, Lists.join(parts), policy)
 
@@ -183,6 +192,7 @@ class Ranker:
             quotas=self.quotas,
             item_unit=self.item_unit,
             groups=self.group_of_column,
+            content=showcase.content,
         )
 
     def _value(self, found: Candidates, judged: Judged, policy: str) -> Scored:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.errors import ModelError
+from recsys.ranking.arrange import TOP, Cost
+from recsys.ranking.scored import Scored
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,38 @@ class Rationing:
         return np.minimum(np.maximum(enough, least), np.iinfo(np.int32).max).astype(np.int64)
 
 
+def rationed(pool: Scored, limit: np.ndarray, list_size: int, whole: int) -> tuple[Scored, Cost]:
+    """The pool of candidates without the pairs that ``ration`` takes away, and the expected revenue given up by it.
+
+    ``whole``: candidates that every user keeps, as far as there were as many. The cost is that of the first
+    ``list_size`` places.
+    """
+    keep = ration(pool.rows, pool.items, pool.score, limit, whole)
+    before, left = pool.place, pool.take(keep)
+    shown, now = before <= list_size, left.place <= list_size
+    top, top_now = before <= TOP, left.place <= TOP
+    return left, Cost(
+        "rationing",
+        lists=len(np.unique(pool.rows)),
+        places=int(now.sum()),
+        changed=int((now & ~shown[keep]).sum()),
+        before=float(pool.earned[shown].sum()),
+        after=float(left.earned[now].sum()),
+        top_before=float(pool.earned[top].sum()),
+        top_after=float(left.earned[top_now].sum()),
+    )
+
+
 def ration(
     rows: np.ndarray, items: np.ndarray, score: np.ndarray, limit: np.ndarray, whole: int = 0
 ) -> np.ndarray:
     """Which pairs stay, bool [pairs]: at most ``limit[item]`` of each listing, those whose users gain most.
 
     What a user gains by a listing is its ``score`` above that of the last pair the user has here, which is about what
-    would take its place. Equal gains go to the smaller row. A user left with fewer than ``whole`` pairs gets the best
-    of the others back, whatever their limit: a list is whole before exposure is rationed. Sorting only the listings that are over their limit keeps
-    this at a few seconds for ten million pairs.
+    would take its place. Equal gains go by a hash of user and listing, so
+    that not the same users win all of them. A user left with fewer than ``whole`` pairs gets the best
+    of the others back, whatever their limit: a list is whole before exposure is rationed. Only the pairs of listings
+    over their limit are sorted.
 
     Example:
         >>> rows, items = np.array([0, 0, 1, 1]), np.array([7, 8, 7, 9])
@@ -90,10 +115,18 @@ def ration(
     worst = np.full(int(rows.max()) + 1, np.inf)
     np.minimum.at(worst, rows, score)
     gain = score[over] - worst[rows[over]]
-    order = over[np.lexsort((rows[over], -gain, items[over]))]
+    order = over[np.lexsort((_luck(rows[over], items[over]), -gain, items[over]))]
     place = np.arange(len(order)) - np.searchsorted(items[order], items[order])
     keep[order[place >= limit[items[order]]]] = False
     return _whole(keep, rows, items, score, whole) if whole else keep
+
+
+def _luck(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """A hash of each pair, uint64 (the finaliser of SplitMix64)."""
+    mixed = (rows.astype(np.uint64) << np.uint64(32)) ^ items.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _whole(
