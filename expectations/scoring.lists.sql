@@ -43,7 +43,7 @@ flagged AS (
         lists.propensity <= 0
         OR lists.propensity > 1
         OR (lists.propensity < 1 AND COALESCE(lists.slot, 'explored') NOT IN ('explored', 'reserve'))
-        AS odd_propensities,
+            AS odd_propensities,
         ABS(
             lists.expected_revenue
             - lists.p_purchase * CAST(lists.price_capped AS FLOAT64) * lists.take_rate * (1 - lists.p_cancel)

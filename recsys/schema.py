@@ -222,7 +222,8 @@ FEATURES: Final = (
         take_rate FLOAT64!, age_days FLOAT64!, is_new BOOL!, popularity_1d FLOAT64!, popularity_7d FLOAT64!,
         popularity_30d FLOAT64!, impressions_30d INT64!, views_30d INT64!, likes_30d INT64!, purchases_30d INT64!,
         click_rate FLOAT64!, purchase_rate FLOAT64!, price_percentile FLOAT64!, is_auction BOOL!,
-        listing_amount NUMERIC!, bid_count INT64!, bid_amount NUMERIC!, hours_left FLOAT64, ds DATE!""",
+        listing_amount NUMERIC!, bid_count INT64!, bid_amount NUMERIC!, hours_left FLOAT64, ds DATE!,
+        p_available FLOAT64""",
         "ds",
     ),
     _table(

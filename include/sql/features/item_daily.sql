@@ -4,6 +4,11 @@
 -- 50 impressions, 20 views had been seen at it), which is itself drawn towards the market's. price_percentile = share of
 -- the live listings of its group that are cheaper, ties counting half. is_new: listed within two days, or never viewed
 -- nor shown. listing_amount: the top bid of an auction that has one, else the price.
+-- p_available: chance that the listing is live at a moment drawn from the day after ds, which is when lists are seen.
+-- With q the chance to close within a day, at a steady rate: -q / LN(1 - q). q = closings per listing and day over the
+-- last seven days, of what was live at the start of the day, by category and by points on the day before (none, below 4,
+-- below 16, more), drawn towards the rate of those points in all categories as if 50 listing-days had been seen at it, and
+-- that one towards the market's. An auction ends when it ends: the part of the day that it lasts.
 -- grain: item_id
 -- partition: ds
 -- cluster: category_id, item_id
@@ -93,6 +98,71 @@ market AS (
     FROM categories
 ),
 
+heat AS (
+    SELECT
+        item_id,
+        age,
+        CASE WHEN SUM(points) = 0 THEN 0 WHEN SUM(points) < 4 THEN 1 WHEN SUM(points) < 16 THEN 2 ELSE 3 END AS band
+    FROM days
+    WHERE age < 8
+    GROUP BY item_id, age
+),
+
+at_risk AS (
+    SELECT
+        items.category_id,
+        COALESCE(heat.band, 0) AS heat_band,
+        COALESCE(DATE(items.closed_at, @timezone) = risk_date, FALSE) AS is_closed
+    FROM staging.items AS items
+    CROSS JOIN UNNEST(GENERATE_DATE_ARRAY(DATE_SUB(@ds, INTERVAL 6 DAY), @ds)) AS risk_date
+    LEFT JOIN heat ON items.item_id = heat.item_id AND heat.age = DATE_DIFF(@ds, risk_date, DAY) + 1
+    WHERE
+        items.ds = @ds
+        AND items.sale_type <> 'auction'
+        AND DATE(items.listed_at, @timezone) < risk_date
+        AND COALESCE(DATE(items.closed_at, @timezone) >= risk_date, TRUE)
+),
+
+closings AS (
+    SELECT
+        category_id,
+        heat_band,
+        COUNT(*) AS listing_days,
+        COUNTIF(is_closed) AS closed
+    FROM at_risk
+    GROUP BY category_id, heat_band
+),
+
+market_closings AS (
+    SELECT COALESCE(SAFE_DIVIDE(SUM(closed), SUM(listing_days)), 0) AS rate
+    FROM closings
+),
+
+band_closings AS (
+    SELECT
+        closings.heat_band,
+        (SUM(closings.closed) + 50 * MAX(market_closings.rate)) / (SUM(closings.listing_days) + 50) AS rate
+    FROM closings
+    CROSS JOIN market_closings
+    GROUP BY closings.heat_band
+),
+
+hazards AS (
+    SELECT
+        shelf.item_id,
+        (COALESCE(closings.closed, 0) + 50 * COALESCE(band_closings.rate, market_closings.rate))
+        / (COALESCE(closings.listing_days, 0) + 50) AS daily
+    FROM shelf
+    CROSS JOIN market_closings
+    LEFT JOIN heat ON shelf.item_id = heat.item_id AND heat.age = 0
+    LEFT JOIN band_closings
+        ON band_closings.heat_band = COALESCE(heat.band, 0)
+    LEFT JOIN closings
+        ON
+            shelf.category_id = closings.category_id
+            AND closings.heat_band = COALESCE(heat.band, 0)
+),
+
 priors AS (
     SELECT
         categories.category_id,
@@ -132,8 +202,14 @@ SELECT
     COALESCE(totals.bid_count, 0) AS bid_count,
     COALESCE(totals.bid_amount, 0) AS bid_amount,
     IF(shelf.is_auction, shelf.hours_left, NULL) AS hours_left,
-    @ds AS ds
+    @ds AS ds,
+    CASE
+        WHEN shelf.is_auction THEN LEAST(GREATEST(COALESCE(shelf.hours_left, 24) / 24, 0), 1)
+        WHEN hazards.daily < 0.000001 THEN 1
+        ELSE -LEAST(hazards.daily, 0.999999) / LN(1 - LEAST(hazards.daily, 0.999999))
+    END AS p_available
 FROM shelf
 CROSS JOIN market
+INNER JOIN hazards ON shelf.item_id = hazards.item_id
 LEFT JOIN totals ON shelf.item_id = totals.item_id
 LEFT JOIN priors ON shelf.category_id = priors.category_id
