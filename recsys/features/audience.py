@@ -22,7 +22,12 @@ USER_FEATURES = (
     "user_likes_30d",
     "user_purchases_7d",
     "user_purchases_90d",
+    "user_spend_7d",
+    "user_spend_30d",
+    "user_power",
 )
+TIER_WEIGHT = 5.0
+"""Points of interest at the mean level that a user's tier is drawn to it by; a view is one."""
 OWN = ("purchase_days", "first_day", "last_day", "weight", "revenue")
 """What is kept of a user and a group; days count since 1970."""
 TOUCHED = ("views", "likes", "carts", "purchases", "last_day")
@@ -44,11 +49,14 @@ class Audience:
     features: np.ndarray
     log_price: np.ndarray
     log_price_known: np.ndarray
+    tier: np.ndarray
     seller_code: np.ndarray
     order_days: np.ndarray
     variety: np.ndarray
     category_share: PairTable
     brand_share: PairTable
+    category_points: np.ndarray
+    brand_points: np.ndarray
     own: PairTable
     touched: PairTable
     memory: Memory
@@ -73,19 +81,24 @@ class Audience:
         ids = pd.Index(users[USER_ID], dtype=object)
         rows = ids.get_indexer(pd.Index(interactions[USER_ID]))
         mean = users["mean_log_price"].astype("float64")
+        category_share, category_points = _share(
+            ids, affinity[USER_ID], affinity[CATEGORY_ID], affinity["affinity"], shelf.category_ids
+        )
+        brand_share, brand_points = _brand_share(ids, interactions, brand_of_group, shelf)
         return cls(
             user_ids=ids,
             regions=users["region"].astype(object).where(users["region"].notna(), "").to_numpy(object),
             features=_user_features(users),
             log_price=mean.fillna(mean.mean() if mean.notna().any() else 0.0).to_numpy(np.float32),
             log_price_known=mean.notna().to_numpy(np.float32),
+            tier=_tier(shelf, rows, interactions, len(ids)),
             seller_code=shelf.seller_ids.get_indexer(ids),
             order_days=_order_days(users, rows, interactions),
             variety=np.bincount(rows[rows >= 0], minlength=len(ids)).astype(np.float32),
-            category_share=_share(
-                ids, affinity[USER_ID], affinity[CATEGORY_ID], affinity["affinity"], shelf.category_ids
-            ),
-            brand_share=_brand_share(ids, interactions, brand_of_group, shelf),
+            category_share=category_share,
+            brand_share=brand_share,
+            category_points=category_points,
+            brand_points=brand_points,
             own=PairTable.build(
                 rows,
                 shelf.group_ids.get_indexer(pd.Index(interactions[GROUP_ID])),
@@ -110,13 +123,30 @@ def _user_features(users: pd.DataFrame) -> np.ndarray:
     def decay(name: str, days: float) -> np.ndarray:
         return np.exp(-users[name].astype("float64").fillna(np.inf).to_numpy() / days)
 
-    counts = [np.log1p(users[name.removeprefix("user_")].to_numpy(np.float64)) for name in USER_FEATURES[3:]]
+    def log_of(name: str) -> np.ndarray:
+        if name not in users:  # a shop keeps no account of it
+            return np.zeros(len(users))
+        return np.log1p(users[name].astype("float64").fillna(0.0).to_numpy())
+
+    counts = [log_of(name.removeprefix("user_")) for name in USER_FEATURES[3:-1]]
     first = [
         users["is_new"].to_numpy(np.float64),
         decay("days_since_active", 7),
         decay("days_since_purchase", 30),
     ]
-    return np.column_stack([*first, *counts]).astype(np.float32)
+    return np.column_stack([*first, *counts, log_of("purchase_power")]).astype(np.float32)
+
+
+def _tier(shelf: Shelf, rows: np.ndarray, interactions: pd.DataFrame, users: int) -> np.ndarray:
+    """Mean price level, within its category, of what each user had to do with; groups not on the shelf are left out."""
+    listings = np.bincount(shelf.group_code, minlength=len(shelf.group_ids))
+    total = np.bincount(shelf.group_code, shelf.item_feature("level"), len(shelf.group_ids))
+    group = shelf.group_ids.get_indexer(pd.Index(interactions[GROUP_ID]))
+    keep = (rows >= 0) & (group >= 0)
+    row, weight = rows[keep], interactions["weight"].to_numpy(np.float64)[keep]
+    level = (total / np.maximum(listings, 1))[group[keep]]
+    known = np.bincount(row, weight, users) + TIER_WEIGHT
+    return np.asarray(np.bincount(row, weight * level, users) / known, np.float32)
 
 
 def _order_days(users: pd.DataFrame, rows: np.ndarray, interactions: pd.DataFrame) -> np.ndarray:
@@ -145,8 +175,8 @@ def _touched(touched: pd.DataFrame) -> np.ndarray:
 
 def _share(
     ids: pd.Index, users: pd.Series, keys: pd.Series, weights: pd.Series, columns: pd.Index
-) -> PairTable:
-    """Weights per user and key as shares of all of the user's weight, also of keys that are not on the shelf."""
+) -> tuple[PairTable, np.ndarray]:
+    """Weights as shares of all of the user's weight, keys that are not on the shelf included; and that whole weight."""
     rows, places = ids.get_indexer(pd.Index(users)), columns.get_indexer(pd.Index(keys))
     weight = weights.to_numpy(np.float64)
     total = np.bincount(rows[rows >= 0], weight[rows >= 0], len(ids))
@@ -154,12 +184,13 @@ def _share(
     pairs, inverse = np.unique(rows[keep].astype(np.int64) * len(columns) + places[keep], return_inverse=True)
     share = np.bincount(inverse, weight[keep] / np.maximum(total[rows[keep]], 1e-12), len(pairs))
     width = max(1, len(columns))
-    return PairTable.build(pairs // width, pairs % width, share[:, None], width)
+    table = PairTable.build(pairs // width, pairs % width, share[:, None], width)
+    return table, total.astype(np.float32)
 
 
 def _brand_share(
     ids: pd.Index, interactions: pd.DataFrame, brand_of_group: pd.DataFrame, shelf: Shelf
-) -> PairTable:
+) -> tuple[PairTable, np.ndarray]:
     brands = brand_of_group.dropna().drop_duplicates(GROUP_ID).set_index(GROUP_ID)["brand"]
     brand = brands.reindex(pd.Index(interactions[GROUP_ID])).to_numpy(object)
     known = pd.notna(brand)

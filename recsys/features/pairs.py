@@ -14,8 +14,14 @@ CROSSED = (
     "category_share",
     "brand_share",
     "category_known",
+    "category_lift",
+    "brand_lift",
     "price_gap",
     "price_distance",
+    "tier_gap",
+    "tier_over",
+    "tier_under",
+    "power_gap",
     "own_days",
     "own_share",
     "own_recency",
@@ -30,6 +36,8 @@ CROSSED = (
     "seen_carts",
     "seen_recency",
 )
+LIFT_POINTS = 8.0
+"""Points of interest, spread as the shelf is, that a user's interest is drawn to it by; a view is one."""
 PAIR_FEATURES = (*RETRIEVED, *CROSSED, *ITEM_FEATURES, *USER_FEATURES)
 
 
@@ -62,10 +70,19 @@ def _squash(name: str, scores: np.ndarray) -> np.ndarray:
     return np.log1p(np.maximum(known, 0)) if name in {"own_history", "item_knn"} else known
 
 
+def _lift(share: np.ndarray, points: np.ndarray, codes: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Log of a user's share of interest in what a listing is, over its share of the shelf; 0 for a code of -1."""
+    of_shelf = np.bincount(codes[codes >= 0])[codes[items]] / len(codes) if (codes >= 0).any() else 1.0
+    drawn = (share * points / np.maximum(of_shelf, 1e-9) + LIFT_POINTS) / (points + LIFT_POINTS)
+    return np.where(codes[items] >= 0, np.log(drawn), 0.0)
+
+
 def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
     category = audience.category_share.find(rows, shelf.category_code[items])[0][:, 0]
     brand = audience.brand_share.find(rows, shelf.brand_code[items])[0][:, 0]
     gap = (shelf.item_feature("log_price")[items] - audience.log_price[rows]) * audience.log_price_known[rows]
+    tier_gap = shelf.item_feature("level")[items] - audience.tier[rows]
+    power = audience.features[rows, USER_FEATURES.index("user_power")]
     own, _ = audience.own.find(rows, shelf.group_code[items])
     days, first, last, weight, spend = own.T
     orders = audience.order_days[rows]
@@ -77,8 +94,14 @@ def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarr
         "category_share": np.sqrt(category),
         "brand_share": np.sqrt(brand),
         "category_known": category > 0,
+        "category_lift": _lift(category, audience.category_points[rows], shelf.category_code, items),
+        "brand_lift": _lift(brand, audience.brand_points[rows], shelf.brand_code, items),
         "price_gap": gap,
         "price_distance": np.abs(gap),
+        "tier_gap": tier_gap,
+        "tier_over": np.maximum(tier_gap, 0) ** 2,
+        "tier_under": np.minimum(tier_gap, 0) ** 2,
+        "power_gap": np.where(power > 0, shelf.item_feature("log_price")[items] - power, 0),
         "own_days": np.log1p(days),
         "own_share": (days + 0.5) / (orders + 5),
         "own_recency": np.where(bought, np.exp2(-age / 30), 0),

@@ -29,7 +29,15 @@ ITEM_FEATURES = (
     "sell_through",
     "trend",
     "seasonal_index",
+    "level",
+    "brand_level",
+    "seller_appeal",
 )
+"""What is known of a listing alone. ``level``: log price against the mean of its category on the shelf;
+``brand_level``: the same against its brand's mean level too; ``seller_appeal``: how much more, in log, the seller's
+listings are clicked than those of their category."""
+LEVEL_WEIGHT, APPEAL_WEIGHT = 20.0, 2.0
+"""Listings at the mean that a brand's level, a seller's appeal is drawn to it by."""
 
 DEFAULTS: dict[str, float] = {
     "take_rate": 0.1,
@@ -106,7 +114,9 @@ class Shelf:
             price=price,
             take_rate=number["take_rate"].astype(np.float64),
             p_cancel=np.clip(number["cancel_rate"], 0.0, 1.0).astype(np.float64),
-            features=_features(price, number),
+            features=_features(
+                price, number, {**{name: code for name, (code, _) in codes.items()}, "brand": brand_code}
+            ),
             category_names=_names(items, "category_name", codes[CATEGORY_ID][0], len(codes[CATEGORY_ID][1])),
             brand_names=_names(items, "brand", brand_code, len(brands)),
             p_available=np.clip(number["p_available"], 0.0, 1.0).astype(np.float64),
@@ -136,7 +146,7 @@ def _names(items: pd.DataFrame, column: str, codes: np.ndarray, n_codes: int) ->
     return names
 
 
-def _features(price: np.ndarray, number: dict[str, np.ndarray]) -> np.ndarray:
+def _features(price: np.ndarray, number: dict[str, np.ndarray], codes: dict[str, np.ndarray]) -> np.ndarray:
     derived = {
         "log_price": np.log(np.maximum(price, 0.01)),
         "log_age": np.log1p(np.maximum(number["age_days"], 0)),
@@ -147,5 +157,18 @@ def _features(price: np.ndarray, number: dict[str, np.ndarray]) -> np.ndarray:
     }
     for name in ("popularity_1d", "popularity_7d", "popularity_30d", "bid_count"):
         derived[name] = np.log1p(np.maximum(number[name], 0))
+    category = codes[CATEGORY_ID]
+    derived["level"] = derived["log_price"] - _mean_of(category, derived["log_price"])
+    derived["brand_level"] = derived["level"] - _mean_of(codes["brand"], derived["level"], LEVEL_WEIGHT)
+    lead = derived["click_rate"] - _mean_of(category, derived["click_rate"])
+    derived["seller_appeal"] = _mean_of(codes[SELLER_ID], lead, APPEAL_WEIGHT)
     columns = [derived[name] if name in derived else number[name] for name in ITEM_FEATURES]
     return np.column_stack(columns).astype(np.float32)
+
+
+def _mean_of(codes: np.ndarray, values: np.ndarray, prior: float = 0.0) -> np.ndarray:
+    """The mean of ``values`` over those of the same code, as if ``prior`` more stood at 0; 0 for a code of -1."""
+    inside = codes >= 0
+    sums = np.bincount(codes[inside], values[inside])
+    means = sums / (np.bincount(codes[inside]) + prior)
+    return np.where(inside, means[codes] if len(means) else 0.0, 0.0)

@@ -45,7 +45,8 @@ ORDER BY items.item_id
 """
 _USERS = """
 SELECT user_id, region, is_new, days_since_active, days_since_purchase, views_7d, views_30d, likes_30d, purchases_7d,
-  purchases_90d, mean_log_price
+  purchases_90d, mean_log_price, CAST(spend_7d AS FLOAT64) AS spend_7d, CAST(spend_30d AS FLOAT64) AS spend_30d,
+  purchase_power
 FROM features.user_daily
 WHERE ds = @ds AND {users}
 ORDER BY user_id
