@@ -12,12 +12,13 @@ import pandas as pd
 from recsys.errors import ModelError
 from recsys.features.interactions import Interactions
 from recsys.models import Recommender, load_model, store
+from recsys.ranking.boosted import BoostedScorer
 from recsys.ranking.judge import Scorer
 from recsys.ranking.scorer import PairScorer
 from recsys.ranking.shop_scorer import ShopScorer
 
 NAME = "hybrid"
-SCORERS: dict[str, type[Scorer]] = {PairScorer.kind: PairScorer, ShopScorer.kind: ShopScorer}
+SCORERS: dict[str, type[Scorer]] = {s.kind: s for s in (PairScorer, BoostedScorer, ShopScorer)}
 """Scorers by the kind that their manifest names."""
 
 

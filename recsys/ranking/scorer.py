@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from recsys.errors import ModelError
 from recsys.features.audience import Audience
@@ -16,22 +15,24 @@ from recsys.features.pairs import PAIR_FEATURES, pair_features
 from recsys.features.shelf import ITEM_FEATURES, Shelf
 from recsys.models import store
 from recsys.ranking.judge import Contributions, Judged
+from recsys.ranking.platt import PRICE, Platt, fit_platt, log_price_of, logistic, sigmoid
 
 MOST_NEGATIVES = 300_000
 CLICK_PENALTY = 1.0
 PURCHASE_PENALTY = 10.0
 CLICK_SCALE = 30.0
 """The log-odds of a click enter the purchase model this much enlarged, so that the penalty hardly touches them."""
-LEAST_FOR_SLOPE = 100
-"""With fewer purchases on the calibration days only the level is calibrated, not the slope."""
+USUAL = (0.001, 0.999)
+"""Features are clipped to these quantiles of the pairs learned from: a straight line says nothing beyond them."""
 
 
 @dataclass(frozen=True)
 class PairScorer:
     """Logistic regression on standardised pair features, corrected for sampling and calibrated on later days.
 
-    logit p' = intercept + coefficients . (x - mean) / scale; then p = p' / (p' + (1 - p') / kept), where ``kept`` is
-    the share of negatives that were trained on; then Platt: logit p = slope x logit p + offset.
+    logit p' = intercept + coefficients . (clip(x, low, high) - mean) / scale; then p = p' / (p' + (1 - p') / kept),
+    where ``kept`` is the share of negatives that were trained on; then ``platt``. What was never seen, like the bids on
+    a listing where no auction was shown, is taken for the nearest that was.
     """
 
     kind: ClassVar[str] = "pair_scorer"
@@ -42,16 +43,18 @@ class PairScorer:
     coefficients: np.ndarray
     intercept: float
     kept: float = 1.0
-    slope: float = 1.0
-    offset: float = 0.0
+    platt: Platt = field(default_factory=Platt)
+    low: np.ndarray = field(default_factory=lambda: np.array([-np.inf], np.float32))
+    high: np.ndarray = field(default_factory=lambda: np.array([np.inf], np.float32))
 
     def logit(self, features: np.ndarray) -> np.ndarray:
         """Calibrated log-odds of the pairs, float32 [pairs]."""
         weights = (self.coefficients / self.scale).astype(np.float32)
         constant = self.intercept - float(self.mean @ (self.coefficients / self.scale))
         # einsum and not @: BLAS rounds the last rows of a matrix otherwise, and a list would depend on its batch.
-        raw = np.einsum("ij,j->i", features, weights) + np.float32(constant + np.log(self.kept))
-        return np.asarray(self.slope * raw + self.offset, np.float32)
+        usual = np.clip(features, self.low, self.high)
+        raw = np.einsum("ij,j->i", usual, weights) + np.float32(constant + np.log(self.kept))
+        return self.platt.logit(raw, log_price_of(self.names, features))
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Probability of a purchase for each row of ``features`` [pairs, names]: float64 in (0, 1)."""
@@ -78,25 +81,32 @@ class PairScorer:
     ) -> Contributions:
         """What each feature, against its mean, adds to the log-odds of the pairs."""
         features = pair_features(shelf, audience, rows, items, retrieved)
-        values = self.slope * (features - self.mean) / self.scale * self.coefficients
-        base = self.slope * (self.intercept + np.log(self.kept)) + self.offset
+        usual = np.clip(features, self.low, self.high)
+        values = self.platt.slope * (usual - self.mean) / self.scale * self.coefficients
+        if PRICE in self.names:
+            values[:, self.names.index(PRICE)] += self.platt.tilt * log_price_of(self.names, features)
+        base = self.platt.slope * (self.intercept + np.log(self.kept)) + self.platt.offset
         return Contributions(self.names, values, np.full(len(rows), base))
 
     def quality(self, shelf: Shelf) -> np.ndarray:
         """Log-odds of each listing by what is known of it alone, see ``judge.Scorer``."""
         first = self.names.index(ITEM_FEATURES[0])
         part = slice(first, first + len(ITEM_FEATURES))
-        logit = ((shelf.features - self.mean[part]) / self.scale[part]) @ self.coefficients[part]
-        return np.asarray(self.slope * logit)
+        low, high = (np.broadcast_to(edge, len(self.names))[part] for edge in (self.low, self.high))
+        usual = np.clip(shelf.features, low, high)
+        logit = ((usual - self.mean[part]) / self.scale[part]) @ self.coefficients[part]
+        return np.asarray(self.platt.logit(logit, log_price_of(ITEM_FEATURES, shelf.features)), np.float64)
 
     def save(self, folder: Path) -> None:
         """Write the scorer into ``folder``."""
-        numbers = np.array([self.intercept, self.kept, self.slope, self.offset])
+        numbers = np.array([self.intercept, self.kept, self.platt.slope, self.platt.tilt, self.platt.offset])
         arrays = {
             "names": np.array(self.names, dtype=object),
             "mean": self.mean,
             "scale": self.scale,
             "coefficients": self.coefficients,
+            "low": self.low,
+            "high": self.high,
             "numbers": numbers,
         }
         store.save(folder, arrays, {"model": self.kind})
@@ -113,10 +123,10 @@ class PairScorer:
         if names != PAIR_FEATURES:
             odd = sorted(set(names) ^ set(PAIR_FEATURES))
             raise ModelError(f"The ranker was trained on other features (differing: {odd}). Train again.")
-        intercept, kept, slope, offset = (float(x) for x in arrays["numbers"])
-        return cls(
-            names, arrays["mean"], arrays["scale"], arrays["coefficients"], intercept, kept, slope, offset
-        )
+        intercept, kept, *platt = (float(x) for x in arrays["numbers"])
+        mean, scale, coefficients = (arrays[name] for name in ("mean", "scale", "coefficients"))
+        edges = arrays["low"], arrays["high"]
+        return cls(names, mean, scale, coefficients, intercept, kept, Platt(*platt), *edges)
 
 
 def fit_scorer(
@@ -147,7 +157,8 @@ def fit_scorer(
             "Train on more days."
         )
     keep, share = _sample(purchased, clicked, rng)
-    features, purchased = features[keep].astype(np.float64), purchased[keep]
+    low, high = np.quantile(features[keep], USUAL, axis=0).astype(np.float32)
+    features, purchased = np.clip(features[keep], low, high).astype(np.float64), purchased[keep]
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
     x = (features - mean) / scale
@@ -156,49 +167,22 @@ def fit_scorer(
         place = np.log1p(position[keep, None])
         place = place - place.mean()
     if clicked is not None and 0 < clicked[keep].sum() < len(keep):
-        base = _logistic(np.hstack([x, place]), clicked[keep], CLICK_PENALTY)[0][: x.shape[1]]
+        base = logistic(np.hstack([x, place]), clicked[keep], CLICK_PENALTY)[0][: x.shape[1]]
     strong = CLICK_SCALE * (x @ base)[:, None]
-    weights, intercept = _logistic(np.hstack([x, strong, place]), purchased, PURCHASE_PENALTY)
+    weights, intercept = logistic(np.hstack([x, strong, place]), purchased, PURCHASE_PENALTY)
     weights, click_weight = weights[: x.shape[1]], weights[x.shape[1]]
-    return PairScorer(
-        names, mean, scale, weights + CLICK_SCALE * click_weight * base, intercept, kept * share
-    )
+    weights += CLICK_SCALE * click_weight * base
+    return PairScorer(names, mean, scale, weights, intercept, kept * share, low=low, high=high)
 
 
 def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) -> PairScorer:
-    """Platt scaling of ``scorer`` on pairs of *later* days than it was trained on.
-
-    With fewer than LEAST_FOR_SLOPE purchases only the level is moved, so that the mean probability is their rate.
+    """``scorer``, calibrated on pairs of *later* days than it was trained on, see ``platt.fit_platt``.
 
     Raises:
         ModelError: when these days have no purchase, or the scorer orders them backwards.
     """
-    if not 0 < purchased.sum() < len(purchased):
-        raise ModelError(
-            "The calibration days have no purchase of a listing that was shown. Train on more days."
-        )
-    raw = scorer.logit(features).astype(np.float64)
-    slope, offset = 1.0, _level(raw, float(purchased.mean()))
-    if purchased.sum() >= LEAST_FOR_SLOPE:
-        weights, offset = _logistic(raw[:, None], purchased, 1e-6)
-        slope = float(weights[0])
-    if slope <= 0:
-        raise ModelError(f"The ranker orders the calibration days backwards (Platt slope {slope:.3f}).")
-    return replace(scorer, slope=slope * scorer.slope, offset=slope * scorer.offset + offset)
-
-
-def _level(logits: np.ndarray, rate: float) -> float:
-    """The shift of ``logits`` at which their mean probability is ``rate``, by bisection."""
-    low, high = -30.0, 30.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if sigmoid(logits + middle).mean() < rate else (low, middle)
-    return (low + high) / 2
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)) without overflow."""
-    return np.exp(-np.logaddexp(0, -x))
+    raw = replace(scorer, platt=Platt()).logit(features)
+    return replace(scorer, platt=fit_platt(raw, log_price_of(scorer.names, features), purchased))
 
 
 def _sample(
@@ -210,9 +194,3 @@ def _sample(
         return np.arange(len(purchased)), 1.0
     chosen = rng.choice(negatives, MOST_NEGATIVES, replace=False)
     return np.sort(np.concatenate([np.flatnonzero(positive), chosen])), MOST_NEGATIVES / len(negatives)
-
-
-def _logistic(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    model = LogisticRegression(C=1.0 / penalty, max_iter=500, tol=1e-6)
-    model.fit(x, y > 0)
-    return model.coef_[0], float(model.intercept_[0])

@@ -17,7 +17,7 @@ from recsys.features.shop_audience import ShopAudience
 from recsys.features.shop_pairs import SHOP_FEATURES, shop_pair_features
 from recsys.models import store
 from recsys.ranking.judge import Contributions, Judged
-from recsys.ranking.scorer import sigmoid
+from recsys.ranking.platt import sigmoid
 
 BUYS, BACK, PAYS = "buys", "comes_back", "pays"
 """Boosters by name: does a customer who comes back buy it, does the customer come back, log of what they then pay."""
