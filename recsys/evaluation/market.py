@@ -167,17 +167,16 @@ def attention(
 
     Returns:
         [group, kind, listings, impressions, purchases, then exposure by model]; group ``seller`` or ``listing``,
-        exposure summed as ``beyond.exposure``, purchases those of [user, listing] pairs.
+        exposure summed as ``beyond.exposure``, impressions and purchases of pairs that were shown.
     """
     shelf = snapshot.shelf
     seller = seller_kinds(sellers, shelf.seller_ids)[shelf.seller_code]
     listing = np.where(shelf.item_feature("is_new") > 0, "new", "older")
     place = shelf.item_ids.get_indexer(pd.Index(outcome[ITEM_ID]))
     on_shelf = place >= 0
-    counts = {
-        name: np.bincount(place[on_shelf], (outcome[name].to_numpy() > 0)[on_shelf], len(shelf))
-        for name in ("impressions", "purchases")
-    }
+    shown = outcome["impressions"].to_numpy() > 0
+    hits = {"impressions": shown, "purchases": shown & (outcome["purchases"].to_numpy() > 0)}
+    counts = {name: np.bincount(place[on_shelf], hit[on_shelf], len(shelf)) for name, hit in hits.items()}
     frame = pd.DataFrame({"listings": 1.0, **counts}, index=np.arange(len(shelf)))
     for name, rows in lists.items():
         frame[name] = exposure(rows, shelf.item_ids, k)

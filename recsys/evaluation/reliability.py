@@ -9,7 +9,7 @@ from recsys.evaluation.bootstrap import intervals
 from recsys.schema import USER_ID
 
 BINS = 10
-DRAWS = 1_000
+DRAWS = 400
 
 
 def reliability(pairs: pd.DataFrame, by: str, seed: int, bins: int = BINS) -> pd.DataFrame:
