@@ -166,10 +166,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--pool", type=int, default=12)
     parser.add_argument("--places", type=int, default=6)
+    parser.add_argument(
+        "--buy-base", type=float, default=-2.6, help="how readily people buy; the default is usual"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    world = make_world(preset("small", users=options.users), 10, options.pool, options.places, options.seed)
+    config = preset("small", users=options.users, buy_base=options.buy_base)
+    world = make_world(config, 10, options.pool, options.places, options.seed)
     found = coverage(world, options.runs, 400, options.seed, ("log", "normal"))
     print(found.round(4).to_string())
     if options.json:

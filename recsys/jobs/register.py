@@ -31,6 +31,7 @@ _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
@@ -110,12 +111,13 @@ def _reached(uri: str, comfort: str) -> Iterator[None]:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow.exceptions import MlflowException  # noqa: PLC0415  (two seconds, needed here alone)
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         told = str(error).strip().splitlines()[0][:300]
         raise ModelError(
             f"The model registry at {uri} could not be used: {told}. {comfort} Mend the registry, or set RECSYS_MLFLOW "

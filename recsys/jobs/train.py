@@ -9,6 +9,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
+from recsys.jobs import register
 from recsys.jobs.inputs import days_back, has_features, read_shop, read_snapshot
 from recsys.ranking.champion import Champion, scorer_before
 from recsys.ranking.replay import replay_pairs
@@ -65,18 +66,25 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         ModelError: too little data, or the gate refused; the old champion stays.
         WarehouseError: the features of ``ds`` are missing.
     """
+    try:
+        champion = _train(settings, ds)
+    except ModelError as error:
+        register.refused(settings, ds, str(error))
+        raise
+    folder = champion.save(settings.models_dir, ds)
+    return {"model": champion.label, "folder": str(folder), **champion.facts}
+
+
+def _train(settings: Settings, ds: date) -> Champion:
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
         if settings.item_unit == "item":
-            champion = train_shop(
+            return train_shop(
                 read_shop(warehouse, settings, ds),
                 ds,
                 settings.seed,
                 champion=scorer_before(settings.models_dir, ds),
             )
-        else:
-            champion = train_market(warehouse, settings, ds)
-    folder = champion.save(settings.models_dir, ds)
-    return {"model": champion.label, "folder": str(folder), **champion.facts}
+        return train_market(warehouse, settings, ds)
 
 
 def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion:

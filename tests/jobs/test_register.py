@@ -122,6 +122,22 @@ def test_a_registry_that_is_down_costs_neither_champion_nor_refusal(
     assert "is not in the registry" in caplog.text
 
 
+def test_training_tells_the_registry_of_its_refusal_and_still_refuses(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recsys.jobs import train as job
+
+    def gate(*_: object) -> None:
+        raise ModelError("Gate: the ranker is worse. The old champion stays.")
+
+    told: list[tuple[date, str]] = []
+    monkeypatch.setattr(job, "_train", gate)
+    monkeypatch.setattr(register, "refused", lambda _, ds, reason: told.append((ds, reason)))
+    with pytest.raises(ModelError, match="Gate: the ranker is worse"):
+        job.run(settings, LATER)
+    assert told == [(LATER, "Gate: the ranker is worse. The old champion stays.")]
+
+
 def test_a_day_without_a_champion_is_refused(settings: Settings) -> None:
     with pytest.raises(ModelError, match="No model in"):
         register.run(settings, date(2020, 1, 1))
