@@ -71,23 +71,24 @@ def run(settings: Settings, ds: date, user: str, json_path: Path | None = None) 
 def _contributions(
     warehouse: Warehouse, settings: Settings, ds: date, user: str, placed: pd.DataFrame
 ) -> tuple[Contributions, np.ndarray]:
-    """Contributions and probability of a purchase of each place, computed anew; NaN of what left the shelf."""
+    """Contributions and probability of a purchase of each place, computed anew among all candidates of the user."""
     snapshot = read_snapshot(warehouse, settings, ds, (user, user))
     ranker = make_ranker(settings, snapshot, parse_ds(str(placed["model"].iloc[0]).partition("@")[2]))
     shelf, audience, champion = snapshot.shelf, snapshot.audience, ranker.champion
     items = shelf.item_ids.get_indexer(pd.Index(placed[ITEM_ID], dtype=object))
-    if len(audience) != 1 or (items < 0).any():
+    if len(audience) != 1:
+        raise ModelError(f"The features of {ds} were built again without user {user!r}.")
+    found, retrieved = ranker.candidates_of(audience, 0, str(placed["policy"].iloc[0]))
+    pairs = (shelf, audience, found.rows, found.items, retrieved)
+    judged, why = champion.scorer.judge(*pairs), champion.scorer.contributions(*pairs)
+    order = np.argsort(found.items)
+    place = order[np.minimum(np.searchsorted(found.items, items, sorter=order), len(order) - 1)]
+    gone = found.items[place] != items
+    if gone.any():
         raise ModelError(
-            f"The features of {ds} were built again without this user or some of these listings."
+            f"{gone.sum()} of its places are no candidates any more: the features of {ds} have changed."
         )
-    column = ranker.column_of_group[shelf.group_code[items]]
-    rows = np.zeros(len(items), np.int64)
-    retrieved = {
-        name: np.where(column >= 0, model.scores([user])[0][column], -np.inf)
-        for name, model in champion.retrievers.items()
-    }
-    judged = champion.scorer.judge(shelf, audience, rows, items, retrieved)
-    return champion.scorer.contributions(shelf, audience, rows, items, retrieved), judged.p_purchase
+    return Contributions(why.names, why.values[place], why.base[place]), judged.p_purchase[place]
 
 
 def _told(

@@ -155,8 +155,16 @@ class Ranker:
         for start in range(0, len(users), size):
             yield users[start : start + size]
 
-    def _score(self, audience: Audience, users: np.ndarray, policy: str, showcase: Showcase) -> Scored:
-        """Name candidates, judge them, and keep the best of each user."""
+    def candidates_of(
+        self, audience: Audience, row: int, policy: str
+    ) -> tuple[Candidates, dict[str, np.ndarray]]:
+        """All candidates of one user, with the score of each by each retriever: what they are judged among."""
+        ((showcase, users),) = self._alike(audience, np.array([row]), policy)
+        return self._named(audience, users, policy, showcase)
+
+    def _named(
+        self, audience: Audience, users: np.ndarray, policy: str, showcase: Showcase
+    ) -> tuple[Candidates, dict[str, np.ndarray]]:
         ids = audience.user_ids[users]
         scores = {name: model.scores(ids) for name, model in self.champion.retrievers.items()}
         for table in scores.values():
@@ -165,9 +173,13 @@ class Ranker:
         found = showcase.complete(found, audience, users, self.shelf, self.item_unit)
         place = np.searchsorted(users, found.rows)
         column = self.column_of_group[self.shelf.group_code[found.items]]
-        retrieved = {
+        return found, {
             name: np.where(column >= 0, table[place, column], -np.inf) for name, table in scores.items()
         }
+
+    def _score(self, audience: Audience, users: np.ndarray, policy: str, showcase: Showcase) -> Scored:
+        """Name candidates, judge them, and keep the best of each user."""
+        found, retrieved = self._named(audience, users, policy, showcase)
         judged = self.champion.scorer.judge(self.shelf, audience, found.rows, found.items, retrieved)
         return self._value(found, judged, policy)
 

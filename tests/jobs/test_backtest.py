@@ -15,7 +15,7 @@ import pytest
 
 from recsys import schema
 from recsys.errors import ModelError
-from recsys.jobs import backtest, build, score, train
+from recsys.jobs import backtest, build, explain, score, train
 from recsys.ranking.shop import train_shop
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -164,6 +164,12 @@ def test_a_larger_shop_is_trained_with_trees_and_scored_in_shards(
     for column in ("user_id", "item_id", "score", "p_purchase", "expected_revenue"):
         assert lists[column].tolist() == whole[column].tolist(), column
     np.testing.assert_allclose(lists["price_capped"].astype(float), whole["price_capped"], rtol=1e-12)
+    build.history(shop, LAST, LAST, ["marts.recommendations"])
+    told = explain.run(shop, LAST, "u03")
+    assert told["differs"] == told["contributions_missing"] == ""
+    for place in told["places"]:
+        logit = place["log_odds_base"] + sum(place["contributions"].values())
+        assert 1 / (1 + np.exp(-logit)) == pytest.approx(place["factors"]["p_purchase"], rel=1e-6)
     train.run(shop, LAST)
     assert first == {
         path.name: path.read_bytes() for path in (Path(str(facts["folder"])) / "scorer").iterdir()
