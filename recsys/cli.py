@@ -404,6 +404,25 @@ def backtest(
     job.print_figures(figures, k, console)
 
 
+@app.command()
+def evaluate(
+    ds: Ds,
+    days: Annotated[int, typer.Option(help="Days up to then whose lists are judged.", min=1)] = 5,
+    users: Annotated[
+        int, typer.Option(help="Users a day to make lists for, beside every buyer.", min=1)
+    ] = 1_000,
+    k: Annotated[int, typer.Option(help="Places of a list that are judged.", min=1)] = 10,
+    warehouse: Warehouse = None,
+) -> None:
+    """Write the evaluation report up to a day: figures with intervals, calibration, who is shown, projected revenue.
+
+    The lists are made anew by the champion of each evening; nothing is trained.
+    """
+    from recsys.jobs import evaluation as job
+
+    show(job.run(existing(warehouse), parse_ds(ds), days=days, users=users, k=k, progress=progress))
+
+
 @app.command("off-policy")
 def off_policy(
     ds: Ds,

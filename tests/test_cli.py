@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from recsys import cli
 from recsys.errors import QualityError
-from recsys.jobs import assign, backtest, build, check, demo, load, train
+from recsys.jobs import assign, backtest, build, check, demo, evaluation, load, train
 from recsys.settings import Settings
 from recsys.synthetic.config import PRESETS
 from recsys.warehouse import open_warehouse
@@ -236,6 +236,14 @@ def test_backtest_prints_a_row_per_model(tmp_path: Path, monkeypatch: pytest.Mon
     assert "0.270" in result.output
     assert "1,540" in result.output
     assert "hybrid against als" in result.output and "+0.050 (+0.040 to +0.060)" in result.output
+
+
+def test_evaluate_hands_over_what_is_judged(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spy = Spy(monkeypatch, evaluation, returns={"evaluation": "evaluation.html"})
+    result = runner.invoke(cli.app, ["evaluate", "--ds", "2026-02-14", "--days", "3", "-w", str(warehouse)])
+    assert spy.args[1] == date(2026, 2, 14)
+    assert (spy.options["days"], spy.options["users"], spy.options["k"]) == (3, 1000, 10)
+    assert "evaluation.html" in result.output
 
 
 def test_airflow_prints_an_environment_that_a_shell_can_read(tmp_path: Path) -> None:

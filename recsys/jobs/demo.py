@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from recsys import schema
-from recsys.errors import WarehouseError
-from recsys.jobs import airflow_run, build, check, migrate, report, simulate, truth
+from recsys.errors import ModelError, WarehouseError
+from recsys.jobs import airflow_run, build, check, evaluation, migrate, report, simulate, truth
 from recsys.settings import Settings
 from recsys.warehouse import BuildResult, open_warehouse
 
@@ -48,7 +48,10 @@ def run(settings: Settings, days: int, size: str, console: Console) -> None:
     last = last_history + timedelta(days=days)
     console.print()
     report.print_results(settings, last, console)
+    with step("What the lists are worth beside single models: the evaluation report"):
+        told = _evaluate(settings, last, step.line)
     console.print(f"\nReport: {report.run(settings, last)['report']}", soft_wrap=True)
+    console.print(f"Evaluation: {told}", soft_wrap=True)
     console.print(f"Checks: {check.build_docs(settings)}", soft_wrap=True)
     console.print(
         f"Look around: recsys sql \"SELECT * FROM marts.recommendations WHERE ds = '{last}' LIMIT 10\""
@@ -100,6 +103,14 @@ def _play_day(settings: Settings, day: date, progress: Callable[[str], None]) ->
     truth.run(settings, day)
     for dag_id in (*DAILY_DAGS, "experiment_metrics_daily"):
         airflow_run.run_dag(dag_id, day, progress=progress)
+
+
+def _evaluate(settings: Settings, last: date, progress: Callable[[str], None]) -> str:
+    """Where the evaluation report lies; in a marketplace too small for one, why there is none."""
+    try:
+        return str(evaluation.run(settings, last, progress=progress)["evaluation"])
+    except ModelError as error:
+        return f"none. {error}"
 
 
 class _Steps:
