@@ -6,7 +6,7 @@ What differs from ``taste`` and ``world``, with the source of each part (docs/sy
   below 1 (Arrow, Chenery, Minhas, Solow 1961), so one that fails in one is not saved by another. No respect adds up.
 - Rows of a page compete. Those looked at have correlated normal utilities (multinomial probit, Hausman and Wise 1978)
   against one outside option of the page, and the user opens only the best few.
-- Price is felt against a reference, losses 1.7 times as strong as gains (Hardie, Johnson, Fader 1993), and as
+- Price is felt against a reference, losses felt more than gains (Hardie, Johnson, Fader 1993), and as
   log(purse - price) (Berry, Levinsohn, Pakes 1995): a purchase close to the end of the purse hardly happens.
 - Tastes lie in few dimensions; love of brands is gamma distributed (Goodhardt, Ehrenberg, Chatfield 1984).
 - Tails: activity and budgets are Pareto and not lognormal (Wilkinson 2008; Gabaix 2009), prices have Pareto tails on
