@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from recsys.features.shop_pairs import shop_pair_features
+from recsys.features.shop_pairs import SHOP_FEATURES, shop_pair_features
 from recsys.features.tables import Members
 from recsys.models import Recommender
 from recsys.ranking.candidates import Candidates, Quotas, hybrid_candidates
@@ -112,7 +112,8 @@ def replay_evening(
 ) -> Evening:
     """Name and describe the candidates of ``users`` (ascending rows); a share ``keep`` of those not bought is kept."""
     audience = of_shop(snapshot.audience)
-    features, rows, items = [], [], []
+    features = [np.empty((0, len(SHOP_FEATURES)), np.float32)]
+    rows, items = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for found, retrieved in _batches(snapshot, retrievers, users, quotas):
         table = shop_pair_features(audience, found.rows, found.items, retrieved)
         bought = np.isfinite(outcome.find(found.rows, found.items)[0])

@@ -26,7 +26,6 @@ from recsys.ranking.shop_heads import (
     slope_of,
 )
 from recsys.ranking.shop_scorer import BACK, BUYS, PAYS, Platt, ShopScorer
-from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import fit_retrievers, gate, in_gate_half, make_retrievers
 
 Progress = Callable[[str], None] | None
@@ -117,10 +116,10 @@ def train_boosted(
         ModelError: the gate refused.
     """
     say = progress or (lambda message: None)
-    evenings = [_replay(data, evening, seed, recipe, say) for evening in planned]
+    evenings = [_replay(data, evening, seed, recipe, say=say) for evening in planned]
     split = recipe.horizon // recipe.step
     older = evenings[split:]
-    later = _replay_all(data, planned[split - 1], seed, recipe, say)
+    later = _replay(data, planned[split - 1], seed, recipe, say=say, everyone=True)
     say("Learning from the older evenings, to calibrate and judge on a later one")
     horizons = [
         e.known for e in planned[: len(older)]
@@ -154,49 +153,30 @@ def train_boosted(
     return scorer, facts
 
 
-def _open(data: ShopData, planned: Planned, seed: int) -> tuple[Snapshot, dict, Outcome]:
-    """The shop on an evening, retrievers fitted on what was known, and what was bought afterwards."""
+def _replay(
+    data: ShopData,
+    planned: Planned,
+    seed: int,
+    recipe: Recipe,
+    *,
+    say: Callable[[str], None],
+    everyone: bool = False,
+) -> Evening:
+    """One evening with the customers who came back after it, or with ``everyone`` and all of their candidates."""
+    say(f"Replaying {planned.ds}" + (" with all customers" if everyone else ""))
     snapshot = data.snapshot(planned.ds)
     retrievers = fit_retrievers(make_retrievers("item", seed), snapshot.history)
     bought = data.paid_between(planned.ds, planned.ds + timedelta(days=planned.known))
-    return snapshot, retrievers, Outcome.of(snapshot, bought)
-
-
-def _replay(
-    data: ShopData, planned: Planned, seed: int, recipe: Recipe, say: Callable[[str], None]
-) -> Evening:
-    """One evening with the customers who came back after it."""
-    say(f"Replaying {planned.ds}")
-    snapshot, retrievers, outcome = _open(data, planned, seed)
-    rng = np.random.default_rng((seed, planned.ds.toordinal()))
-    users = _some(np.unique(outcome.rows), recipe.customers, rng)
+    outcome = Outcome.of(snapshot, bought)
+    rng = np.random.default_rng((seed, planned.ds.toordinal(), int(everyone)))
+    users = np.arange(len(snapshot.audience)) if everyone else np.unique(outcome.rows)
     return replay_evening(
         snapshot,
         retrievers,
         outcome,
-        users,
+        _some(users, recipe.judging if everyone else recipe.customers, rng),
         known=planned.known,
-        keep=recipe.kept,
-        rng=rng,
-        quotas=SHOP_QUOTAS,
-    )
-
-
-def _replay_all(
-    data: ShopData, planned: Planned, seed: int, recipe: Recipe, say: Callable[[str], None]
-) -> Evening:
-    """One evening with customers of all kinds, and all of their candidates."""
-    say(f"Replaying {planned.ds} with all customers")
-    snapshot, retrievers, outcome = _open(data, planned, seed)
-    rng = np.random.default_rng((seed, planned.ds.toordinal(), 1))
-    users = _some(np.arange(len(snapshot.audience)), recipe.judging, rng)
-    return replay_evening(
-        snapshot,
-        retrievers,
-        outcome,
-        users,
-        known=planned.known,
-        keep=1.0,
+        keep=1.0 if everyone else recipe.kept,
         rng=rng,
         quotas=SHOP_QUOTAS,
     )

@@ -193,6 +193,15 @@ def test_evenings_end_before_the_data_day() -> None:
     assert plan_evenings(FIRST, FIRST + timedelta(days=108), SMALL) == []
 
 
+def test_evenings_after_which_nobody_came_teach_nothing(data: ShopData) -> None:
+    closed = (data.daily["event_date"] > pd.Timestamp("2025-11-20")) & (
+        data.daily["event_date"] <= pd.Timestamp(DS)
+    )
+    champion = train_shop(replace(data, daily=data.daily[~closed]), DS, 7, recipe=SMALL)
+    assert isinstance(champion.scorer, ShopScorer)
+    assert np.isfinite(lists_of(champion, data)["score"]).all()
+
+
 def test_a_small_shop_gets_a_logistic_regression_and_says_why(data: ShopData) -> None:
     said: list[str] = []
     few = replace(SMALL, least_purchases=10**6)
