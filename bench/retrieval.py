@@ -16,6 +16,8 @@ The filters: 90% of listings are allowed; every user has 20 pairs that may not m
 of 20,000 listings; 30% of listings go to one of 8 regions and are for its users alone. `implicit` knows none of
 the three per user (it takes one list of items to leave out): it gets the allowed listings alone, and no regions.
 
+`--faiss 32 64` adds an inverted file of faiss with so many lists per user: the allowed listings, no regions, no pairs.
+
 Recall counts the exact list of a sample of users, in numpy, after the filters. Building the lists and measuring the
 reach (on 256 other users) is told apart: it is done once, not per search.
 """
@@ -150,6 +152,32 @@ def by_implicit(users: np.ndarray, items: np.ndarray, filters: Filters, k: int, 
     return int(ids.size)
 
 
+def by_faiss(
+    users: np.ndarray, items: np.ndarray, filters: Filters, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """An inverted file of faiss over the allowed listings, as many lists as ours; recall against its exact index."""
+    import faiss  # noqa: PLC0415
+
+    faiss.omp_set_num_threads(options.threads)
+    allowed = np.ascontiguousarray(items[filters.allowed])
+    exact = faiss.IndexFlatIP(WIDTH)
+    exact.add(allowed)
+    sample = users[: min(100, len(users))]
+    truth = exact.search(sample, options.k)[1]
+    index = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(WIDTH), WIDTH, len(items) // 1_000, faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(allowed[::15])
+    index.add(allowed)
+    rows = []
+    for lists in options.faiss:
+        index.nprobe = lists
+        found, row = measured(f"faiss {lists}", lambda: index.search(users, options.k)[1])
+        hits = [np.isin(a, b).mean() for a, b in zip(truth, found, strict=False)]
+        rows.append(row | {"users": len(users), "recall": float(np.mean(hits))})
+    return rows
+
+
 def measured(name: str, call: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
     """What ``call`` returns, and its wall seconds, CPU seconds and the load that stood beside it."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -188,6 +216,8 @@ def run(kind: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     if kind in options.implicit:
         _, row = measured("implicit", lambda: by_implicit(users[few], items, filters, k, options.threads))
         rows.append(row | {"users": len(few)})
+    if options.faiss:
+        rows += by_faiss(users[few], items, filters, options)
     return [{"kind": kind} | row for row in rows]
 
 
@@ -219,6 +249,9 @@ def main(arguments: list[str] | None = None) -> None:
     ):
         default = [*KINDS] if name == "kinds" else ["tastes"]
         parser.add_argument(f"--{name}", nargs="*", choices=KINDS, default=default, help=what)
+    parser.add_argument(
+        "--faiss", nargs="*", type=int, default=[], help="also faiss (pip install faiss-cpu): lists per user"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     rows = []
