@@ -11,7 +11,8 @@ from scipy import sparse
 from recsys.features.interactions import Interactions
 from recsys.models.base import NOTHING, Recommender
 
-ROWS_AT_ONCE = 500
+CELLS_AT_ONCE = 4_000_000
+"""Likenesses computed at a time: 16 MB of them."""
 
 
 @dataclass
@@ -60,8 +61,9 @@ class UserKNN(Recommender):
     def _scores(self, rows: np.ndarray) -> np.ndarray:
         scores = np.zeros((len(rows), len(self.item_ids)), np.float32)
         known = np.flatnonzero(rows >= 0)
-        for start in range(0, len(known), ROWS_AT_ONCE):
-            part = known[start : start + ROWS_AT_ONCE]
+        size = max(1, CELLS_AT_ONCE // max(1, self.profiles.shape[0]))
+        for start in range(0, len(known), size):
+            part = known[start : start + size]
             scores[part] = (self._near(rows[part]) @ self.had).toarray()
         return np.where(scores > 0, scores, NOTHING)
 
