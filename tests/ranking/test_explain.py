@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from recsys.ranking.candidates import SOURCES
 from recsys.ranking.explain import TEXTS, reasons
 from recsys.ranking.snapshot import Snapshot
+from recsys.settings import PROJECT_ROOT
 from tests.ranking.test_pipeline import DS, frames
 
 ACTS = ("views", "likes", "carts", "purchases")
@@ -222,6 +225,13 @@ def test_nothing_placed_is_no_error() -> None:
     snapshot, none = market(acts()), np.empty(0, np.int64)
     text, refers = reasons(snapshot.shelf, snapshot.audience, none, none, none, trending=snapshot.trending)
     assert len(text) == len(refers) == 0
+
+
+def test_the_page_on_explanations_lists_every_reason() -> None:
+    page = (PROJECT_ROOT / "docs" / "explanations.md").read_text(encoding="utf-8")
+    for named, plain in TEXTS.values():
+        parts = map(re.escape, (named or plain).split("{}"))
+        assert re.search(rf"^\| {'[A-Z][a-z]+'.join(parts)} \|", page, re.MULTILINE), plain
 
 
 def test_each_reason_can_be_said_without_a_name() -> None:
