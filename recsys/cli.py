@@ -248,7 +248,7 @@ def train(ds: Ds, warehouse: Warehouse = None) -> None:
     """Train the retrievers and the ranker on what was known by the end of a day; the gate decides on the champion."""
     from recsys.jobs import train as job
 
-    show(job.run(existing(warehouse), parse_ds(ds)))
+    show(job.run(existing(warehouse), parse_ds(ds), progress=progress))
 
 
 @app.command()

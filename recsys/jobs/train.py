@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from recsys.jobs import register
 from recsys.jobs.inputs import days_back, has_features, read_shop, read_snapshot
 from recsys.ranking.champion import Champion, scorer_before
 from recsys.ranking.replay import replay_pairs
-from recsys.ranking.scorer import PairScorer
+from recsys.ranking.judge import Scorer
 from recsys.ranking.shop import train_shop
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import (
@@ -31,6 +33,8 @@ TRAIN_DAYS = 14
 SETTLED_DAYS = 7
 """With fewer days than this whose outcome has arrived as a whole, the last days before the data day train too."""
 CALIBRATION_SHARE = 0.3
+MOST_USERS = 50_000
+"""Users that training learns from; of more, a part is drawn by hash, the same users on every day."""
 LEAST_PURCHASES = 10
 """Fewer purchases out of shown lists than this, and the ranker learns from replayed candidates instead."""
 
@@ -55,19 +59,19 @@ ORDER BY today.user_id, today.item_id
 """What became of each pair on a day; a purchase of the day after counts for the list shown last before it."""
 
 
-def run(settings: Settings, ds: date) -> dict[str, object]:
+def run(settings: Settings, ds: date, *, progress: Callable[[str], None] | None = None) -> dict[str, object]:
     """Train on what was known by the end of ``ds`` and write the champion of ``ds``.
 
     Learns from the lists that were shown, if enough of them sold something; else from replay: what users did on a day
     with the candidates that the evening before would have named. Every feature comes from the day before the outcome.
-    A shop that restocks learns from replays of past months (``ranking.shop``).
+    A shop that restocks learns from replays of past months (``ranking.shop``), which tells ``progress``.
 
     Raises:
         ModelError: too little data, or the gate refused; the old champion stays.
         WarehouseError: the features of ``ds`` are missing.
     """
     try:
-        champion = _train(settings, ds)
+        champion = _train(settings, ds, progress)
     except ModelError as error:
         register.refused(settings, ds, str(error))
         raise
@@ -75,13 +79,14 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     return {"model": champion.label, "folder": str(folder), **champion.facts}
 
 
-def _train(settings: Settings, ds: date) -> Champion:
+def _train(settings: Settings, ds: date, progress: Callable[[str], None] | None) -> Champion:
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
         if settings.item_unit == "item":
             return train_shop(
                 read_shop(warehouse, settings, ds),
                 ds,
                 settings.seed,
+                progress,
                 champion=scorer_before(settings.models_dir, ds),
             )
         return train_market(warehouse, settings, ds)
@@ -95,7 +100,7 @@ def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion
             f"Training for {ds} needs the features of 2 of the {TRAIN_DAYS} days before; found {len(days)}. "
             "Run the DAG features_daily for these days first."
         )
-    outcomes = {day: _outcomes(warehouse, day, ds) for day in days}
+    outcomes = sampled_users({day: _outcomes(warehouse, day, ds) for day in days})
     shown = sum(int(o.loc[o["impressions"] > 0, "purchases"].sum()) for o in outcomes.values())
     source = "impressions" if shown >= LEAST_PURCHASES else "replay"
     scorer, facts = _learn(settings, ds, _examples(warehouse, settings, outcomes, source))
@@ -116,6 +121,16 @@ def _training_days(warehouse: Warehouse, settings: Settings, ds: date) -> list[d
 
 def _outcomes(warehouse: Warehouse, day: date, ds: date) -> pd.DataFrame:
     return warehouse.query(SHOWN, {"day": day}, ds=ds).to_pandas()
+
+
+def sampled_users(outcomes: dict[date, pd.DataFrame], most: int = MOST_USERS) -> dict[date, pd.DataFrame]:
+    """The outcomes of about ``most`` users, drawn by a hash of their id, where there are more."""
+    users = pd.Index(np.unique(np.concatenate([frame[USER_ID].unique() for frame in outcomes.values()])))
+    if len(users) <= most:
+        return outcomes
+    hashes = np.array([crc32(f"train {user}".encode()) for user in users])
+    drawn = users[hashes < most / len(users) * 2**32]
+    return {day: frame[frame[USER_ID].isin(drawn)] for day, frame in outcomes.items()}
 
 
 def _examples(
@@ -164,9 +179,7 @@ def _calibration_cut(purchases: list[int]) -> int:
     return max(1, len(purchases) - days)
 
 
-def _learn(
-    settings: Settings, ds: date, examples: dict[date, Examples]
-) -> tuple[PairScorer, dict[str, object]]:
+def _learn(settings: Settings, ds: date, examples: dict[date, Examples]) -> tuple[Scorer, dict[str, object]]:
     days = sorted(examples)
     if len(days) < 2:
         raise ModelError(
@@ -178,6 +191,7 @@ def _learn(
     champion = scorer_before(settings.models_dir, ds)
     scorer, metrics = train_scorer(train, later, settings.seed, champion=champion)
     facts: dict[str, object] = {
+        "ranker": scorer.kind,
         "metrics": metrics,
         "training_days": [str(day) for day in days[:cut]],
         "calibration_days": [str(day) for day in days[cut:]],
