@@ -73,16 +73,16 @@ class Settings:
         1.0, "Exponent of price in the ranking score: 0 ranks by probability alone."
     )  # type: ignore[assignment]
     diversity: float = _setting(
-        0.02, "Weight of being unlike what stands above, against revenue: from 0 for none to below 1."
+        0.01, "Weight of being unlike what stands above, against revenue: from 0 for none to below 1."
     )  # type: ignore[assignment]
-    per_seller: int = _setting(6, "Places of one seller on a list, until nothing else is left.")  # type: ignore[assignment]
+    per_seller: int = _setting(10, "Places of one seller on a list, until nothing else is left.")  # type: ignore[assignment]
     per_category: int = _setting(40, "Places of one category on a list, until nothing else is left.")  # type: ignore[assignment]
     ration: float = _setting(
         0.0,
         "A one-off listing stands in as many lists as make so many expected sales a day; 0 does not bound it.",
     )  # type: ignore[assignment]
     explore: str = _setting(
-        "8,16",
+        "10,20",
         "Places of a list that are drawn from what stands behind it, with a known chance; 'none' for none.",
     )  # type: ignore[assignment]
     rules: str = _setting(
@@ -159,7 +159,7 @@ class Settings:
         for place in self.explored_places:
             if place < 1:
                 raise SettingsError(
-                    f"RECSYS_EXPLORE is {self.explore!r}; name places of a list from 1 on, like 8,16, or none."
+                    f"RECSYS_EXPLORE is {self.explore!r}; name places of a list from 1 on, like 10,20, or none."
                 )
         for name in (
             "history_days", "archive_days", "active_days", "list_size", "shards", "per_seller", "per_category"

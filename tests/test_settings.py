@@ -67,3 +67,11 @@ def test_a_malformed_ds_says_how_to_write_one(text: str) -> None:
 
 def test_a_leap_day_is_a_ds() -> None:
     assert parse_ds("2028-02-29") == date(2028, 2, 29)
+
+
+def test_places_to_explore_are_places() -> None:
+    assert Settings.load({"RECSYS_EXPLORE": "3, 12"}).explored_places == (3, 12)
+    assert Settings.load({"RECSYS_EXPLORE": "none"}).explored_places == ()
+    for odd in ("0", "first", "-2", "3,,4"):
+        with pytest.raises(SettingsError, match="RECSYS_EXPLORE"):
+            Settings.load({"RECSYS_EXPLORE": odd})

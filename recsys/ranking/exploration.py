@@ -32,7 +32,7 @@ class Exploration:
 
     places: tuple[int, ...]
     breadth: int = 50
-    greed: float = 0.5
+    greed: float = 0.8
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
