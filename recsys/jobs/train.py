@@ -14,8 +14,8 @@ from recsys.errors import ModelError
 from recsys.jobs import register
 from recsys.jobs.inputs import days_back, has_features, read_shop, read_snapshot
 from recsys.ranking.champion import Champion, scorer_before
-from recsys.ranking.replay import replay_pairs
 from recsys.ranking.judge import Scorer
+from recsys.ranking.replay import replay_pairs
 from recsys.ranking.shop import train_shop
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from zlib import crc32
 
 import numpy as np
+import pandas as pd
 
 from recsys.errors import ModelError
 from recsys.features.interactions import Interactions
@@ -22,9 +23,17 @@ from recsys.models import (
     Transition,
     UserKNN,
 )
+from recsys.ranking.boosted import LEAST_CLICKS, LEAST_PURCHASES, BoostedScorer, fit_boosted
 from recsys.ranking.calibration import Calibration, calibration, log_losses, standard_error
 from recsys.ranking.judge import Scorer
+from recsys.ranking.leaks import refuse_leaks
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer
+from recsys.ranking.segments import (
+    calibration_gate,
+    price_decile_calibration,
+    segment_calibration,
+    segments_of,
+)
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.tuned import tuned
 
@@ -36,11 +45,19 @@ PROOF = 2.0
 """Standard errors that a difference of log-losses has to exceed to count."""
 
 
+LATE_SHARE = 0.2
+"""Trees stop growing by the last training days, the fewest that hold this share of the purchases."""
+NEW_SELLER_DAYS = 30
+FeatureScorer = PairScorer | BoostedScorer
+"""Rankers that are learned from PAIR_FEATURES."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """Labelled pairs of one or more days: features [pairs, PAIR_FEATURES], outcomes, and whose pairs they are.
 
-    ``clicked`` is None without clicks, ``position`` (in the list, from 1) where nothing was shown.
+    ``clicked`` is None without clicks, ``position`` (in the list, from 1) where nothing was shown. ``day`` is the
+    ordinal of the evening that the features are of; ``price``, ``category``, ``seller_is_new`` are the listing's.
     """
 
     features: np.ndarray
@@ -48,6 +65,10 @@ class Examples:
     users: np.ndarray
     clicked: np.ndarray | None = None
     position: np.ndarray | None = None
+    day: np.ndarray | None = None
+    price: np.ndarray | None = None
+    category: np.ndarray | None = None
+    seller_is_new: np.ndarray | None = None
 
     @classmethod
     def join(cls, parts: Sequence[Examples]) -> Examples:
@@ -63,7 +84,25 @@ class Examples:
             np.concatenate([p.users for p in parts]),
             all_of([p.clicked for p in parts]),
             all_of([p.position for p in parts]),
+            all_of([p.day for p in parts]),
+            all_of([p.price for p in parts]),
+            all_of([p.category for p in parts]),
+            all_of([p.seller_is_new for p in parts]),
         )
+
+    def take(self, chosen: np.ndarray) -> Examples:
+        """The pairs under a mask, or at positions, ``chosen``."""
+        values = (getattr(self, f.name) for f in fields(self))
+        return Examples(*(None if v is None else v[chosen] for v in values))  # type: ignore[arg-type]
+
+    @property
+    def late(self) -> np.ndarray:
+        """Which pairs are of the last days: the fewest that hold LATE_SHARE of the purchases."""
+        if self.day is None:
+            return np.zeros(len(self.purchased), bool)
+        order = np.argsort(-self.day, kind="stable")
+        reached = np.searchsorted(np.cumsum(self.purchased[order]), LATE_SHARE * self.purchased.sum())
+        return np.asarray(self.day >= self.day[order[min(reached, len(order) - 1)]])
 
 
 def make_retrievers(item_unit: str, seed: int) -> dict[str, Recommender]:
@@ -114,8 +153,18 @@ def label_pairs(
             scores = model.scores(snapshot.audience.user_ids[users])
             retrieved[name] = np.where(column >= 0, scores[place, column], -np.inf)
         parts.append(pair_features(snapshot.shelf, snapshot.audience, rows[part], items[part], retrieved))
-    users = snapshot.audience.user_ids.to_numpy(object)[rows]
-    return Examples(np.concatenate(parts), purchased, users, clicked, position)
+    shelf = snapshot.shelf
+    return Examples(
+        np.concatenate(parts),
+        purchased,
+        snapshot.audience.user_ids.to_numpy(object)[rows],
+        clicked,
+        position,
+        day=np.full(len(rows), snapshot.ds.toordinal()),
+        price=shelf.price[items],
+        category=shelf.category_ids.to_numpy(object)[shelf.category_code[items]],
+        seller_is_new=shelf.seller_days[items] < NEW_SELLER_DAYS,
+    )
 
 
 def in_gate_half(users: np.ndarray) -> np.ndarray:
@@ -126,33 +175,31 @@ def in_gate_half(users: np.ndarray) -> np.ndarray:
 
 def train_scorer(
     train: Examples, later: Examples, seed: int, kept: float = 1.0, champion: Scorer | None = None
-) -> tuple[PairScorer, dict[str, float]]:
-    """Fit on ``train``; calibrate on half of the users of ``later`` days; pass the gate on the other half.
+) -> tuple[FeatureScorer, dict[str, float]]:
+    """Fit rankers on ``train``, keep the better one, calibrate it and pass the gate, on different users of ``later``.
 
-    The metrics are those of the gate half, which the judged scorer has seen nothing of. A scorer that passes is then
-    calibrated once more, on both halves. ``kept`` is the share of pairs without a purchase that ``train`` still holds;
-    ``champion`` is the scorer in place, judged on the same pairs.
+    Half of the users of the ``later`` days calibrate each ranker and say which has the lower log-loss: a logistic
+    regression, and boosted trees where clicks and enough purchases are known. The other half is for the gate and the
+    metrics; the ranker has seen nothing of it. One that passes is then calibrated once more, on both halves. ``kept``
+    is the share of pairs without a purchase that ``train`` still holds; ``champion`` is the scorer in place, judged on
+    the same pairs if it is learned from the same features.
 
     Raises:
-        ModelError: no purchase to learn from or to calibrate on, or the gate refused.
+        ModelError: no purchase to learn from or to calibrate on, a feature that knows the outcome, or the gate refused.
     """
-    rng = np.random.default_rng(seed)
-    raw = fit_scorer(
-        train.features,
-        train.purchased,
-        names=PAIR_FEATURES,
-        rng=rng,
-        clicked=train.clicked,
-        position=train.position,
-        kept=kept,
-    )
+    refuse_leaks(PAIR_FEATURES, train.features, train.purchased)
     judges = in_gate_half(later.users)
-    judged = calibrated(raw, later.features[~judges], later.purchased[~judges])
-    features, bought, users = (a[judges] for a in (later.features, later.purchased, later.users))
-    if not len(bought):
+    half, unseen = later.take(~judges), later.take(judges)
+    if not len(unseen.purchased):
         raise ModelError("No user is left to judge the ranker by. Train on more days.")
-    p = judged.predict(features)
-    fit = calibration(p, bought, rate=float(later.purchased[~judges].mean()), users=users)
+    losses = {}
+    for raw in fit_rankers(train, seed, kept):
+        ready = calibrate(raw, half)
+        loss = float(log_losses(ready.predict(half.features), half.purchased).mean())
+        losses[raw.kind] = (loss, raw, ready)
+    _, best, judged = min(losses.values(), key=lambda known: known[0])
+    p = judged.predict(unseen.features)
+    fit = calibration(p, unseen.purchased, rate=float(half.purchased.mean()), users=unseen.users)
     metrics = {
         "log_loss": fit.log_loss,
         "prior_log_loss": fit.prior_log_loss,
@@ -161,15 +208,73 @@ def train_scorer(
         "purchase_rate": fit.positives / fit.rows,
         "purchases": float(fit.positives),
     }
+    metrics |= {f"{kind}_calibration_loss": loss for kind, (loss, _, _) in losses.items()}
     behind = None
-    if isinstance(champion, PairScorer):
-        theirs = log_losses(champion.predict(features), bought)
-        gap = log_losses(p, bought) - theirs
-        behind = float(gap.mean()), standard_error(gap, users)
+    if isinstance(champion, FeatureScorer):
+        theirs = log_losses(champion.predict(unseen.features), unseen.purchased)
+        gap = log_losses(p, unseen.purchased) - theirs
+        behind = float(gap.mean()), standard_error(gap, unseen.users)
         metrics["champion_log_loss"] = float(theirs.mean())
     gate(judged, fit, behind)
-    scorer = calibrated(raw, later.features, later.purchased)
-    return scorer, {name: round(value, 8) for name, value in metrics.items()}
+    metrics |= _judge_segments(p, unseen)
+    return calibrate(best, later), {name: round(value, 8) for name, value in metrics.items()}
+
+
+def fit_rankers(train: Examples, seed: int, kept: float = 1.0) -> list[FeatureScorer]:
+    """Rankers fitted on ``train``, uncalibrated: a logistic regression, and boosted trees where they have enough."""
+    rankers: list[FeatureScorer] = [
+        fit_scorer(
+            train.features,
+            train.purchased,
+            names=PAIR_FEATURES,
+            rng=np.random.default_rng(seed),
+            clicked=train.clicked,
+            position=train.position,
+            kept=kept,
+        )
+    ]
+    late = train.late
+    if train.clicked is None or train.position is None:
+        return rankers
+    enough = train.purchased[~late].sum() >= LEAST_PURCHASES and train.clicked[~late].sum() >= LEAST_CLICKS
+    if enough and train.purchased[late].any():
+        rankers.append(
+            fit_boosted(
+                train.features,
+                train.purchased,
+                train.clicked,
+                position=train.position,
+                late=late,
+                names=PAIR_FEATURES,
+                seed=seed,
+            )
+        )
+    return rankers
+
+
+def calibrate(raw: FeatureScorer, later: Examples) -> FeatureScorer:
+    """``raw`` calibrated on pairs of later days.
+
+    Raises:
+        ModelError: these days have no purchase, or the ranker orders them backwards.
+    """
+    if isinstance(raw, BoostedScorer):
+        return raw.calibrated(later.features, later.purchased)
+    return calibrated(raw, later.features, later.purchased)
+
+
+def _judge_segments(p: np.ndarray, unseen: Examples) -> dict[str, float]:
+    """The gate over price deciles and segments of listings that were shown; the mean error of the deciles."""
+    if unseen.price is None or unseen.position is None:
+        return {}
+    assert unseen.seller_is_new is not None
+    assert unseen.category is not None
+    deciles = price_decile_calibration(p, unseen.purchased, unseen.price, unseen.users)
+    kinds = segments_of(unseen.price, unseen.seller_is_new, unseen.category)
+    cells = segment_calibration(p, unseen.purchased, kinds, unseen.users)
+    calibration_gate(pd.concat([deciles[cells.columns], cells], ignore_index=True))
+    error = (deciles["expected"] - deciles["observed"]).abs().sum() / max(deciles["observed"].sum(), 1)
+    return {"price_decile_error": float(error)}
 
 
 def gate(scorer: object, fit: Calibration, behind: tuple[float, float] | None = None) -> None:

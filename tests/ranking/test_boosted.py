@@ -16,6 +16,7 @@ from recsys.ranking.boosted import BoostedScorer, Growth, fit_boosted, product_g
 from recsys.ranking.champion import load_scorer
 from recsys.ranking.platt import log_odds, sigmoid
 from recsys.ranking.snapshot import Snapshot
+from recsys.ranking.training import Examples, train_scorer
 from tests.ranking.test_pipeline import DS, frames
 
 WIDTH = len(PAIR_FEATURES)
@@ -165,3 +166,30 @@ def test_too_little_to_grow_trees_on_is_said() -> None:
     few = world(300, 7)
     with pytest.raises(ModelError, match="100 purchases"):
         fit(few)
+
+
+def test_training_keeps_the_ranker_with_the_lower_loss(market: dict[str, np.ndarray]) -> None:
+    def shown(seed: int, bent: bool) -> Examples:
+        made = world(16_000, seed)
+        features = made["features"]
+        if not bent:  # a straight line is the truth
+            p = sigmoid(-2.5 + 0.5 * features[:, :12].sum(axis=1, dtype=float))
+            made["clicked"] = np.random.default_rng(seed).random(len(p)) < p
+            made["purchased"] = made["clicked"] & (np.random.default_rng(seed + 1).random(len(p)) < 0.9)
+        users = np.array([f"u{i % 700}" for i in range(len(features))], object)
+        day = np.arange(len(features)) * 5 // len(features)
+        return Examples(features, made["purchased"], users, made["clicked"], np.ones(len(features)), day=day)
+
+    for bent, kind in ((True, "boosted"), (False, "pair_scorer")):
+        kept, metrics = train_scorer(shown(11, bent), shown(12, bent), 0)
+        assert kept.kind == kind
+        assert {"pair_scorer_calibration_loss", "boosted_calibration_loss"} <= set(metrics)
+
+
+def test_a_champion_of_trees_is_met_too(scorer: BoostedScorer) -> None:
+    made = world(12_000, 21)
+    users = np.array([f"u{i % 700}" for i in range(12_000)], object)
+    later = Examples(made["features"], made["purchased"], users)
+    few = Examples(made["features"][:900], made["purchased"][:900], users[:900])
+    with pytest.raises(ModelError, match="worse than the champion"):
+        train_scorer(few, later, 0, champion=scorer)
