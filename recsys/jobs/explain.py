@@ -109,7 +109,7 @@ def _told(
                 *("slot", "source", "reason", "reason_item", "reason_title"),
             )
         }
-        place["factors"] = {name: _plain(row[name]) for name, _, _ in FACTORS}
+        place["factors"] = {name: _plain(row[name]) for name in FACTORS}
         place["p_recomputed"] = _plain(again[n])
         place["log_odds_base"] = None if why is None else float(why.base[n])
         place["contributions"] = (

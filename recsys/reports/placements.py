@@ -13,19 +13,22 @@ from rich.text import Text
 
 MOST_DRIVERS = 4
 LONGEST_TITLE = 40
-FACTORS = (
+LIKELY = (
+    ("propensity", "shown w.p.", ".3f"),
     ("p_click", "p click", ".4f"),
     ("p_purchase", "p buy", ".5f"),
+    ("p_available", "p there", ".3f"),
+)
+WORTH = (
     ("price", "price", ",.2f"),
     ("price_capped", "capped", ",.2f"),
     ("take_rate", "take", ".3f"),
     ("p_cancel", "p cancel", ".3f"),
-    ("p_available", "p there", ".3f"),
     ("expected_revenue", "expected", ".5f"),
     ("score", "score", ".5f"),
-    ("propensity", "shown w.p.", ".3f"),
 )
 """Column, heading and format of the factors of a place."""
+FACTORS = tuple(name for name, _, _ in (*LIKELY, *WORTH))
 
 WORDS = {
     "popularity": "demand for its group",
@@ -125,19 +128,11 @@ def print_placements(told: Mapping[str, Any], console: Console, most: int | None
     _grid(
         console,
         "Why it is there",
-        ("place", "item", "title", "reason", "because of", "slot", "source"),
-        (
-            (p["rank"], p["item_id"], _short(p["title"]), p["reason"], _other(p), p["slot"], p["source"])
-            for p in places
-        ),
+        ("place", "item", "title", "reason", "because of"),
+        ((p["rank"], p["item_id"], _short(p["title"]), p["reason"], _other(p)) for p in places),
     )
-    _grid(
-        console,
-        f"What it is worth ({told['currency']})",
-        ("place", *(heading for _, heading, _ in FACTORS)),
-        ((p["rank"], *(_number(p["factors"][name], style) for name, _, style in FACTORS)) for p in places),
-        right=True,
-    )
+    _factors(console, "How it got there", places, LIKELY, ("slot", "source"))
+    _factors(console, f"What it is worth ({told['currency']})", places, WORTH)
     say(
         "expected = p buy x amount x take x (1 - p cancel) x p there, where the amount is the capped price",
         dim=True,
@@ -179,6 +174,26 @@ def _other(place: Mapping[str, Any]) -> str:
     return f"{place['reason_item']} {title}" if title else place["reason_item"]
 
 
+def _factors(
+    console: Console,
+    title: str,
+    places: Sequence[Mapping[str, Any]],
+    factors: Sequence[tuple[str, str, str]],
+    words: tuple[str, ...] = (),
+) -> None:
+    rows = (
+        (
+            p["rank"],
+            *(p[name] for name in words),
+            *(_number(p["factors"][name], style) for name, _, style in factors),
+        )
+        for p in places
+    )
+    _grid(
+        console, title, ("place", *words, *(heading for _, heading, _ in factors)), rows, numbers=len(factors)
+    )
+
+
 def _short(title: str | None) -> str:
     """A title cut to what fits a column."""
     return textwrap.shorten(title or "", LONGEST_TITLE, placeholder="…")
@@ -193,11 +208,13 @@ def _grid(
     title: str,
     headings: Sequence[str],
     rows: Iterable[Sequence[object]],
-    right: bool = False,
+    numbers: int = 0,
 ) -> None:
+    """A table whose first column and last ``numbers`` columns are numbers, which are never cut."""
     grid = RichTable(title=title, title_justify="left", title_style="bold")
     for place, heading in enumerate(headings):
-        grid.add_column(heading, justify="right" if right or place == 0 else "left")
+        number = place == 0 or place >= len(headings) - numbers
+        grid.add_column(heading, justify="right" if number else "left", no_wrap=number)
     for row in rows:
         grid.add_row(*(Text("" if value is None else str(value)) for value in row))
     console.print(grid)

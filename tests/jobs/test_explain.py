@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from recsys import schema
+from recsys.cli import app
 from recsys.errors import ContractError, WarehouseError
 from recsys.jobs import build, explain, plan_shards, score, simulate, train
 from recsys.ranking.explain import TEXTS
@@ -121,3 +123,15 @@ def test_no_list_is_told_why(published: Settings, lists: pd.DataFrame, tmp_path:
         warehouse.write("features.user_daily", active[active["user_id"] != user], DS)
     with pytest.raises(ContractError, match="neither acted nor registered in the 90 days"):
         explain.run(copied, DS, user)
+
+
+def test_the_command_prints_and_writes_it(published: Settings, lists: pd.DataFrame, tmp_path: Path) -> None:
+    first, path = lists[lists["rank"] == 1].iloc[0], tmp_path / "why.json"
+    arguments = ["explain", "--user", first["user_id"], "--ds", str(DS), "--places", "1", "--json", str(path)]
+    result = CliRunner().invoke(app, [*arguments, "-w", published.warehouse])
+    assert result.exit_code == 0, result.output
+    assert first["item_id"] in result.output and "Why it is there" in result.output
+    assert (
+        len(json.loads(path.read_text(encoding="utf-8"))["places"])
+        == (lists["user_id"] == first["user_id"]).sum()
+    )
