@@ -11,7 +11,7 @@ import numpy as np
 
 RESAMPLES = 2_000
 BLOCK = 5
-"""Days next to each other share a model and a shelf, so they are resampled together."""
+"""Days next to each other share a model and a shelf, so they are resampled together; fewer where days are few."""
 DECILES = 10
 
 
@@ -123,9 +123,9 @@ def _blocks(days: Sequence[Day]) -> np.ndarray:
 
 def _draws(n: int, seed: int) -> np.ndarray:
     """Days of each resample [RESAMPLES, about n], in blocks of neighbours, round the end."""
-    rng = np.random.default_rng(seed)
-    starts = rng.integers(0, n, (RESAMPLES, -(-n // BLOCK)))
-    return ((starts[:, :, None] + np.arange(BLOCK)) % n).reshape(RESAMPLES, -1)[:, :n]
+    rng, block = np.random.default_rng(seed), min(BLOCK, max(1, n // 4))
+    starts = rng.integers(0, n, (RESAMPLES, -(-n // block)))
+    return ((starts[:, :, None] + np.arange(block)) % n).reshape(RESAMPLES, -1)[:, :n]
 
 
 def _interval(
