@@ -44,21 +44,23 @@ bought AS (
   WHERE event_type = 'purchase'
   GROUP BY user_id, item_id, event_date
 )
-SELECT lists.ds, shown.user_id, shown.item_id, lists.rank, shown.propensity, lists.take_rate,
+SELECT DATE_SUB(shown.event_date, INTERVAL 1 DAY) AS ds, shown.user_id, shown.item_id, lists.rank, lists.is_reserve,
+  shown.propensity, lists.take_rate,
   IF(clicked.clicked_at IS NULL, 0, 1) AS clicks, bought.purchases, bought.paid,
   clicked.clicked_at IS NOT NULL AND ROW_NUMBER() OVER (
     PARTITION BY shown.user_id, shown.item_id, shown.event_date
     ORDER BY IF(clicked.clicked_at IS NULL, 1, 0), clicked.clicked_at, shown.request_id
   ) = 1 AS sold_here
 FROM shown
-INNER JOIN marts.recommendations AS lists ON lists.user_id = shown.user_id AND lists.item_id = shown.item_id
+LEFT JOIN marts.recommendations AS lists ON lists.user_id = shown.user_id AND lists.item_id = shown.item_id
   AND lists.ds = DATE_SUB(shown.event_date, INTERVAL 1 DAY)
+  AND lists.ds BETWEEN DATE_SUB(@first, INTERVAL 1 DAY) AND @ds
 LEFT JOIN clicked ON clicked.user_id = shown.user_id AND clicked.item_id = shown.item_id
   AND clicked.request_id = shown.request_id
 LEFT JOIN bought ON bought.user_id = shown.user_id AND bought.item_id = shown.item_id
   AND bought.event_date = shown.event_date
-WHERE lists.ds BETWEEN DATE_SUB(@first, INTERVAL 1 DAY) AND @ds AND NOT lists.is_reserve AND shown.propensity < 1
-ORDER BY lists.ds, shown.user_id, lists.rank, shown.request_id
+WHERE shown.propensity < 1
+ORDER BY shown.event_date, shown.user_id, lists.rank, shown.request_id, shown.item_id
 """
 """Shown places that were drawn. A purchase belongs to the first click of the day on the listing, out of the list."""
 _COULD = """
@@ -108,6 +110,9 @@ def run(
     with open_warehouse(settings) as warehouse:
         first = {"first": ds - timedelta(days=days - 1)}
         shown = warehouse.query(_SHOWN, first, ds=ds).to_pandas()
+        shown = shown[
+            shown["is_reserve"].eq(False).fillna(False)
+        ]  # of a published list, and not from behind it
         could = warehouse.query(_COULD, first, ds=ds).to_pandas()
     if shown.empty:
         raise ModelError(

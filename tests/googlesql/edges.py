@@ -180,13 +180,13 @@ class _Table:
             self._show(row)
         if "is_reserve" in row and self.draw.random() < 0.4:  # a list that was served on ds
             served = {"ds": self.scenario.ds - timedelta(days=1), "rank": 1, "experiment_id": self._id("x")}
-            row.update(served)
+            row.update(served, is_reserve=False)
         return row
 
     def _show(self, row: Row) -> None:
         """Make an event an impression of a list, known and mostly shown on ds."""
         row |= {"event_type": "impression", "surface": schema.SURFACE_RECOMMENDATION, "request_id": "r2"}
-        row |= {"user_id": self._id("u"), "item_id": self._id("i")}
+        row |= {"user_id": self._id("u"), "item_id": self._id("i"), "propensity": 0.5}
         if "ds" in row:
             days = {"ds": 0, "event_date": self.draw.choice((0, 0, 1))}
             row |= {name: self.scenario.ds - timedelta(days=back) for name, back in days.items()}
