@@ -1,7 +1,8 @@
 """Score every active user and publish their list for the day after the data day.
 
 **Reads** `features.*`, `experiments.assignments`, the champion. **Writes** `scoring.lists` and
-`scoring.steps`, then `marts.recommendations`. Users are spread over shards, each a range of user ids: one mapped task each.
+`scoring.steps`, then `marts.recommendations`. Users are spread over shards, each a range of user ids: one mapped
+task each.
 
 Triage
 - One `score` shard failed: clear that map index; the others keep their part of the partition, and it takes the model
