@@ -1,6 +1,7 @@
 -- The shelf at the end of ds: listings that are live, or closed within the last @history_days (those still train
 -- models). What happened after ds is undone: a later closing is not known yet, a later price does not hold yet, and a
--- later sale has not taken its piece of stock. An auction whose time has run out is not live, closed or not.
+-- later sale has not taken its piece of stock. An auction whose time has run out is not live, closed or not, nor is
+-- a listing of which no piece is left.
 -- A price that has not changed for @archive_days is the one that marketplace.items states: changes are read no further
 -- back, so that a day costs the same however long the marketplace has existed.
 -- grain: item_id
@@ -51,7 +52,9 @@ SELECT
     shelf.auction_ends_at,
     IF(shelf.is_closed, shelf.closed_at, NULL) AS closed_at,
     IF(shelf.is_closed, shelf.close_reason, NULL) AS close_reason,
-    NOT shelf.is_closed AND (shelf.auction_ends_at IS NULL OR shelf.auction_ends_at >= shelf.end_at) AS is_live,
+    NOT shelf.is_closed
+    AND (shelf.stock > 0 OR COALESCE(shelf.closed_at >= shelf.end_at, FALSE))
+    AND (shelf.auction_ends_at IS NULL OR shelf.auction_ends_at >= shelf.end_at) AS is_live,
     @ds AS ds
 FROM shelf
 LEFT JOIN latest_prices ON shelf.item_id = latest_prices.item_id
