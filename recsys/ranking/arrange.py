@@ -158,7 +158,7 @@ class _Work:
 
     def finish(self, view: View, chance: np.ndarray) -> Lists:
         """Draw what is left to chance and lay the lists out."""
-        exploration = self.layout.exploration or NO_DRAWS
+        exploration = _unpinned(self.layout.exploration or NO_DRAWS, view)
         placed = self._place(self.layout.reserve_size, exploration, chance)
         if exploration.places:
             self._note("exploration", placed.order[:, : self.layout.list_size])
@@ -214,3 +214,9 @@ class _Work:
             return np.zeros(lists.shape)
         held = np.take_along_axis(self.index, np.maximum(lists, 0), 1)
         return np.where(lists == NONE, 0.0, self.pool.earned[held])
+
+
+def _unpinned(exploration: Exploration, view: View) -> Exploration:
+    """Without the places that a rule pins: whether one is drawn may not hang on whose lists are made together."""
+    pinned = {position for position, mask in view.pins if mask.any()}
+    return replace(exploration, places=tuple(n for n in exploration.places if n not in pinned))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -229,16 +230,18 @@ PIN = Rule("first", "pin", {"item_id": ("i003",)}, position=1)
 NORTH = Rule("north", "block", {"brand": ("acme",)}, regions=("north",))
 
 
+@pytest.mark.parametrize("position", [1, 2])  # 2 is drawn where nothing is pinned
 def test_who_else_is_asked_does_not_matter_whatever_is_done_to_the_lists(
-    snapshot: Snapshot, champion: Champion
+    snapshot: Snapshot, champion: Champion, position: int
 ) -> None:
-    made = full(snapshot, champion, BOOST, PIN, NORTH)
+    pin = replace(PIN, position=position)
+    made = full(snapshot, champion, BOOST, pin, NORTH)
     together = made.rank(snapshot.audience, everyone(snapshot), "hybrid")
     alone = pd.concat([made.rank(snapshot.audience, np.array([n]), "hybrid") for n in everyone(snapshot)])
     pd.testing.assert_frame_equal(together, alone.reset_index(drop=True), rtol=1e-5)
-    again = full(snapshot, champion, BOOST, PIN, NORTH).rank(snapshot.audience, everyone(snapshot), "hybrid")
+    again = full(snapshot, champion, BOOST, pin, NORTH).rank(snapshot.audience, everyone(snapshot), "hybrid")
     pd.testing.assert_frame_equal(together, again, check_exact=True)
-    other = full(snapshot, champion, BOOST, PIN, NORTH, seed=4).rank(
+    other = full(snapshot, champion, BOOST, pin, NORTH, seed=4).rank(
         snapshot.audience, everyone(snapshot), "hybrid"
     )
     assert (together["item_id"] != other["item_id"]).any()
