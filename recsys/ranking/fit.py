@@ -13,7 +13,7 @@ import numpy as np
 
 from recsys.features.audience import Audience
 from recsys.features.shelf import Shelf
-from recsys.features.tables import Members, PairTable
+from recsys.features.tables import Members
 from recsys.models.base import top
 
 CATEGORY_PRIOR = 2.0
@@ -63,8 +63,7 @@ class Fit:
         Looked for among the ``per_category`` first ``members`` of the ``categories`` that the user most likely wants
         something of. ``quality`` [listings] is the log of what each would earn from a user nothing is known of.
         """
-        taste = self._posterior(audience.category_share, users, audience, CATEGORY_PRIOR, self.category_share)
-        brands = self._posterior(audience.brand_share, users, audience, BRAND_PRIOR, self.brand_share)
+        taste = self._taste(audience, users)
         likely, _ = top(taste.astype(np.float32), min(categories, taste.shape[1]))
         owner, items = members.expand(likely.ravel(), per_category)
         if not len(items):
@@ -73,7 +72,8 @@ class Fit:
         category, brand = self.shelf.category_code[items], self.shelf.brand_code[items]
         score = quality[items] + np.log(taste[place, category] / self.category_share[category])
         known = brand >= 0
-        score[known] += np.log(brands[place[known], brand[known]] / self.brand_share[brand[known]])
+        loved = self._loved(audience, users[place[known]], brand[known])
+        score[known] += np.log(loved / self.brand_share[brand[known]])
         off = self.level[items] - self._levels(audience, users)[place]
         score -= PRICE_WEIGHT * off**2
         order = np.lexsort((items, -score, place))
@@ -81,28 +81,39 @@ class Fit:
         best = np.arange(len(place)) - np.searchsorted(place, place) < most
         return users[place[best]], items[best].astype(np.int64)
 
-    @staticmethod
-    def _posterior(
-        shares: PairTable, users: np.ndarray, audience: Audience, weight: float, prior: np.ndarray
-    ) -> np.ndarray:
-        """Shares of the users' interest, drawn to the ``prior``: float64 [users, keys]."""
-        known = np.minimum(audience.variety[users].astype(np.float64), MOST_KNOWN)[:, None]
-        rows, keys, values = shares.between(int(users[0]), int(users[-1]) + 1)
+    def _taste(self, audience: Audience, users: np.ndarray) -> np.ndarray:
+        """Shares of the users' interest by category, drawn to those of all: float64 [users, categories]."""
+        rows, keys, values = audience.category_share.between(int(users[0]), int(users[-1]) + 1)
         place = np.minimum(np.searchsorted(users, rows), len(users) - 1)
         mine = users[place] == rows
-        dense = np.zeros((len(users), len(prior)))
+        dense = np.zeros((len(users), len(self.category_share)))
         dense[place[mine], keys[mine]] = values[mine, 0]
-        return np.asarray((known * dense + weight * prior) / (known + weight))
+        return _drawn(dense, _known(audience, users)[:, None], CATEGORY_PRIOR, self.category_share)
+
+    def _loved(self, audience: Audience, rows: np.ndarray, brands: np.ndarray) -> np.ndarray:
+        """Share of the interest of a user in a brand, likewise: float64 [pairs]. No table of both: brands are many."""
+        share = audience.brand_share.find(rows, brands)[0][:, 0].astype(np.float64)
+        return _drawn(share, _known(audience, rows), BRAND_PRIOR, self.brand_share[brands])
 
     def _levels(self, audience: Audience, users: np.ndarray) -> np.ndarray:
         """How far above the mean of their categories the prices lie that each user looks at."""
         rows, keys, values = audience.category_share.between(int(users[0]), int(users[-1]) + 1)
-        share, total = values[:, 0].astype(np.float64), np.zeros((2, len(audience)))
-        np.add.at(total[0], rows, share)
-        np.add.at(total[1], rows, share * self.category_level[keys])
-        mean = total[1, users] / np.maximum(total[0, users], 1e-9)
-        known = (audience.log_price_known[users] > 0) & (total[0, users] > 0)
+        first, share = int(users[0]), values[:, 0].astype(np.float64)
+        total = np.zeros((2, int(users[-1]) + 1 - first))
+        np.add.at(total[0], rows - first, share)
+        np.add.at(total[1], rows - first, share * self.category_level[keys])
+        weight, level = total[:, users - first]
+        mean = level / np.maximum(weight, 1e-9)
+        known = (audience.log_price_known[users] > 0) & (weight > 0)
         return np.where(known, audience.log_price[users] - mean, 0.0)
+
+
+def _known(audience: Audience, rows: np.ndarray) -> np.ndarray:
+    return np.minimum(audience.variety[rows].astype(np.float64), MOST_KNOWN)
+
+
+def _drawn(share: np.ndarray, known: np.ndarray, weight: float, prior: np.ndarray) -> np.ndarray:
+    return np.asarray((known * share + weight * prior) / (known + weight))
 
 
 def _sum_by(codes: np.ndarray, values: np.ndarray | None, n: int) -> np.ndarray:
