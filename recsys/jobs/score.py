@@ -66,7 +66,8 @@ def run(
         mine = _range(warehouse, settings, ds, shard, (first_user, last_user))
         snapshot = read_snapshot(warehouse, settings, ds, mine)
         assigned = warehouse.query(ASSIGNMENTS, range_params(mine), ds=ds).to_pandas().set_index(USER_ID)
-        ranker = make_ranker(settings, snapshot, parse_ds(champion) if champion else None)
+        day = parse_ds(champion) if champion else None
+        ranker = make_ranker(settings, snapshot, day, share=1.0 / settings.shards)
         users = snapshot.audience.user_ids
         arms = assigned.reindex(users)
         policy = arms["policy"].astype(object).where(arms["policy"].notna(), DEFAULT_POLICY).to_numpy(object)
@@ -133,13 +134,18 @@ def rank_users(ranker: Ranker, snapshot: Snapshot, users: Sequence[str] | None, 
     return ranker.rank(audience, wanted[wanted >= 0], policy)
 
 
-def make_ranker(settings: Settings, snapshot: Snapshot, day: date | None = None) -> Ranker:
-    """The champion of data day ``day`` (None: the newest up to the snapshot's), with the histories of its users."""
+def make_ranker(
+    settings: Settings, snapshot: Snapshot, day: date | None = None, *, share: float = 1.0
+) -> Ranker:
+    """The champion of data day ``day`` (None: the newest up to the snapshot's), with the histories of its users.
+
+    ``share`` of all users is in the snapshot: less than 1 of a shard.
+    """
     champion = load_champion(settings.models_dir, day or newest_day(settings.models_dir, snapshot.ds))
-    return ranker_of(settings, snapshot, champion)
+    return ranker_of(settings, snapshot, champion, share=share)
 
 
-def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion) -> Ranker:
+def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion, *, share: float = 1.0) -> Ranker:
     """A champion at hand, saved or not, over the shelf and the histories of a snapshot."""
     rations = settings.ration > 0 and settings.item_unit == "group"
     return Ranker(
@@ -157,6 +163,6 @@ def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion) -> Ran
         else None,  # a shop is one seller, and what its customers buy again is alike on purpose
         exploration=Exploration(settings.explored_places) if settings.explored_places else None,
         rationing=Rationing(sales=settings.ration) if rations else None,
-        share=1.0 / settings.shards,
+        share=share,
         seed=settings.seed,
     )

@@ -58,6 +58,14 @@ def copied(played: Settings, tmp_path: Path) -> Iterator[Settings]:
     yield replace(played, warehouse=str(tmp_path / "copy"))
 
 
+def test_lists_for_everybody_at_once_do_not_hang_on_the_number_of_shards(played: Settings) -> None:
+    one, many = (
+        score.score_users(replace(played, ration=0.01, shards=shards), DS, None, "hybrid")
+        for shards in (1, 20)
+    )
+    pd.testing.assert_frame_equal(one, many, check_exact=True)
+
+
 def test_every_active_user_has_one_whole_list(played: Settings, lists: pd.DataFrame) -> None:
     assert sorted(lists["user_id"].unique()) == users_of(played)
     assert lists.groupby("user_id")["rank"].apply(lambda r: sorted(r) == list(range(1, len(r) + 1))).all()
