@@ -24,6 +24,8 @@ MOST_NEGATIVES = 500_000
 LEAST_PURCHASES, LEAST_CLICKS = 100, 1_000
 """With fewer of them to learn from, trees are not grown at all."""
 STEEPEST = 30.0
+LISTINGS_AT_ONCE = 200_000
+"""Whose quality is computed: of ten million at once the features would take gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +155,14 @@ class BoostedScorer:
 
     def quality(self, shelf: Shelf) -> np.ndarray:
         """Log-odds of each listing for a pair that is typical in all else, see ``judge.Scorer``."""
-        features = np.repeat(self.typical[None, :], len(shelf), axis=0)
         first = self.names.index(ITEM_FEATURES[0])
-        features[:, first : first + len(ITEM_FEATURES)] = shelf.features
-        return log_odds(self.predict(features))
+        out = np.empty(len(shelf))
+        for start in range(0, len(shelf), LISTINGS_AT_ONCE):
+            part = shelf.features[start : start + LISTINGS_AT_ONCE]
+            features = np.repeat(self.typical[None, :], len(part), axis=0)
+            features[:, first : first + len(ITEM_FEATURES)] = part
+            out[start : start + len(part)] = log_odds(self.predict(features))
+        return out
 
     def save(self, folder: Path) -> None:
         """Write the scorer into ``folder``: LightGBM's text as bytes, the rest as arrays."""
