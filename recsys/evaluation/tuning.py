@@ -3,7 +3,8 @@
 Each trial is judged on validation periods that follow one another, trained on what was before each. One that is behind
 the median of the others after a period is given up (Akiba et al., 2019, "Optuna"; the sampler is TPE, Bergstra et al.,
 2011). The first trial is the values in place, so the choice is never worse than they are on these periods; it is only
-taken when it is better by more than the standard error of the difference over users, which keeps luck out.
+taken when it is better by more than the standard error of the difference over users. That is a low bar for the best of
+many trials, judged on the periods that chose it: what it is worth, only later days tell.
 """
 
 from __future__ import annotations

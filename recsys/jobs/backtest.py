@@ -19,6 +19,7 @@ from recsys.evaluation.split import slices
 from recsys.jobs.market import run_market
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import ShopData
+from recsys.ranking.tuned import tuned_until
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 
@@ -94,6 +95,13 @@ def run(
             result = found.as_dict(settings.seed)
         else:
             result = _run_items(settings, parts, k, say)
+    chosen = tuned_until(settings.item_unit)
+    if chosen is not None and chosen >= cut:
+        result["tuned_until"] = str(chosen)
+        say(
+            f"Mind: include/tuned/{settings.item_unit}.yaml was chosen on days up to {chosen}, and the test begins on "
+            f"{cut}: the hybrid is flattered. Take a later --cut."
+        )
     if json_path is not None:
         json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result

@@ -26,11 +26,12 @@ from recsys.warehouse import Warehouse, open_warehouse
 DAYS, USERS, K = 5, 1_000, 10
 POLICY, CONTROL = "hybrid", "popularity"
 STEPS = "scoring.steps"
-MOST_DAYS = 60
+MOST_DAYS = 400
+"""Days of read-outs that are looked back on for the beginning of an experiment."""
 
 _PUBLISHED = """
 SELECT user_id, item_id, p_purchase AS p, CAST(price AS FLOAT64) AS price FROM marts.recommendations
-WHERE ds = @ds ORDER BY user_id, item_id
+WHERE ds = @ds AND policy = @policy ORDER BY user_id, item_id
 """
 
 
@@ -107,7 +108,10 @@ def _judged_days(warehouse: Warehouse, settings: Settings, ds: date, days: int) 
 def _report(
     warehouse: Warehouse, settings: Settings, ds: date, found: MarketRun, days: list[date]
 ) -> EvaluationReport:
-    parts = [_shown(warehouse, day, ds) for day in days]
+    settled = [
+        day for day in days if day < ds
+    ] or days  # of the last day the purchases of the next are not known
+    parts = [_shown(warehouse, day, ds) for day in settled]
     shown = pd.concat(parts, ignore_index=True)
     projection = project(_past(warehouse, "experiments.results", ds), ds)
     return EvaluationReport(
@@ -126,7 +130,7 @@ def _report(
 
 
 def _shown(warehouse: Warehouse, day: date, ds: date) -> pd.DataFrame:
-    """Published places that were seen on ``day``, with their promise: [user_id, item_id, p, price, outcome].
+    """Published places of POLICY that were seen on ``day``: [user_id, item_id, p, price, outcome], p their promise.
 
     The outcome is the one that training learns from.
     """
@@ -134,7 +138,7 @@ def _shown(warehouse: Warehouse, day: date, ds: date) -> pd.DataFrame:
     outcome = warehouse.query(SHOWN, {"day": day}, ds=ds).to_pandas()
     published = pd.DataFrame(columns=[USER_ID, ITEM_ID, "p", "price"])
     if warehouse.exists("marts.recommendations", evening):
-        published = warehouse.query(_PUBLISHED, ds=evening).to_pandas()
+        published = warehouse.query(_PUBLISHED, {"policy": POLICY}, ds=evening).to_pandas()
     rows = outcome[outcome["impressions"] > 0].merge(published, on=[USER_ID, ITEM_ID])
     return rows.assign(outcome=(rows["purchases"] > 0).astype("int64"))[
         [USER_ID, ITEM_ID, "p", "price", "outcome"]
@@ -163,12 +167,13 @@ def project(results: pd.DataFrame, ds: date) -> Projection | None:
         return None
     one = ours.iloc[0]
     mine = one["experiment_id"]
+    read_out = pd.to_datetime(rows.loc[rows["experiment_id"] == mine, "ds"])
     return Projection(
         arm=str(one["arm"]),
         control=str(one["control"]),
         per_user=Figure(*(float(one[n]) for n in ("difference", "difference_low", "difference_high"))),
         users=int(newest.loc[newest["experiment_id"] == mine, "users"].sum()),
-        measured=int(rows.loc[rows["experiment_id"] == mine, "ds"].nunique()),
+        measured=(pd.Timestamp(ds) - read_out.min()).days + 1,
     )
 
 

@@ -222,7 +222,13 @@ def _trainer(
         newest = max(trained, default=None)
         if newest is None or (evening - newest).days >= TRAIN_EVERY:
             say(f"Training as of {evening}")
-            trained[evening] = train_market(warehouse, settings, evening)
+            try:
+                trained[evening] = train_market(warehouse, settings, evening)
+            except ModelError as refused:
+                if newest is None:
+                    raise
+                say(f"The champion of {newest} stays. {refused}")
+                trained[evening] = trained[newest]
             newest = evening
         return trained[newest]
 

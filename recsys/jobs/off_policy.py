@@ -232,6 +232,8 @@ def _summary(found: OffPolicy, asked: Question, served: float, supported: float)
         notes.append(f"only {found.rewarded} matched places earned anything: believe no interval")
     if supported < 1:
         notes.append(f"{1 - supported:.1%} of the policy has no support: IPS counts it as earning nothing")
+    if asked.model == "item-position":
+        notes.append("support is told by item, and not by the place where it could be drawn: see mean_weight")
     if found.clipped > 0:
         notes.append(f"clipping took {found.clipped:.1%} of the weights")
     return {

@@ -64,7 +64,7 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         newest = max([str(ds), *(_tag(other, "ds") for other in _versions(client, name, CHAMPION))])
         if newest == str(ds):
             client.set_registered_model_alias(name, CHAMPION, str(version.version))
-    return {"registered": f"{name} {version.version}", "champion": newest, "registry": uri}
+    return {"registered": f"{name} {version.version}", "champion": newest, "registry": _without_secret(uri)}
 
 
 def refused(settings: Settings, ds: date, reason: str) -> None:
@@ -118,11 +118,16 @@ def _reached(uri: str, comfort: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        told = str(error).strip().splitlines()[0][:300]
+        told, place = _without_secret(str(error).strip().splitlines()[0])[:300], _without_secret(uri)
         raise ModelError(
-            f"The model registry at {uri} could not be used: {told}. {comfort} Mend the registry, or set RECSYS_MLFLOW "
-            "(`off` for none), then run `recsys register --ds DAY`."
-        ) from error
+            f"The model registry at {place} could not be used: {told}. {comfort} Mend the registry, or set "
+            "RECSYS_MLFLOW (`off` for none), then run `recsys register --ds DAY`."
+        ) from (error if place == uri else None)  # a traceback would say the password
+
+
+def _without_secret(text: str) -> str:
+    """``text`` without the user and password that an address in it may carry: it goes to logs."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def _client(settings: Settings, uri: str) -> MlflowClient:

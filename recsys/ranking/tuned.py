@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 
 import yaml
@@ -40,3 +41,12 @@ def tuned(models: Mapping[str, Recommender], item_unit: str) -> dict[str, Recomm
     return {
         name: replace(model, **chosen[name]) if chosen.get(name) else model for name, model in models.items()
     }
+
+
+def tuned_until(item_unit: str) -> date | None:
+    """The last day that the values in place were chosen on; None where none were."""
+    path = tuned_file(item_unit)
+    content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+    entries = content.get("models", {}).values()
+    days = [str(entry["read_until"]) for entry in entries if entry.get("values") and "read_until" in entry]
+    return date.fromisoformat(max(days)) if days else None

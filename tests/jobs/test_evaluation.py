@@ -49,6 +49,10 @@ def test_the_projection_is_the_newest_difference_over_all_arms_and_days() -> Non
     assert (found.users, found.measured, found.arm) == (400, 2, "hybrid")
     assert found.per_user.value == pytest.approx(0.3)
     assert found.total.value == pytest.approx(0.3 * 400 * 15)
+    # Days without a read-out, and many of them: the difference is still that of the whole experiment.
+    begun = [results(DS - timedelta(days=89), arm, 1, None) for arm in ("popularity", "hybrid")]
+    long = evaluation.project(pd.DataFrame([*begun, *rows]), DS)
+    assert long is not None and long.measured == 90
     broken = pd.DataFrame(rows).assign(is_valid=False)
     assert evaluation.project(broken, DS) is None
     assert evaluation.project(pd.DataFrame(rows), DS + timedelta(days=1)) is None

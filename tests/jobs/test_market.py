@@ -125,6 +125,28 @@ def test_the_command_trains_as_of_the_eve_and_writes_what_it_returns(
     assert {"against", "models"} == set(found["paired"])  # type: ignore[call-overload]
 
 
+def test_a_refused_training_leaves_the_champion_in_place(
+    played: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    champion = load_champion(played.models_dir, DS)
+
+    def train_market(_: object, settings: Settings, ds: date) -> Champion:
+        if ds != EVENING - timedelta(days=8):
+            raise ModelError("Gate: worse.")
+        return champion
+
+    monkeypatch.setattr(market, "train_market", train_market)
+    with open_warehouse(played) as warehouse:
+        champion_of = market._trainer(warehouse, played, said.append)
+        assert champion_of(EVENING - timedelta(days=8)) is champion
+        assert champion_of(EVENING - timedelta(days=1)) is champion  # the week after is refused
+        assert champion_of(EVENING) is champion
+        assert sum("stays. Gate: worse." in line for line in said) == 1
+        with pytest.raises(ModelError, match="Gate: worse"):
+            market._trainer(warehouse, played, said.append)(EVENING)
+
+
 def test_an_evening_without_features_is_named(played: Settings) -> None:
     with pytest.raises(ModelError, match="Run the DAG features_daily"):
         backtest.run(played, FIRST + timedelta(days=2), FIRST + timedelta(days=3))

@@ -133,7 +133,9 @@ def test_lists_of_a_file_are_judged_at_the_drawn_places_only(
     swapped = swapped.assign(rank=DRAWN[0] + DRAWN[1] - swapped["rank"])
     swapped.to_csv(file, index=False)
     assert off_policy.run(settings, SERVED, 1, file, CLICKS)["matched"] == len(shown)
-    assert off_policy.run(settings, SERVED, 1, file, replace(CLICKS, model="item-position"))["matched"] == 0
+    at_the_rank = off_policy.run(settings, SERVED, 1, file, replace(CLICKS, model="item-position"))
+    assert (at_the_rank["matched"], at_the_rank["mean_weight"]) == (0, 0.0)
+    assert "see mean_weight" in str(at_the_rank["notes"])
 
 
 def test_money_is_capped_times_the_take_and_belongs_to_the_click(

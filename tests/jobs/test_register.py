@@ -122,6 +122,20 @@ def test_a_registry_that_is_down_costs_neither_champion_nor_refusal(
     assert "is not in the registry" in caplog.text
 
 
+def test_a_password_in_the_address_is_never_said(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    down = replace(settings, mlflow="http://synthetic-user:synthetic@word@127.0.0.1:9/base")
+    train(down, MONDAY)
+    with pytest.raises(ModelError, match=r"registry at http://127\.0\.0\.1:9/base could not") as refusal:
+        register.run(down, MONDAY)
+    assert refusal.value.__suppress_context__
+    register.refused(down, MONDAY, "Gate: no.")
+    for text in (str(refusal.value), caplog.text):
+        assert "127.0.0.1:9" in text and "synthetic-user" not in text and "word" not in text
+
+
 def test_training_tells_the_registry_of_its_refusal_and_still_refuses(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

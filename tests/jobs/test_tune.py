@@ -20,7 +20,7 @@ from recsys.jobs import tune
 from recsys.models import EASE, ItemKNN, OwnHistory
 from recsys.ranking import tuned as tuned_module
 from recsys.ranking.training import make_retrievers
-from recsys.ranking.tuned import tuned
+from recsys.ranking.tuned import tuned, tuned_until
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from tests.jobs.test_backtest import CUT, LAST, shop
@@ -128,6 +128,16 @@ def test_a_file_with_a_typo_is_refused() -> None:
     path.write_text("models: {ease: {values: {regularization: 3.0}}, own_history: {values: {}}}")
     assert tuned(models, "item") == models | {"ease": EASE(regularization=3.0)}
     assert tuned(models, "group") == models
+
+
+def test_the_last_day_that_values_were_chosen_on() -> None:
+    assert tuned_until("item") is None
+    path = tuned_module.FOLDER / "item.yaml"
+    path.parent.mkdir()
+    chosen = "models: {ease: {values: {regularization: 3.0}, read_until: '2026-01-03'}, als: {values: {}, read_until: '2026-02-01'}}"
+    path.write_text(chosen)
+    assert tuned_until("item") == date(2026, 1, 3)  # what kept its values has read nothing into them
+    assert tuned_until("group") is None
 
 
 def test_the_periods_end_before_the_days_that_are_kept() -> None:
