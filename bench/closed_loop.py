@@ -31,13 +31,11 @@ sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 
 from bench.loop_figures import Day, Pairs, figures, print_figures  # noqa: E402
 from recsys.errors import ModelError  # noqa: E402
+from recsys.evaluation.market import expanded  # noqa: E402
 from recsys.experiments.definition import POLICIES  # noqa: E402
-from recsys.features.tables import Members  # noqa: E402
 from recsys.jobs import build, plan_shards, score, simulate, train  # noqa: E402
 from recsys.jobs.demo import FEATURE_DAYS, FIRST_DAY, HISTORY_DAYS  # noqa: E402
 from recsys.jobs.inputs import read_snapshot  # noqa: E402
-from recsys.models.base import top  # noqa: E402
-from recsys.ranking.pipeline import Ranker  # noqa: E402
 from recsys.ranking.snapshot import Snapshot  # noqa: E402
 from recsys.schema import table  # noqa: E402
 from recsys.settings import Settings  # noqa: E402
@@ -50,7 +48,6 @@ from recsys.warehouse import open_warehouse  # noqa: E402
 HYBRID, ORACLE = "hybrid", "oracle"
 TRAIN_EVERY = 7
 SINGLES = ("item_knn", "als", "own_history")
-PER_GROUP = 3
 FEW = 5
 """A user who had to do with fewer groups than this is known a little; with none, not at all."""
 SEGMENTS = ("new", "few", "warm")
@@ -197,38 +194,10 @@ def _measured(loop: Loop, settings: Settings, ds: date) -> Day:
     ranker = score.make_ranker(settings, snapshot)
     lists = {name: score.rank_users(ranker, snapshot, None, name) for name in POLICIES if name != HYBRID}
     if loop.singles:
-        lists |= {name: _single(ranker, snapshot, name) for name in SINGLES}
+        users, retrievers = np.arange(len(snapshot.audience)), ranker.champion.retrievers
+        lists |= {name: expanded(retrievers[name], snapshot, users, ranker.list_size) for name in SINGLES}
     lists = {HYBRID: published, **lists, ORACLE: oracle_lists(state, ds)}
     return _play(loop, state, ds, lists, snapshot)
-
-
-def _single(ranker: Ranker, snapshot: Snapshot, name: str) -> pd.DataFrame:
-    """Lists of one retriever alone: its best groups in its order, each opened to its listings most in demand."""
-    shelf, audience = snapshot.shelf, snapshot.audience
-    members = Members.build(
-        shelf.group_code,
-        shelf.item_feature("popularity_7d").astype(np.float64),
-        len(shelf.group_ids),
-        shelf.seller_code,
-        PER_GROUP,
-    )
-    scores = ranker.champion.retrievers[name].scores(audience.user_ids)
-    scores[:, ranker.group_of_column < 0] = -np.inf
-    best, values = top(scores, ranker.list_size)
-    row, place = np.nonzero(np.isfinite(values))
-    owner, items = members.expand(ranker.group_of_column[best[row, place]], PER_GROUP)
-    user = row[owner]
-    mine = audience.seller_code[user] != shelf.seller_code[items]
-    user, items = user[mine], items[mine]
-    rank = np.arange(len(user)) - np.searchsorted(user, user) + 1
-    kept = rank <= ranker.list_size
-    return pd.DataFrame(
-        {
-            "user_id": audience.user_ids.to_numpy(object)[user[kept]],
-            "rank": rank[kept],
-            "item_id": shelf.item_ids.to_numpy(object)[items[kept]],
-        }
-    )
 
 
 def _play(loop: Loop, state: State, ds: date, lists: dict[str, pd.DataFrame], snapshot: Snapshot) -> Day:

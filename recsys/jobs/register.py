@@ -60,7 +60,8 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         known = {_tag(version, "sha256"): version for version in _versions(client, name)}
         tags = {"ds": str(ds), "sha256": digest, "folder": str(folder)}
         version = known.get(digest) or _enter(client, settings, facts, text, tags)
-        client.set_registered_model_alias(name, CHALLENGER, str(version.version))
+        if digest not in known or not _versions(client, name, CHALLENGER):
+            client.set_registered_model_alias(name, CHALLENGER, str(version.version))
         newest = max([str(ds), *(_tag(other, "ds") for other in _versions(client, name, CHAMPION))])
         if newest == str(ds):
             client.set_registered_model_alias(name, CHAMPION, str(version.version))

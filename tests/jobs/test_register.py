@@ -90,6 +90,8 @@ def test_a_backfill_is_challenger_and_never_turns_the_champion_back(settings: Se
     # Training the newest day again gives another version, and it takes over.
     train(settings, LATER, log_loss=0.04)
     register.run(settings, LATER)
+    register.run(settings, EARLIER)  # entered before: nothing changes
+    assert of_alias(settings, "challenger") == str(LATER)
     champion = client(settings).get_model_version_by_alias(MODEL, "champion")
     assert client(settings).get_run(champion.run_id).data.metrics["log_loss"] == 0.04
 
