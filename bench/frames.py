@@ -8,6 +8,7 @@ import pandas as pd
 from bench.market import DAY, LAST_DAY, NEVER, Market, second
 
 GROUPS_PER_USER, TOUCHED_PER_USER, CATEGORIES_PER_USER = 30, 15, 6
+COUNTS = ("views_7d", "views_30d", "likes_30d", "purchases_7d", "purchases_90d", "spend_7d", "spend_30d")
 
 
 def market_frames(market: Market, seed: int) -> dict[str, pd.DataFrame]:
@@ -53,50 +54,37 @@ def names(prefix: str, count: int) -> np.ndarray:
 def _people(
     market: Market, items: pd.DataFrame, leaf: np.ndarray, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
-    n = market.size.users
-    ids = names("u", n)
-    users = pd.DataFrame({"user_id": ids, "region": market.users.region[:n].astype(str)})
-    for name in (
-        "views_7d",
-        "views_30d",
-        "likes_30d",
-        "purchases_7d",
-        "purchases_90d",
-        "spend_7d",
-        "spend_30d",
-    ):
-        users[name] = rng.poisson(market.users.activity[:n] * 3)
-    users = users.assign(is_new=False, days_since_active=rng.exponential(5, n), purchase_power=40.0)
-    users = users.assign(days_since_purchase=rng.exponential(40, n), mean_log_price=rng.normal(3, 0.7, n))
+    ids = names("u", market.size.users)
+    users = _users(market, ids, rng)
     dates = pd.Timestamp(LAST_DAY) - pd.to_timedelta(np.arange(90), unit="D")
 
-    def drawn(per_user: int) -> tuple[np.ndarray, np.ndarray]:
-        owner = np.repeat(np.arange(n), per_user)
+    def drawn(per_user: int, column: str) -> pd.DataFrame:
+        owner = np.repeat(np.arange(len(ids)), per_user)
         item = liked(leaf, market.users.favourites[owner, rng.integers(0, 3, len(owner))], rng)
-        return owner, item
+        pairs = pd.DataFrame({"user_id": ids[owner], column: items[column].to_numpy(object)[item]})
+        return pairs.drop_duplicates(ignore_index=True)
 
-    owner, item = drawn(GROUPS_PER_USER)
-    own = pd.DataFrame({"user_id": ids[owner], "group_id": items["group_id"].to_numpy(object)[item]})
-    own = own.drop_duplicates(ignore_index=True)
+    own = drawn(GROUPS_PER_USER, "group_id")
     days = rng.poisson(0.3, len(own))
-    own = own.assign(
-        weight=rng.exponential(3, len(own)), purchases=days, purchase_days=days, revenue=20.0 * days
-    )
+    own = own.assign(weight=rng.exponential(3, len(own)), purchases=days, purchase_days=days)
+    own["revenue"] = 20.0 * days
     for name in ("first_date", "last_date", "last_purchase_date"):
         own[name] = dates[rng.integers(0, 90, len(own))]
-    owner, item = drawn(TOUCHED_PER_USER)
-    touched = pd.DataFrame({"user_id": ids[owner], "item_id": items["item_id"].to_numpy(object)[item]})
-    touched = touched.drop_duplicates(ignore_index=True)
-    for name in ("views", "likes", "carts", "purchases"):
-        touched[name] = rng.poisson(0.8, len(touched)) if name == "views" else 0
+    touched = drawn(TOUCHED_PER_USER, "item_id")
+    touched = touched.assign(views=rng.poisson(0.8, len(touched)), likes=0, carts=0, purchases=0)
     touched["last_date"] = dates[rng.integers(0, 14, len(touched))]
-    owner, item = drawn(CATEGORIES_PER_USER)
-    affinity = pd.DataFrame(
-        {"user_id": ids[owner], "category_id": items["category_id"].to_numpy(object)[item]}
-    )
-    affinity = affinity.drop_duplicates(ignore_index=True)
+    affinity = drawn(CATEGORIES_PER_USER, "category_id")
     affinity["affinity"] = rng.exponential(3, len(affinity))
     return {"users": users, "interactions": own, "touched": touched, "affinity": affinity}
+
+
+def _users(market: Market, ids: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+    n = len(ids)
+    users = pd.DataFrame({"user_id": ids, "region": market.users.region[:n].astype(str)})
+    for name in COUNTS:
+        users[name] = rng.poisson(market.users.activity[:n] * 3)
+    users = users.assign(is_new=False, days_since_active=rng.exponential(5, n), purchase_power=40.0)
+    return users.assign(days_since_purchase=rng.exponential(40, n), mean_log_price=rng.normal(3, 0.7, n))
 
 
 def liked(leaf: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:

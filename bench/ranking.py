@@ -1,7 +1,8 @@
 """Scoring 300 candidates of each of 100,000 users: features of pairs, click and buy trees, money, order.
 
     python bench/ranking.py --json ranking.json
-    python bench/ranking.py --users 5000 --items 20000            (smaller, to look around)
+    python bench/ranking.py --few 20000                    (time of a part, scaled up; memory as for all)
+    python bench/ranking.py --users 5000 --items 20000     (smaller, to look around)
 
 Users and live listings are those of ``bench.market``; what users did is drawn on top: 30 groups, 15 live listings, 6
 categories each, heavy-tailed. Half of a user's candidates are of the categories they like, half of anywhere, and each
@@ -163,9 +164,16 @@ def plain(users: int, threads: int) -> dict[str, float]:
 
 
 def run(
-    users: int, items: int, count: int, workers: int, *, seed: int = SEED, sample: int = 2_000
+    users: int,
+    items: int,
+    count: int,
+    workers: int,
+    *,
+    few: int | None = None,
+    seed: int = SEED,
+    sample: int = 2_000,
 ) -> dict[str, Any]:
-    """Make the market, grow trees, score everybody, and the yardstick."""
+    """Make the market, grow trees, score everybody, or the first ``few``, and the yardstick."""
     started = time.perf_counter()
     with Peak() as making, threadpool_limits(1):
         market = make_market(Size("ranking", users, items, 0), seed)
@@ -182,16 +190,18 @@ def run(
         champion = Champion({"popularity": Popularity().fit(snapshot.history)}, scorer, {"ds": LAST_DAY})
         ranker = Ranker(champion, snapshot.shelf, snapshot.trending)
     _shared.update(ranker=ranker, snapshot=snapshot, favourites=favourites, count=count)
+    scored = min(users, few or users)
     made, load, wall = time.perf_counter() - started, os.getloadavg()[0], time.perf_counter()
     context = multiprocessing.get_context("fork")  # what is there is shared, not copied
     with Peak() as scoring, ProcessPoolExecutor(workers, mp_context=context) as pool:
-        parts = list(pool.map(score, batches(users)))
+        parts = list(pool.map(score, batches(scored)))
     wall = time.perf_counter() - wall
     return {
         "machine": describe(),
         "users": users,
         "items": len(snapshot.shelf),
-        "pairs": users * count,
+        "pairs": scored * count,
+        "scored": scored,
         "features": len(PAIR_FEATURES),
         "trees": [text.count("Tree=") for text in scorer.models],
         "workers": workers,
@@ -208,13 +218,14 @@ def run(
 
 def told(result: dict[str, Any]) -> Iterator[str]:
     """The result as lines."""
-    yield "{pairs:,} pairs of {users:,} users and {items:,} listings, {features} features, {trees} trees".format(
-        **result
-    )
+    yield "{pairs:,} pairs of {scored:,} of {users:,} users, {items:,} listings".format(**result)
+    yield "{features} features, {trees} trees for click and purchase".format(**result)
     yield "made in {making_seconds:.0f} s, peak {making_peak_gib:.2f} GiB".format(**result)
     yield "scored in {seconds:.1f} s by {workers} workers, peak {peak_gib:.2f} GiB of all processes".format(
         **result
     )
+    if result["scored"] < result["users"]:
+        yield "  scaled up to all: {:.0f} s".format(result["seconds"] * result["users"] / result["scored"])
     yield "load average {:.1f} before, {:.1f} after".format(*result["load"])
     for step, (wall, cpu) in result["steps"].items():
         each = cpu / result["pairs"] * 1e6
@@ -232,10 +243,11 @@ def main(arguments: list[str] | None = None) -> None:
     )
     for name, default in (("users", 100_000), ("items", 200_000), ("candidates", 300), ("workers", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--few", type=int, help="score the first so many users only; memory is that of all")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
-    result = run(given.users, given.items, given.candidates, given.workers, seed=given.seed)
+    result = run(given.users, given.items, given.candidates, given.workers, few=given.few, seed=given.seed)
     print("\n".join(told(result)))
     if given.json:
         given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

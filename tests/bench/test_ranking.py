@@ -13,22 +13,24 @@ from bench.ranking import STEPS, candidates, run, told
 from recsys.features.pairs import CROSSED, PAIR_FEATURES, pair_features
 from recsys.ranking.snapshot import Snapshot
 
-USERS, ITEMS, COUNT = 500, 3_000, 60
+USERS, ITEMS, COUNT, FEW = 500, 3_000, 60, 400
 
 
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
-    return run(USERS, ITEMS, COUNT, workers=2, sample=100)
+    return run(USERS, ITEMS, COUNT, workers=2, few=FEW, sample=100)
 
 
 def test_every_pair_is_scored_and_each_step_is_measured(result: dict[str, Any]) -> None:
-    assert (result["items"], result["pairs"]) == (ITEMS, USERS * COUNT)
-    assert result["kept"] == USERS * COUNT
+    assert (result["items"], result["pairs"]) == (ITEMS, FEW * COUNT)
+    assert result["kept"] == FEW * COUNT
     assert all(trees > 10 for trees in result["trees"])
     assert all(min(result["steps"][step]) > 0 for step in STEPS)
     assert 0.05 < result["peak_gib"] < 4
     assert result["plain"]["scaled_seconds"] == pytest.approx(5 * result["plain"]["seconds"])
-    assert any("30,000 pairs" in line for line in told(result))
+    scaled = f"scaled up to all: {1.25 * result['seconds']:.0f} s"
+    assert any(scaled in line for line in told(result))
+    assert any("24,000 pairs" in line for line in told(result))
 
 
 def test_pairs_have_something_to_tell() -> None:
