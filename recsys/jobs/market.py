@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -235,7 +235,26 @@ def _trainer(
     return champion_of
 
 
+def _alike(days: list[_Found]) -> list[_Found]:
+    """``days`` with the models that made lists on all of them: an older champion may lack a retriever."""
+    names = [name for name in days[0].about if all(name in day.about for day in days)]
+
+    def of_names(one: Occasion) -> Occasion:
+        return replace(one, lists={name: one.lists[name] for name in names})
+
+    return [
+        replace(
+            day,
+            bought=of_names(day.bought),
+            viewed=of_names(day.viewed),
+            about={name: day.about[name] for name in names},
+        )
+        for day in days
+    ]
+
+
 def _gathered(settings: Settings, days: list[_Found], k: int) -> MarketRun:
+    days = _alike(days)
     bought = [day.bought for day in days]
     viewed = [day.viewed for day in days]
     judged = judge(bought, k)

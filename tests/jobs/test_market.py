@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from recsys.errors import ModelError
+from recsys.evaluation.compare import Occasion
 from recsys.evaluation.market import market_lists
 from recsys.jobs import backtest, market
 from recsys.jobs.inputs import read_snapshot
@@ -145,6 +146,18 @@ def test_a_refused_training_leaves_the_champion_in_place(
         assert sum("stays. Gate: worse." in line for line in said) == 1
         with pytest.raises(ModelError, match="Gate: worse"):
             market._trainer(warehouse, played, said.append)(EVENING)
+
+
+def test_models_that_only_some_champions_have_are_left_out() -> None:
+    none = pd.DataFrame({"user_id": [], "item_id": [], "rank": []})
+
+    def day(*names: str) -> market._Found:
+        one = Occasion("d", dict.fromkeys(names, none), none)
+        return market._Found(DS, "hybrid@d", one, one, {n: {"gini": 0.5} for n in names}, none, none, none)
+
+    for found in market._alike([day("popularity", "als", "hybrid"), day("popularity", "ease", "hybrid")]):
+        assert list(found.about) == list(found.bought.lists) == list(found.viewed.lists)
+        assert list(found.about) == ["popularity", "hybrid"]
 
 
 def test_an_evening_without_features_is_named(played: Settings) -> None:
