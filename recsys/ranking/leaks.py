@@ -9,8 +9,9 @@ from scipy.stats import rankdata
 
 from recsys.errors import ModelError
 
-TOO_GOOD = 0.97
-"""No honest feature alone orders purchases this well: the area under its ROC curve."""
+TOO_GOOD = 0.995
+"""No honest feature alone orders purchases this well: the area under its ROC curve. What customers who only restock
+bought before comes near it (.98)."""
 LEAST_PURCHASES = 30
 MOST_OTHERS = 50_000
 

@@ -91,8 +91,10 @@ def log_odds(p: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
-def logistic(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    """Weights and intercept of a logistic regression with an L2 ``penalty`` on the weights."""
+def logistic(
+    x: np.ndarray, y: np.ndarray, penalty: float, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
+    """Weights and intercept of a logistic regression with an L2 ``penalty``; each row counts ``weight`` times."""
     model = LogisticRegression(C=1.0 / penalty, max_iter=500, tol=1e-6)
-    model.fit(x, y > 0)
+    model.fit(x, y > 0, sample_weight=weight)
     return model.coef_[0], float(model.intercept_[0])

@@ -145,8 +145,10 @@ def fit_scorer(
     feature, over *all* pairs shown and not only the clicked ones (entire-space modelling, Ma et al. 2018): clicks are
     many and say what draws a user, purchases are few and only correct them. What is far down a list is clicked less for
     being there: with ``position`` both models carry log(1 + position) too, and it is dropped afterwards, which leaves
-    the features what they say at a mean position. Negatives beyond MOST_NEGATIVES are
-    sampled with ``rng``; ``kept`` is the share of them that was given in the first place.
+    the features what they say at a mean position. Pairs without a click or purchase beyond MOST_NEGATIVES are sampled
+    with ``rng``, and each one drawn weighs as much as all it stands for: clicked ones are all kept, so that no one
+    factor on the odds would set the others right. ``kept`` is the share of the pairs without a purchase that was given
+    in the first place.
 
     Raises:
         ModelError: when all pairs have the same outcome.
@@ -156,7 +158,7 @@ def fit_scorer(
             f"The ranker needs pairs with and without a purchase; {int(purchased.sum())} of {len(purchased)} have one. "
             "Train on more days."
         )
-    keep, share = _sample(purchased, clicked, rng)
+    keep, weight = _sample(purchased, clicked, rng)
     low, high = np.quantile(features[keep], USUAL, axis=0).astype(np.float32)
     features, purchased = np.clip(features[keep], low, high).astype(np.float64), purchased[keep]
     mean, scale = features.mean(axis=0), features.std(axis=0)
@@ -167,12 +169,12 @@ def fit_scorer(
         place = np.log1p(position[keep, None])
         place = place - place.mean()
     if clicked is not None and 0 < clicked[keep].sum() < len(keep):
-        base = logistic(np.hstack([x, place]), clicked[keep], CLICK_PENALTY)[0][: x.shape[1]]
+        base = logistic(np.hstack([x, place]), clicked[keep], CLICK_PENALTY, weight)[0][: x.shape[1]]
     strong = CLICK_SCALE * (x @ base)[:, None]
-    weights, intercept = logistic(np.hstack([x, strong, place]), purchased, PURCHASE_PENALTY)
+    weights, intercept = logistic(np.hstack([x, strong, place]), purchased, PURCHASE_PENALTY, weight)
     weights, click_weight = weights[: x.shape[1]], weights[x.shape[1]]
     weights += CLICK_SCALE * click_weight * base
-    return PairScorer(names, mean, scale, weights, intercept, kept * share, low=low, high=high)
+    return PairScorer(names, mean, scale, weights, intercept, kept, low=low, high=high)
 
 
 def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) -> PairScorer:
@@ -187,10 +189,12 @@ def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) 
 
 def _sample(
     purchased: np.ndarray, clicked: np.ndarray | None, rng: np.random.Generator
-) -> tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the pairs to fit on, and how many each stands for."""
     positive = purchased > 0 if clicked is None else (purchased > 0) | (clicked > 0)
     negatives = np.flatnonzero(~positive)
     if len(negatives) <= MOST_NEGATIVES:
-        return np.arange(len(purchased)), 1.0
+        return np.arange(len(purchased)), np.ones(len(purchased))
     chosen = rng.choice(negatives, MOST_NEGATIVES, replace=False)
-    return np.sort(np.concatenate([np.flatnonzero(positive), chosen])), MOST_NEGATIVES / len(negatives)
+    keep = np.sort(np.concatenate([np.flatnonzero(positive), chosen]))
+    return keep, np.where(positive[keep], 1.0, len(negatives) / MOST_NEGATIVES)

@@ -192,11 +192,18 @@ def train_scorer(
     half, unseen = later.take(~judges), later.take(judges)
     if not len(unseen.purchased):
         raise ModelError("No user is left to judge the ranker by. Train on more days.")
-    losses = {}
+    losses: dict[str, tuple[float, FeatureScorer, FeatureScorer]] = {}
+    refused = None
     for raw in fit_rankers(train, seed, kept):
-        ready = calibrate(raw, half)
+        try:
+            ready = calibrate(raw, half)
+        except ModelError as error:  # one that cannot be calibrated does not stop the other
+            refused = error
+            continue
         loss = float(log_losses(ready.predict(half.features), half.purchased).mean())
         losses[raw.kind] = (loss, raw, ready)
+    if refused is not None and not losses:
+        raise refused
     _, best, judged = min(losses.values(), key=lambda known: known[0])
     p = judged.predict(unseen.features)
     fit = calibration(p, unseen.purchased, rate=float(half.purchased.mean()), users=unseen.users)

@@ -171,7 +171,8 @@ def oracle_lists(state: State, ds: date, k: int = 50) -> pd.DataFrame:
         likely = open_[np.argpartition(-promise, min(_PRESELECTED, len(open_) - 1))[:_PRESELECTED]]
         wish = taste.wish(np.full(len(likely), user), likely)
         value = wish.click * wish.buy * items["price"][likely] * items["take"][likely]
-        value[(state.sellers["user"][items["seller"][likely]] == user)] = -1.0
+        dear = items["price"][likely] > users["wallet"][user]
+        value[dear | (state.sellers["user"][items["seller"][likely]] == user)] = -1.0
         parts.append(likely[np.argsort(-value, kind="stable")[:k]])
     number = np.repeat(np.arange(state.n_users), [len(part) for part in parts])
     rank = np.concatenate([np.arange(1, len(part) + 1) for part in parts])

@@ -45,8 +45,20 @@ def test_sampling_negatives_does_not_raise_the_probabilities(monkeypatch: pytest
     features, purchased, truth = world(60_000, 1)
     monkeypatch.setattr(module, "MOST_NEGATIVES", 3_000)
     sampled = fit(features, purchased)
-    assert sampled.kept < 0.1
     assert sampled.predict(features).mean() == pytest.approx(truth.mean(), rel=0.15)
+
+
+def test_sampling_negatives_by_their_clicks_bends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    features = rng.normal(size=(200_000, 3)).astype(np.float32)
+    clicked = rng.random(len(features)) < sigmoid(features[:, 0] - 2.5)
+    purchased = clicked & (rng.random(len(features)) < sigmoid(features[:, 1] - 2.0))
+    whole = fit(features, purchased, clicked=clicked)
+    monkeypatch.setattr(module, "MOST_NEGATIVES", 10_000)
+    sampled = fit(features, purchased, clicked=clicked)
+    np.testing.assert_allclose(
+        sampled.coefficients / sampled.scale, whole.coefficients / whole.scale, atol=0.1
+    )
 
 
 def test_the_correction_is_the_published_formula() -> None:

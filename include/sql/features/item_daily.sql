@@ -119,6 +119,7 @@ at_risk AS (
     WHERE
         items.ds = @ds
         AND items.sale_type <> 'auction'
+        AND (items.is_live OR items.closed_at IS NOT NULL)
         AND DATE(items.listed_at, @timezone) < risk_date
         AND COALESCE(DATE(items.closed_at, @timezone) >= risk_date, TRUE)
 ),
