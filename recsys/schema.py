@@ -216,6 +216,12 @@ FEATURES: Final = (
         "ds",
     ),
     _table(
+        "features.cohort_affinity",
+        "cohort, category_id",
+        "cohort STRING!, category_id STRING!, points FLOAT64!, share FLOAT64!, drawn FLOAT64!, ds DATE!",
+        "ds",
+    ),
+    _table(
         "features.item_daily",
         "item_id",
         """item_id STRING!, group_id STRING!, seller_id STRING!, category_id STRING!, price NUMERIC!,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
+from recsys.features.cohort import Cohorts
 from recsys.features.interactions import day_number
 from recsys.features.memory import Memory
 from recsys.features.shelf import Shelf
@@ -41,7 +43,8 @@ class Audience:
     ``seller_code`` is the user's own code among the shelf's sellers, -1 for none. ``own`` holds OWN by
     (user, group), ``touched`` TOUCHED by (user, listing), ``memory`` the same with what is sold by now,
     ``category_share`` and ``brand_share`` the user's decayed interest, summing to at most 1. ``order_days`` counts the
-    days a user bought something, ``variety`` the groups they had to do with.
+    days a user bought something, ``variety`` the groups they had to do with. ``cohorts`` says what people alike
+    care for.
     """
 
     user_ids: pd.Index
@@ -57,6 +60,7 @@ class Audience:
     brand_share: PairTable
     category_points: np.ndarray
     brand_points: np.ndarray
+    cohorts: Cohorts
     own: PairTable
     touched: PairTable
     memory: Memory
@@ -73,10 +77,12 @@ class Audience:
         affinity: pd.DataFrame,
         brand_of_group: pd.DataFrame,
         as_of: int,
+        cohorts: pd.DataFrame | None = None,
     ) -> Audience:
         """Read ``users`` (features.user_daily), their ``interactions`` (features.interactions), ``affinity``
         (features.user_category_affinity), what they ``touched`` lately ([user_id, item_id, *TOUCHED counts,
-        last_date]; ``Memory.build`` says what else) and ``brand_of_group`` ([group_id, brand])."""
+        last_date]; ``Memory.build`` says what else), ``brand_of_group`` ([group_id, brand]) and ``cohorts``
+        (features.cohort_affinity)."""
         users = users.sort_values(USER_ID, kind="stable", ignore_index=True)
         ids = pd.Index(users[USER_ID], dtype=object)
         rows = ids.get_indexer(pd.Index(interactions[USER_ID]))
@@ -99,6 +105,7 @@ class Audience:
             brand_share=brand_share,
             category_points=category_points,
             brand_points=brand_points,
+            cohorts=Cohorts.build(shelf, users, cohorts, (date(1970, 1, 1) + timedelta(days=as_of)).year),
             own=PairTable.build(
                 rows,
                 shelf.group_ids.get_indexer(pd.Index(interactions[GROUP_ID])),

@@ -37,7 +37,8 @@ CROSSED = (
     "seen_recency",
 )
 LIFT_POINTS = 8.0
-"""Points of interest, spread as the shelf is, that a user's interest is drawn to it by; a view is one."""
+"""Points of interest, spread as the user's cohort has it or else as the shelf is, that a user's interest is drawn to it
+by; a view is one."""
 PAIR_FEATURES = (*RETRIEVED, *CROSSED, *ITEM_FEATURES, *USER_FEATURES)
 
 
@@ -70,10 +71,19 @@ def _squash(name: str, scores: np.ndarray) -> np.ndarray:
     return np.log1p(np.maximum(known, 0)) if name in {"own_history", "item_knn"} else known
 
 
-def _lift(share: np.ndarray, points: np.ndarray, codes: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Log of a user's share of interest in what a listing is, over its share of the shelf; 0 for a code of -1."""
+def _lift(
+    share: np.ndarray,
+    points: np.ndarray,
+    codes: np.ndarray,
+    items: np.ndarray,
+    prior: np.ndarray | float = 1.0,
+) -> np.ndarray:
+    """Log of a user's share of interest in what a listing is, over its share of the shelf; 0 for a code of -1.
+
+    ``prior``: the same ratio (no log) of who is alike, which a user of whom little is known is drawn to.
+    """
     of_shelf = np.bincount(codes[codes >= 0])[codes[items]] / len(codes) if (codes >= 0).any() else 1.0
-    drawn = (share * points / np.maximum(of_shelf, 1e-9) + LIFT_POINTS) / (points + LIFT_POINTS)
+    drawn = (share * points / np.maximum(of_shelf, 1e-9) + LIFT_POINTS * prior) / (points + LIFT_POINTS)
     return np.where(codes[items] >= 0, np.log(drawn), 0.0)
 
 
@@ -94,7 +104,13 @@ def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarr
         "category_share": np.sqrt(category),
         "brand_share": np.sqrt(brand),
         "category_known": category > 0,
-        "category_lift": _lift(category, audience.category_points[rows], shelf.category_code, items),
+        "category_lift": _lift(
+            category,
+            audience.category_points[rows],
+            shelf.category_code,
+            items,
+            audience.cohorts.lift(shelf, rows, items),
+        ),
         "brand_lift": _lift(brand, audience.brand_points[rows], shelf.brand_code, items),
         "price_gap": gap,
         "price_distance": np.abs(gap),

@@ -27,6 +27,8 @@ FEATURE_TABLES = tuple(
     )
 )
 """What ``read_snapshot`` needs the partition of."""
+COHORTS = "features.cohort_affinity"
+"""Read where it is there: a day that was built without it has no cohorts."""
 
 _ITEMS = """
 SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(items.price AS FLOAT64) AS price,
@@ -44,8 +46,9 @@ WHERE items.ds = @ds
 ORDER BY items.item_id
 """
 _USERS = """
-SELECT user_id, region, is_new, days_since_active, days_since_purchase, views_7d, views_30d, likes_30d, purchases_7d,
-  purchases_90d, mean_log_price, CAST(spend_7d AS FLOAT64) AS spend_7d, CAST(spend_30d AS FLOAT64) AS spend_30d,
+SELECT user_id, region, gender, birth_year, is_new, days_since_active, days_since_purchase, views_7d, views_30d,
+  likes_30d, purchases_7d, purchases_90d, mean_log_price, CAST(spend_7d AS FLOAT64) AS spend_7d,
+  CAST(spend_30d AS FLOAT64) AS spend_30d,
   purchase_power
 FROM features.user_daily
 WHERE ds = @ds AND {users}
@@ -65,6 +68,12 @@ SELECT user_id, category_id, affinity
 FROM features.user_category_affinity
 WHERE ds = @ds AND {users}
 ORDER BY user_id, category_id
+"""
+_COHORTS = """
+SELECT cohort, category_id, share, drawn
+FROM features.cohort_affinity
+WHERE ds = @ds
+ORDER BY cohort, category_id
 """
 _TOUCHED = """
 SELECT touched.user_id, touched.item_id, touched.views, touched.likes, touched.carts, touched.purchases,
@@ -158,6 +167,7 @@ def snapshot_queries(settings: Settings, users: Range | None = None) -> dict[str
         "touched": of_mine(
             _TOUCHED, days=min(TOUCHED_DAYS, settings.history_days + 1), history_days=settings.history_days
         ),
+        "cohorts": (_COHORTS, {}),
         "demand": (_DEMAND, {"days": DEMAND_DAYS}),
         "brands": (_BRANDS, {}),
     }
@@ -187,6 +197,8 @@ def read_snapshot(warehouse: Warehouse, settings: Settings, ds: date, users: Ran
     if settings.item_unit == "item":
         audience = pd.Index(_frame(warehouse, queries["users"], ds)["user_id"], dtype=object)
         return read_shop(warehouse, settings, ds).snapshot(ds, audience)
+    if not warehouse.exists(COHORTS, ds):
+        del queries["cohorts"]
     frames = {name: _frame(warehouse, query, ds) for name, query in queries.items()}
     return Snapshot.from_frames(frames, ds)
 

@@ -17,11 +17,23 @@ from recsys.models.popularity import Popularity
 from recsys.ranking.fit import Fit
 
 SHOP_SOURCES = ("transition", "user_knn", "user_knn_recent", "basket_ease", "ease_recent")
-MARKET_SOURCES = ("revisit", "own_history", "als", "item_knn", "ease", "popularity", "affinity", "trending")
+MARKET_SOURCES = (
+    "revisit",
+    "own_history",
+    "als",
+    "item_knn",
+    "ease",
+    "popularity",
+    "affinity",
+    "cohort",
+    "trending",
+)
 SOURCES = (*MARKET_SOURCES, *SHOP_SOURCES, "rule", "content", "fresh")
 """Names of the sources; a candidate of several is credited to the first."""
 CODE = {name: code for code, name in enumerate(SOURCES)}
 FRESH_DAYS = 1.0
+FEW = 5
+"""Who had to do with fewer groups than this gets listings from the categories that people alike like best."""
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -31,10 +43,10 @@ class Quotas:
     """How many candidates each source may name per user, and how a group becomes listings.
 
     ``groups`` per retriever (``popular_groups`` of the one that is the same for all), each expanded to its
-    ``per_group`` best listings; ``per_category`` listings of the ``categories`` a user likes best; ``trending`` of the
-    user's region; ``content`` listings that fit the user best by what is known of them, and ``fresh`` of those younger
-    than a day, both out of the ``shortlist`` first of ``wanted`` categories; no more than ``per_seller`` listings of
-    one seller out of one group or category.
+    ``per_group`` best listings; ``per_category`` listings of the ``categories`` a user likes best, and of those that
+    the cohort of a hardly known one does; ``trending`` of the user's region; ``content`` listings that fit the user
+    best by what is known of them, and ``fresh`` of those younger than a day, both out of the ``shortlist`` first of
+    ``wanted`` categories; no more than ``per_seller`` listings of one seller out of one group or category.
     """
 
     groups: int = 20
@@ -201,6 +213,7 @@ def hybrid_candidates(
             (users[row[owner]], items, np.full(len(items), CODE[name]), np.zeros(len(items), np.float32))
         )
     parts.append(_affinity_pairs(audience, users, by_category, quotas))
+    parts.append(_cohort_pairs(audience, users, by_category, quotas))
     parts.append(_trending_pairs(audience, users, shelf_trending, quotas.trending))
     if content is not None and item_unit == "group":
         parts += content.pairs(audience, users, quotas)
@@ -223,6 +236,17 @@ def _affinity_pairs(audience: Audience, users: np.ndarray, by_category: Members,
     chosen = np.arange(len(rows)) - first < quotas.categories
     owner, items = by_category.expand(categories[chosen], quotas.per_category)
     return rows[chosen][owner], items, np.full(len(items), CODE["affinity"]), np.zeros(len(items), np.float32)
+
+
+def _cohort_pairs(audience: Audience, users: np.ndarray, by_category: Members, quotas: Quotas) -> Pairs:
+    """Of who is hardly known: the best of the categories that their cohort likes best."""
+    cohorts = audience.cohorts
+    rows = users[(audience.variety[users] < FEW) & (cohorts.code[users] >= 0)]
+    best = np.argsort(-cohorts.share, axis=1, kind="stable")[:, : quotas.categories]
+    chosen = best[cohorts.code[rows]]
+    owner, items = by_category.expand(chosen.ravel(), quotas.per_category)
+    rows = np.repeat(rows, chosen.shape[1])[owner]
+    return rows, items, np.full(len(items), CODE["cohort"]), np.zeros(len(items), np.float32)
 
 
 def _among(rows: np.ndarray, users: np.ndarray) -> np.ndarray:

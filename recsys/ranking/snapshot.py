@@ -32,9 +32,10 @@ class Snapshot:
     def from_frames(cls, frames: Mapping[str, pd.DataFrame], ds: date) -> Snapshot:
         """Read the frames ``items``, ``users``, ``interactions``, ``touched``, ``affinity``, ``brands``, ``demand``.
 
-        See ``Shelf.from_frame``, ``Audience.from_frames`` and ``candidates.trending`` for their columns. Retrievers
-        learn from ``history`` where there is one, else from ``interactions``. With ``purchases`` and ``regions``, of
-        everybody, the audience is that of a shop: see ``ShopAudience.of``.
+        ``cohorts`` may be missing: then nobody is seen through people alike. See ``Shelf.from_frame``,
+        ``Audience.from_frames`` and ``candidates.trending`` for their columns. Retrievers learn from ``history`` where
+        there is one, else from ``interactions``. With ``purchases`` and ``regions``, of everybody, the audience is
+        that of a shop: see ``ShopAudience.of``.
         """
         as_of = int(day_number(ds)[0])
         shelf = Shelf.from_frame(frames["items"])
@@ -45,6 +46,7 @@ class Snapshot:
             touched=frames["touched"],
             affinity=frames["affinity"],
             brand_of_group=frames["brands"],
+            cohorts=frames.get("cohorts"),
             as_of=as_of,
         )
         history = frames["history"] if "history" in frames else _history(frames["interactions"])

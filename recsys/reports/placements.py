@@ -39,7 +39,7 @@ WORDS = {
     "category_share": "interest in the category",
     "brand_share": "interest in the brand",
     "category_known": "category is known to the user",
-    "category_lift": "interest in the category beyond its share",
+    "category_lift": "interest in the category beyond its share, theirs or of people alike",
     "brand_lift": "interest in the brand beyond its share",
     "tier_gap": "price level above the user's usual",
     "tier_over": "dearer than the user's usual",

@@ -76,6 +76,12 @@ def test_what_was_done_with_the_very_listing_comes_first(act: str, text: str) ->
     assert said(market(acts(("u05", "i123", act))), "u05", "i123") == (text, None)
 
 
+@pytest.mark.parametrize(("item", "text"), [("i123", "You may like this"), ("i010", "Popular right now")])
+def test_what_people_alike_like_is_not_called_the_taste_of_its_reader(item: str, text: str) -> None:
+    made = market()
+    assert reason(made, "u23", item, "cohort") in (text, "Popular in south", "Popular in north")
+
+
 def test_the_listing_that_it_is_like_is_named() -> None:
     snapshot = market(acts(("u05", "i120", "likes"), ("u05", "i121", "views"), ("u05", "i122", "purchases")))
     assert said(snapshot, "u05", "i160") == ("Similar to something you liked in Shoes", "i120")
