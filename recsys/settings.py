@@ -70,7 +70,7 @@ class Settings:
     shards: int = _setting(4, "Scoring tasks that the users are spread over.")  # type: ignore[assignment]
     price_cap: float = _setting(500.0, "Price above which a sale earns no more in the ranking.")  # type: ignore[assignment]
     price_exponent: float = _setting(
-        1.0, "Exponent of price in the ranking score: 0 ranks by probability alone."
+        0.8, "Exponent of price in the ranking score: 0 ranks by probability alone."
     )  # type: ignore[assignment]
     diversity: float = _setting(
         0.01, "Weight of being unlike what stands above, against revenue: from 0 for none to below 1."
