@@ -161,6 +161,15 @@ class Settings:
                 raise SettingsError(
                     f"RECSYS_EXPLORE is {self.explore!r}; name places of a list from 1 on, like 10,20, or none."
                 )
+        if len(set(self.explored_places)) < len(self.explored_places):
+            raise SettingsError(f"RECSYS_EXPLORE is {self.explore!r}; name each place once, like 10,20.")
+        if not 0 <= self.diversity < 1:
+            raise SettingsError(f"RECSYS_DIVERSITY is {self.diversity}; it is from 0 to below 1.")
+        for name in ("ration", "price_exponent", "price_cap"):
+            if getattr(self, name) < 0:
+                raise SettingsError(
+                    f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 0 or more."
+                )
         for name in (
             "history_days", "archive_days", "active_days", "list_size", "shards", "per_seller", "per_category"
         ):  # fmt: skip

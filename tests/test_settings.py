@@ -35,6 +35,8 @@ def test_an_override_of_none_counts_as_not_given() -> None:
         ("TIMEZONE", "Mars/Olympus", "is no IANA zone"),
         ("TIMEZONE", "../etc/passwd", "is no IANA zone"),
         ("SHARDS", "0", "has to be 1 or more"),
+        ("DIVERSITY", "1.5", "from 0 to below 1"),
+        ("RATION", "-1", "has to be 0 or more"),
     ],
 )
 def test_bad_values_name_the_setting(name: str, value: str, message: str) -> None:
@@ -72,6 +74,6 @@ def test_a_leap_day_is_a_ds() -> None:
 def test_places_to_explore_are_places() -> None:
     assert Settings.load({"RECSYS_EXPLORE": "3, 12"}).explored_places == (3, 12)
     assert Settings.load({"RECSYS_EXPLORE": "none"}).explored_places == ()
-    for odd in ("0", "first", "-2", "3,,4"):
+    for odd in ("0", "first", "-2", "3,,4", "10,10"):
         with pytest.raises(SettingsError, match="RECSYS_EXPLORE"):
             Settings.load({"RECSYS_EXPLORE": odd})

@@ -3,8 +3,8 @@
 Each trial is judged on validation periods that follow one another, trained on what was before each. One that is behind
 the median of the others after a period is given up (Akiba et al., 2019, "Optuna"; the sampler is TPE, Bergstra et al.,
 2011). The first trial is the values in place, so the choice is never worse than they are on these periods; it is only
-taken when it is better by more than the standard error of the difference over users. That is a low bar for the best of
-many trials, judged on the periods that chose it: what it is worth, only later days tell.
+taken when it is better by more than PROOF standard errors of the difference over users: the best of many trials is
+judged on the periods that chose it. What it is worth, only later days tell.
 """
 
 from __future__ import annotations
@@ -63,6 +63,11 @@ class Fold:
 
     history: Interactions
     bought: pd.DataFrame
+
+
+PROOF = 3.0
+"""Standard errors that the best trial has to be ahead by. Of 30 trials that differ by chance alone, the best is ahead
+by one in most searches."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +213,7 @@ def _suggest(trial: optuna.Trial, name: str, where: Range | tuple[Value, ...]) -
 
 
 def _choose(study: optuna.Study, model: Recommender, folds: Sequence[Fold], k: int, metric: str) -> Chosen:
-    """The best values, if they beat those in place by more than the error of the difference."""
+    """The best values, if they beat those in place by more than PROOF errors of the difference."""
     values = {name: _rounded(value) for name, value in study.best_params.items()}
     best, base = (scores(m, folds, k, metric) for m in (replace(model, **values), model))
     gaps = [(b - a).to_numpy() for b, a in zip(best, base, strict=True)]
@@ -217,7 +222,7 @@ def _choose(study: optuna.Study, model: Recommender, folds: Sequence[Fold], k: i
     default = float(np.mean([b.mean() for b in base]))
     states = [trial.state.name for trial in study.trials]
     return Chosen(
-        values=values if gain > error else {},
+        values=values if gain > PROOF * error else {},
         value=default + gain,
         default=default,
         error=error,

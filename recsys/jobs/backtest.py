@@ -31,6 +31,7 @@ SELECT actions.user_id, {item} AS item_id, actions.event_date, SUM(actions.views
 FROM staging.user_item_daily AS actions
 {join}
 WHERE actions.ds BETWEEN @first AND @last AND actions.event_date < @until AND actions.purchases > 0
+  AND (actions.ds < @cut OR actions.event_date >= @cut)
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
@@ -173,7 +174,7 @@ def _read(settings: Settings, cut: date, until: date) -> tuple[ShopData, dict[st
         newest = {"newest": days[-1]}
         known = warehouse.partitions("staging.user_item_daily")
         period = {"until": until, "first": min(known + days), "last": max(known + days)}
-        daily = warehouse.query(sql, period).to_pandas().dropna(subset="item_id")
+        daily = warehouse.query(sql, period | {"cut": cut}).to_pandas().dropna(subset="item_id")
         listings = {}
         if group:
             counts = warehouse.query(_COLD, {"cut": cut} | period | newest).to_pandas()
