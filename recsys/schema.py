@@ -267,14 +267,6 @@ FEATURES: Final = (
 LISTS: Final = (
     _table("scoring.lists", "user_id, rank", _LIST, "ds"),
     _table("marts.recommendations", "user_id, rank", _LIST, "ds"),
-    # What each step between scores and lists did to the revenue that the shown places are expected to make.
-    _table(
-        "scoring.steps",
-        "shard, policy, step",
-        """shard STRING!, policy STRING!, step STRING!, position INT64!, lists INT64!, places INT64!, changed INT64!,
-        revenue_before FLOAT64!, revenue_after FLOAT64!, top_before FLOAT64!, top_after FLOAT64!, ds DATE!""",
-        "ds",
-    ),
 )
 
 EXPERIMENTS: Final = (
@@ -330,6 +322,14 @@ SYNTHETIC: Final = (
 )
 
 MONITORING: Final = (
+    # What each step between scores and lists did to the revenue that the shown places are expected to make.
+    _table(
+        "scoring.steps",
+        "shard, policy, step",
+        """shard STRING!, policy STRING!, step STRING!, position INT64!, lists INT64!, places INT64!, changed INT64!,
+        revenue_before FLOAT64!, revenue_after FLOAT64!, top_before FLOAT64!, top_after FLOAT64!, ds DATE!""",
+        "ds",
+    ),
     _table(
         "monitoring.check_results",
         "table_name, check_id",

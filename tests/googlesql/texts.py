@@ -160,6 +160,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "last_user": "u3",
         "ranks": 8,
         "user": "u1",
+        "policy": "hybrid",
         "start": datetime.combine(ds, time(), UTC),
     }
     return {name: others[name] if name in others else _setting(settings, name) for name in text.parameters}
