@@ -178,11 +178,11 @@ def train_scorer(
 ) -> tuple[FeatureScorer, dict[str, float]]:
     """Fit rankers on ``train``, keep the better one, calibrate it and pass the gate, on different users of ``later``.
 
-    Half of the users of the ``later`` days calibrate each ranker and say which has the lower log-loss: a logistic
-    regression, and boosted trees where clicks and enough purchases are known. The other half is for the gate and the
-    metrics; the ranker has seen nothing of it. One that passes is then calibrated once more, on both halves. ``kept``
-    is the share of pairs without a purchase that ``train`` still holds; ``champion`` is the scorer in place, judged on
-    the same pairs if it is learned from the same features.
+    Half of the users of the ``later`` days calibrate each ranker and say which to keep: a logistic regression, or
+    boosted trees where clicks and enough purchases are known and their log-loss is lower by more than chance. The other
+    half is for the gate and the metrics; the ranker has seen nothing of it. One that passes is then calibrated once
+    more, on both halves. ``kept`` is the share of pairs without a purchase that ``train`` still holds; ``champion`` is
+    the scorer in place, judged on the same pairs if it is learned from the same features.
 
     Raises:
         ModelError: no purchase to learn from or to calibrate on, a feature that knows the outcome, or the gate refused.
@@ -192,7 +192,7 @@ def train_scorer(
     half, unseen = later.take(~judges), later.take(judges)
     if not len(unseen.purchased):
         raise ModelError("No user is left to judge the ranker by. Train on more days.")
-    losses: dict[str, tuple[float, FeatureScorer, FeatureScorer]] = {}
+    losses: dict[str, tuple[np.ndarray, FeatureScorer, FeatureScorer]] = {}
     refused = None
     for raw in fit_rankers(train, seed, kept):
         try:
@@ -200,11 +200,10 @@ def train_scorer(
         except ModelError as error:  # one that cannot be calibrated does not stop the other
             refused = error
             continue
-        loss = float(log_losses(ready.predict(half.features), half.purchased).mean())
-        losses[raw.kind] = (loss, raw, ready)
+        losses[raw.kind] = (log_losses(ready.predict(half.features), half.purchased), raw, ready)
     if refused is not None and not losses:
         raise refused
-    _, best, judged = min(losses.values(), key=lambda known: known[0])
+    _, best, judged = losses[_preferred({kind: loss for kind, (loss, _, _) in losses.items()}, half.users)]
     p = judged.predict(unseen.features)
     fit = calibration(p, unseen.purchased, rate=float(half.purchased.mean()), users=unseen.users)
     metrics = {
@@ -215,7 +214,7 @@ def train_scorer(
         "purchase_rate": fit.positives / fit.rows,
         "purchases": float(fit.positives),
     }
-    metrics |= {f"{kind}_calibration_loss": loss for kind, (loss, _, _) in losses.items()}
+    metrics |= {f"{kind}_calibration_loss": float(loss.mean()) for kind, (loss, _, _) in losses.items()}
     behind = None
     if isinstance(champion, FeatureScorer):
         theirs = log_losses(champion.predict(unseen.features), unseen.purchased)
@@ -225,6 +224,20 @@ def train_scorer(
     gate(judged, fit, behind)
     metrics |= _judge_segments(p, unseen)
     return calibrate(best, later), {name: round(value, 8) for name, value in metrics.items()}
+
+
+def _preferred(losses: Mapping[str, np.ndarray], users: np.ndarray) -> str:
+    """Which ranker to keep: the first, unless a later one is ahead by more than PROOF standard errors over users.
+
+    The lists of the next days hold what no list held before. Where the first, a straight line, goes on as it did, trees
+    say what they said at the edge; so they have to prove their lead.
+    """
+    first, *others = losses
+    for kind in others:
+        lead = losses[first] - losses[kind]
+        if lead.mean() > PROOF * standard_error(lead, users):
+            return kind
+    return first
 
 
 def fit_rankers(train: Examples, seed: int, kept: float = 1.0) -> list[FeatureScorer]:

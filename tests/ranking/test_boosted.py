@@ -16,7 +16,7 @@ from recsys.ranking.boosted import BoostedScorer, Growth, fit_boosted, product_g
 from recsys.ranking.champion import load_scorer
 from recsys.ranking.platt import log_odds, sigmoid
 from recsys.ranking.snapshot import Snapshot
-from recsys.ranking.training import Examples, train_scorer
+from recsys.ranking.training import Examples, _preferred, train_scorer
 from tests.ranking.test_pipeline import DS, frames
 
 WIDTH = len(PAIR_FEATURES)
@@ -168,7 +168,7 @@ def test_too_little_to_grow_trees_on_is_said() -> None:
         fit(few)
 
 
-def test_training_keeps_the_ranker_with_the_lower_loss(market: dict[str, np.ndarray]) -> None:
+def test_training_keeps_the_trees_where_they_are_ahead(market: dict[str, np.ndarray]) -> None:
     def shown(seed: int, bent: bool) -> Examples:
         made = world(16_000, seed)
         features = made["features"]
@@ -193,3 +193,13 @@ def test_a_champion_of_trees_is_met_too(scorer: BoostedScorer) -> None:
     few = Examples(made["features"][:900], made["purchased"][:900], users[:900])
     with pytest.raises(ModelError, match="worse than the champion"):
         train_scorer(few, later, 0, champion=scorer)
+
+
+def test_trees_have_to_be_ahead_by_more_than_chance() -> None:
+    rng = np.random.default_rng(8)
+    users = np.array([f"u{i % 500}" for i in range(20_000)], object)
+    line = rng.exponential(0.1, len(users))
+    chance, lead = line + rng.normal(-1e-4, 0.05, len(users)), line - rng.exponential(0.01, len(users))
+    assert _preferred({"pair_scorer": line, "boosted": chance}, users) == "pair_scorer"
+    assert _preferred({"pair_scorer": line, "boosted": lead}, users) == "boosted"
+    assert _preferred({"boosted": line}, users) == "boosted", "the only one that could be calibrated"
