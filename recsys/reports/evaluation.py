@@ -35,7 +35,7 @@ ABOUT = (
 )
 KINDS = {
     ("seller", "new"): "sellers new within 60 days",
-    ("seller", "unproven"): "older sellers without a sale in 90 days",
+    ("seller", "unproven"): "others without a sale in 90 days",
     ("seller", "established"): "established sellers",
     ("listing", "new"): "listings new or never seen",
     ("listing", "older"): "listings seen before",
