@@ -22,8 +22,9 @@ CLICK_PENALTY = 1.0
 PURCHASE_PENALTY = 10.0
 CLICK_SCALE = 30.0
 """The log-odds of a click enter the purchase model this much enlarged, so that the penalty hardly touches them."""
-USUAL = (0.001, 0.999)
-"""Features are clipped to these quantiles of the pairs learned from: a straight line says nothing beyond them."""
+USUAL = (0.01, 0.99)
+"""Features are clipped to these quantiles of the pairs learned from: a straight line says nothing beyond them. What
+hardly a list held, like auctions where the ranker before had none, gets no weight from the few that it did hold."""
 
 
 @dataclass(frozen=True)
