@@ -22,9 +22,10 @@ CLICK_PENALTY = 1.0
 PURCHASE_PENALTY = 10.0
 CLICK_SCALE = 30.0
 """The log-odds of a click enter the purchase model this much enlarged, so that the penalty hardly touches them."""
-USUAL = (0.01, 0.99)
+USUAL, USUAL_OF_LISTINGS = (0.001, 0.999), (0.01, 0.99)
 """Features are clipped to these quantiles of the pairs learned from: a straight line says nothing beyond them. What
-hardly a list held, like auctions where the ranker before had none, gets no weight from the few that it did hold."""
+hardly a list held, like auctions where the ranker before had none, gets no weight from the few that it did hold; what a
+user did with a listing is rare, and counts."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def fit_scorer(
             "Train on more days."
         )
     keep, weight = _sample(purchased, clicked, rng)
-    low, high = np.quantile(features[keep], USUAL, axis=0).astype(np.float32)
+    low, high = _usual(features[keep], names)
     features, purchased = np.clip(features[keep], low, high).astype(np.float64), purchased[keep]
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
@@ -176,6 +177,14 @@ def fit_scorer(
     weights, click_weight = weights[: x.shape[1]], weights[x.shape[1]]
     weights += CLICK_SCALE * click_weight * base
     return PairScorer(names, mean, scale, weights, intercept, kept, low=low, high=high)
+
+
+def _usual(features: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest usual value of each feature."""
+    low, high = np.quantile(features, USUAL, axis=0)
+    of_listings = np.isin(names, ITEM_FEATURES)
+    low[of_listings], high[of_listings] = np.quantile(features[:, of_listings], USUAL_OF_LISTINGS, axis=0)
+    return low.astype(np.float32), high.astype(np.float32)
 
 
 def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) -> PairScorer:

@@ -159,7 +159,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "first_user": "u1",
         "last_user": "u3",
         "ranks": 8,
-        "user": "u1",
+        "user": "u2",
         "policy": "hybrid",
         "start": datetime.combine(ds, time(), UTC),
     }

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,27 +15,24 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from recsys import schema
 from recsys.cli import app
 from recsys.errors import ContractError, WarehouseError
-from recsys.jobs import build, explain, plan_shards, score, simulate, train
+from recsys.jobs import build, explain, plan_shards, score
 from recsys.ranking.explain import TEXTS
 from recsys.reports.placements import print_placements
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
+from tests.jobs.conftest import PLAYED_DAYS, PLAYED_FROM
 
-FIRST, DAYS = date(2026, 1, 1), 12
-DS = FIRST + timedelta(days=DAYS - 1)
+DS = PLAYED_FROM + timedelta(days=PLAYED_DAYS - 1)
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Twelve days of a small marketplace, and the lists of the last."""
-    settings = Settings.load({}, warehouse=str(tmp_path_factory.mktemp("explain") / "warehouse"), shards=1)
-    simulate.history(settings, FIRST, DAYS, size="small")
-    build.history(settings, FIRST, DS, [table.name for table in schema.STAGING])
-    build.history(settings, DS - timedelta(days=6), DS, [table.name for table in schema.FEATURES])
-    train.run(settings, DS)
+def published(played: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A small marketplace, and the lists of its last day."""
+    folder = tmp_path_factory.mktemp("explain") / "warehouse"
+    shutil.copytree(played.warehouse, folder)
+    settings = replace(played, warehouse=str(folder), shards=1)
     for options in plan_shards.run(settings, DS)["shards"]:  # type: ignore[attr-defined]
         score.run(settings, DS, **options)
     build.run(settings, DS, table="marts.recommendations")
@@ -55,7 +52,7 @@ def test_every_place_has_a_reason_and_a_liked_listing_was_liked(
     starts = tuple({text.partition("{}")[0] for pair in TEXTS.values() for text in pair if text})
     assert lists["reason"].str.startswith(starts).all()
     with open_warehouse(published) as warehouse:
-        acts = warehouse.read("staging.user_item_daily", DS, start=FIRST)
+        acts = warehouse.read("staging.user_item_daily", DS, start=PLAYED_FROM)
     for verb, column in (("liked", "likes"), ("bought", "purchases"), ("looked at", "views")):
         done = acts.loc[acts[column] > 0, ["user_id", "item_id"]].itertuples(index=False, name=None)
         said = lists[lists["reason"].str.startswith(f"Similar to something you {verb}")]
@@ -108,9 +105,9 @@ def test_without_the_model_the_rest_is_told(published: Settings, lists: pd.DataF
 
 
 def test_no_list_is_told_why(published: Settings, lists: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="No user 'nobody' was known on 2026-01-12"):
+    with pytest.raises(ContractError, match="No user 'nobody' was known on 2026-01-16"):
         explain.run(published, DS, "nobody")
-    with pytest.raises(WarehouseError, match=r"from 2026-01-12 to 2026-01-12.*recsys score --ds 2026-01-13"):
+    with pytest.raises(WarehouseError, match=r"from 2026-01-16 to 2026-01-16.*recsys score --ds 2026-01-17"):
         explain.run(published, DS + timedelta(days=1), "nobody")
     shutil.copytree(published.warehouse, tmp_path / "copy")
     copied, user = replace(published, warehouse=str(tmp_path / "copy")), lists["user_id"].iloc[0]

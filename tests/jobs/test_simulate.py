@@ -139,6 +139,11 @@ def published(users: list[str], items: list[str], ds: date) -> pd.DataFrame:
         propensity=0.25,
         model="test",
         ds=ds,
+        p_click=None,
+        p_available=None,
+        slot=None,
+        reason=None,
+        reason_item=None,
     )
 
 
