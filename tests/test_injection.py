@@ -225,7 +225,7 @@ def test_a_setting_is_refused_or_a_value(tmp_path: Path, name: str, text: str) -
         return
     if name in ("warehouse", "files", "home"):
         settings = dataclasses.replace(settings, **{name: str(tmp_path / text.replace("/", "_"))})
-    else:
+    if name != "warehouse":
         settings = dataclasses.replace(settings, warehouse=str(tmp_path / "w"))
     if name == "memory":
         with pytest.raises(SettingsError, match="RECSYS_MEMORY"):
