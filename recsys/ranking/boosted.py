@@ -16,7 +16,7 @@ from recsys.features.pairs import PAIR_FEATURES, pair_features
 from recsys.features.shelf import ITEM_FEATURES, Shelf
 from recsys.models import store
 from recsys.ranking.calibration import log_losses
-from recsys.ranking.judge import Contributions, Judged
+from recsys.ranking.judge import Contributions, Judged, refuse_other_features
 from recsys.ranking.platt import Platt, fit_platt, log_odds, log_price_of, sigmoid
 
 POSITION = "log_position"
@@ -185,9 +185,7 @@ class BoostedScorer:
         """
         arrays = store.read_arrays(folder)
         names = tuple(arrays["names"])
-        if names != PAIR_FEATURES:
-            odd = sorted(set(names) ^ set(PAIR_FEATURES))
-            raise ModelError(f"The ranker was trained on other features (differing: {odd}). Train again.")
+        refuse_other_features(names, PAIR_FEATURES)
         click, bought, position, kept, *platt = (float(x) for x in arrays["numbers"])
         models = (arrays["click"].tobytes().decode(), arrays["purchase"].tobytes().decode())
         return cls(names, models, (click, bought), position, kept, Platt(*platt), arrays["typical"])

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
+from recsys.errors import ModelError
 from recsys.features.audience import Audience
 from recsys.features.shelf import Shelf
 
@@ -38,6 +39,17 @@ class Contributions:
     names: tuple[str, ...]
     values: np.ndarray
     base: np.ndarray
+
+
+def refuse_other_features(names: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    """Refuse a scorer that was trained on ``names`` where this version computes ``expected``.
+
+    Raises:
+        ModelError: they are not the same, in the same order; it names those that differ.
+    """
+    if names != expected:
+        odd = sorted(set(names) ^ set(expected))
+        raise ModelError(f"The ranker was trained on other features (differing: {odd}). Train again.")
 
 
 class Scorer(Protocol):

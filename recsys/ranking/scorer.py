@@ -14,7 +14,7 @@ from recsys.features.audience import Audience
 from recsys.features.pairs import PAIR_FEATURES, pair_features
 from recsys.features.shelf import ITEM_FEATURES, Shelf
 from recsys.models import store
-from recsys.ranking.judge import Contributions, Judged
+from recsys.ranking.judge import Contributions, Judged, refuse_other_features
 from recsys.ranking.platt import PRICE, Platt, fit_platt, log_price_of, logistic, sigmoid
 
 MOST_NEGATIVES = 300_000
@@ -122,9 +122,7 @@ class PairScorer:
         """
         arrays = store.read_arrays(folder)
         names = tuple(arrays["names"])
-        if names != PAIR_FEATURES:
-            odd = sorted(set(names) ^ set(PAIR_FEATURES))
-            raise ModelError(f"The ranker was trained on other features (differing: {odd}). Train again.")
+        refuse_other_features(names, PAIR_FEATURES)
         intercept, kept, *platt = (float(x) for x in arrays["numbers"])
         mean, scale, coefficients = (arrays[name] for name in ("mean", "scale", "coefficients"))
         edges = arrays["low"], arrays["high"]

@@ -16,7 +16,7 @@ from recsys.features.shelf import Shelf
 from recsys.features.shop_audience import ShopAudience
 from recsys.features.shop_pairs import SHOP_FEATURES, shop_pair_features
 from recsys.models import store
-from recsys.ranking.judge import Contributions, Judged
+from recsys.ranking.judge import Contributions, Judged, refuse_other_features
 from recsys.ranking.platt import sigmoid
 
 BUYS, BACK, PAYS = "buys", "comes_back", "pays"
@@ -147,9 +147,7 @@ class ShopScorer:
             ModelError: the folder is damaged, or it was trained on other features than this version computes.
         """
         facts = store.read_manifest(folder)
-        if facts["features"] != list(SHOP_FEATURES):
-            odd = sorted(set(facts["features"]) ^ set(SHOP_FEATURES))  # type: ignore[call-overload]
-            raise ModelError(f"The ranker was trained on other features (differing: {odd}). Train again.")
+        refuse_other_features(tuple(facts["features"]), SHOP_FEATURES)  # type: ignore[arg-type]
         models = {
             name: (folder / f"{name}.txt").read_text(encoding="utf-8") for name in (BUYS, *ORDERS, PAYS, BACK)
         }
