@@ -299,13 +299,34 @@ EXPERIMENTS: Final = (
         clicks_sq_sum INT64!, impressions_sq_sum INT64!, clicks_impressions_sum INT64!, ds DATE!""",
         "ds",
     ),
+    # One row per metric, scope, segment and arm; difference and what follows it are against the control.
     _table(
         "experiments.results",
-        "experiment_id, metric, scope, arm",
-        """experiment_id STRING!, metric STRING!, scope STRING!, arm STRING!, policy STRING!, control STRING!,
+        "experiment_id, metric, scope, segment, segment_value, arm",
+        """experiment_id STRING!, metric STRING!, scope STRING!, arm STRING!, policy STRING, control STRING!,
         users INT64!, mean FLOAT64, mean_low FLOAT64, mean_high FLOAT64, difference FLOAT64,
         difference_low FLOAT64, difference_high FLOAT64, p_value FLOAT64,
-        srm_p_value FLOAT64, is_valid BOOL!, ds DATE!""",
+        srm_p_value FLOAT64, is_valid BOOL!, ds DATE!, segment STRING!, segment_value STRING!, role STRING!,
+        label STRING!, kind STRING!, method STRING, cap FLOAT64, relative FLOAT64, relative_low FLOAT64,
+        relative_high FLOAT64, p_adjusted FLOAT64, bound_low FLOAT64, bound_high FLOAT64, cuped_difference FLOAT64,
+        cuped_low FLOAT64, cuped_high FLOAT64, variance_reduction FLOAT64, probability_best FLOAT64,
+        expected_loss FLOAT64, margin FLOAT64, direction STRING!""",
+        "ds",
+    ),
+    # What could be wrong with an experiment. One that blocks and did not succeed makes its verdict invalid.
+    _table(
+        "experiments.checks",
+        "experiment_id, check_id, segment, segment_value",
+        """experiment_id STRING!, check_id STRING!, segment STRING!, segment_value STRING!, p_value FLOAT64,
+        observed STRING, success BOOL!, blocks BOOL!, message STRING!, ds DATE!""",
+        "ds",
+    ),
+    # Appended to, never replaced: what was decided, by which rule or person, on which inputs.
+    _table(
+        "experiments.decisions",
+        "experiment_id, revision",
+        """experiment_id STRING!, revision INT64!, verdict STRING!, rule STRING!, reason STRING!, inputs_hash STRING!,
+        decided_by STRING!, why STRING, power_left FLOAT64, ds DATE!""",
         "ds",
     ),
 )

@@ -19,14 +19,18 @@ from recsys.experiments.statistics import (
 )
 
 SRM_ALPHA = 0.001
+ALL = "all"
+"""Segment, and value of it, of what counts every unit."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its name, what it is called in a report, and how its sample comes from one arm's statistics."""
+    """A metric: its name, what it is called in a report, its kind and role, and how its sample comes from one arm's statistics."""
 
     name: str
     label: str
+    kind: str
+    role: str
     sample: Callable[[Mapping[str, Any]], Sample | None]
 
 
@@ -34,17 +38,23 @@ METRICS = (
     Metric(
         "rpu",
         "Revenue per user",
+        "mean",
+        "primary",
         lambda s: mean_sample(int(s["users"]), float(s["revenue_sum"]), float(s["revenue_sq_sum"])),
     ),
     Metric(
         "conversion",
         "Conversion",
+        "proportion",
+        "secondary",
         # A converter counts 1, so the sum of squares is the sum.
         lambda s: mean_sample(int(s["users"]), float(s["converters"]), float(s["converters"])),
     ),
     Metric(
         "ctr",
         "Click-through",
+        "ratio",
+        "secondary",
         lambda s: ratio_sample(
             int(s["users"]),
             float(s["clicks_sum"]),
@@ -65,7 +75,7 @@ def read_out(experiment: Experiment, metrics_daily: pd.DataFrame) -> pd.DataFram
         metrics_daily: rows of ``experiments.metrics_daily`` of one data day and this experiment.
 
     Returns:
-        Columns of ``experiments.results`` but ``ds``. ``is_valid`` is False where the sample ratio is off
+        Columns of ``experiments.results`` that are known, but ``ds``. ``is_valid`` is False where the sample ratio is off
         (p < 0.001): no number of that scope may be believed then.
     """
     rows: list[dict[str, object]] = []
@@ -89,6 +99,12 @@ def read_out(experiment: Experiment, metrics_daily: pd.DataFrame) -> pd.DataFram
                     ),
                     "srm_p_value": srm,
                     "is_valid": srm is None or srm >= SRM_ALPHA,
+                    "segment": ALL,
+                    "segment_value": ALL,
+                    "role": metric.role,
+                    "label": metric.label,
+                    "kind": metric.kind,
+                    "direction": "up",
                 }
                 for arm, sample in samples.items()
             ]

@@ -34,6 +34,6 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     frames = [read_out(e, metrics[metrics["experiment_id"] == e.id]) for e in running]
     frames = [frame for frame in frames if not frame.empty]
     rows = pd.concat(frames) if frames else pd.DataFrame(columns=table(TABLE).column_names)
-    warehouse.write(TABLE, rows.assign(ds=ds), ds)
+    warehouse.write(TABLE, rows.reindex(columns=table(TABLE).column_names).assign(ds=ds), ds)
     invalid = sorted(set(rows.loc[~rows["is_valid"].astype(bool), "experiment_id"])) if len(rows) else []
     return {"rows": len(rows), "invalid": invalid}

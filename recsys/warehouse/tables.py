@@ -21,6 +21,8 @@ MADE_BY = {
     "scoring.steps": "recsys score --ds {ds}",
     "experiments.assignments": "recsys assign --ds {ds}",
     "experiments.results": "airflow dags test experiment_metrics_daily {ds}",
+    "experiments.checks": "airflow dags test experiment_metrics_daily {ds}",
+    "experiments.decisions": "airflow dags test experiment_metrics_daily {ds}",
     "monitoring.check_results": "recsys check TABLES --ds {ds}",
     "synthetic.truth": "recsys truth --ds {ds}",
 }

@@ -21,6 +21,8 @@ WRITTEN_BY_JOBS = {
     "scoring.steps",
     "experiments.assignments",
     "experiments.results",
+    "experiments.checks",
+    "experiments.decisions",
     "monitoring.check_results",
 }
 CLOCKS = re.compile(r"\b(CURRENT_\w+|NOW|RAND|GENERATE_UUID|SESSION_USER|ANY_VALUE)\b", re.IGNORECASE)
