@@ -218,6 +218,11 @@ class Settings:
         return Path(self.home) / "include" / "experiments"
 
     @property
+    def metrics_path(self) -> Path:
+        """File that declares the metrics of experiments."""
+        return Path(self.home) / "include" / "metrics.yaml"
+
+    @property
     def rules_dir(self) -> Path:
         """Folder of the business rules."""
         return Path(self.rules) if self.rules else Path(self.home) / "include" / "rules"
