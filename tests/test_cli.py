@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from recsys import cli
+from recsys.cli import start
 from recsys.errors import QualityError
 from recsys.jobs import assign, backtest, build, check, demo, evaluation, load, train
 from recsys.settings import Settings
@@ -149,7 +150,7 @@ def test_the_demo_refuses_a_size_it_does_not_know(tmp_path: Path, monkeypatch: p
     assert runner.invoke(cli.app, ["demo", "--size", "huge", "-w", str(tmp_path)]).exit_code == 2
     assert spy.args == ()
     assert runner.invoke(cli.app, ["demo", "--size", "small", "-w", str(tmp_path)]).exit_code == 0
-    assert set(get_args(cli.Size)) == set(PRESETS)
+    assert set(get_args(start.Size)) == set(PRESETS)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ DUCKDB_ONLY = (
     ),
 )
 """These speak DuckDB's own dialect to an engine of their own, never to BigQuery."""
-NO_SQL = ("recsys/warehouse/dialect/", "recsys/cli.py")
+NO_SQL = ("recsys/warehouse/dialect/", "recsys/cli/")
 """These speak about SQL: messages to a person."""
 BIGQUERY_ONLY = ("recsys/warehouse/bigquery/", "recsys/warehouse/erasure.py")
 """These speak to BigQuery alone, over its own names of tables: ``test_emitted`` analyses what they send."""
