@@ -41,12 +41,13 @@ def test_days_are_inclusive_and_assignment_starts_the_day_before_serving() -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"unit": "seller"}, "unit is 'seller'"),
+        ({"unit": "shop"}, "unit is 'shop'; choose one of"),
+        ({"unit": "seller"}, "lists are made for users, so leave it out where the unit is seller"),
         ({"start": "tomorrow"}, "start is 'tomorrow'; write a date as YYYY-MM-DD"),
         ({"end": date(2026, 1, 1)}, "lies before start"),
-        ({"salt": ""}, "salt is empty"),
+        ({"salt": ""}, "salt is ''; write a text"),
         ({"control": "c"}, "control 'c' is no arm"),
-        ({"alpha": 2}, "alpha is 2.0"),
+        ({"alpha": 2}, "alpha is 2; it has to lie between 0 and 1"),
         ({"arms": {"a": {"policy": "popularity", "weight": 1}}}, "at least two arms"),
         (
             {"arms": {"a": {"policy": "x", "weight": 0.5}, "b": {"policy": "hybrid", "weight": 0.5}}},
@@ -60,7 +61,8 @@ def test_days_are_inclusive_and_assignment_starts_the_day_before_serving() -> No
             {"arms": {"a": {"policy": "hybrid"}, "b": {"policy": "hybrid", "weight": 0.6}}},
             "exactly policy and weight",
         ),
-        ({"colour": "red"}, "unknown fields \\['colour'\\]"),
+        ({"colour": "red"}, "unknown field colour.*; the fields are id, "),
+        ({"ramps": []}, r"unknown field ramps \(did you mean ramp\?\)"),
     ],
 )
 def test_bad_definitions_name_the_value_and_the_remedy(changes: dict[str, Any], message: str) -> None:

@@ -1,0 +1,30 @@
+"""Experiment definitions: YAML in, frozen and checked objects out. See ``docs/experiment-definition.md``."""
+
+from recsys.experiments.definition.model import (
+    DESIGNS,
+    POLICIES,
+    SPENDING,
+    UNITS,
+    Arm,
+    Design,
+    Eligibility,
+    Experiment,
+    Layer,
+    RampStep,
+)
+from recsys.experiments.definition.parse import load_experiments, parse_experiment
+
+__all__ = [
+    "DESIGNS",
+    "POLICIES",
+    "SPENDING",
+    "UNITS",
+    "Arm",
+    "Design",
+    "Eligibility",
+    "Experiment",
+    "Layer",
+    "RampStep",
+    "load_experiments",
+    "parse_experiment",
+]

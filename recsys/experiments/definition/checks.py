@@ -1,0 +1,136 @@
+"""Whether the fields of a definition fit each other, and whether definitions fit beside each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+
+from recsys.errors import ExperimentError
+from recsys.experiments.definition.model import BUCKETS, POLICIES, Experiment
+from recsys.experiments.eligibility import Condition
+
+RESERVED = ("holdout:", "layer:", "ramp:")
+"""Salts of the other draws begin so; an experiment's may not, or its arms would follow them."""
+
+
+def problems_of(experiment: Experiment) -> list[str]:
+    """What is wrong with one definition; empty where nothing is."""
+    return [
+        *_dates(experiment),
+        *_arms(experiment),
+        *_ramp(experiment),
+        *_metrics(experiment),
+        *_eligibility(experiment),
+    ]
+
+
+def _dates(experiment: Experiment) -> list[str]:
+    end, found = experiment.end, []
+    if end is not None and end < experiment.start:
+        found.append(f"end {end} lies before start {experiment.start}")
+    if experiment.salt.startswith(RESERVED):
+        found.append(f"salt is {experiment.salt!r}; it may not begin with {', '.join(RESERVED)}")
+    days = experiment.design.days
+    if any(later <= earlier for earlier, later in pairwise(days)):
+        found.append(f"design looks on days {list(days)}; each look has to be later than the one before")
+    if end is not None and days and experiment.looks[-1] > end:
+        found.append(f"design looks last on {experiment.looks[-1]}, after the end {end}")
+    return found
+
+
+def _arms(experiment: Experiment) -> list[str]:
+    found, total = [], sum(arm.weight for arm in experiment.arms)
+    for arm in experiment.arms:
+        if experiment.unit != "user" and arm.policy is not None:
+            found.append(
+                f"arm {arm.name!r} has policy {arm.policy!r}; lists are made for users, so leave it out where the "
+                f"unit is {experiment.unit}"
+            )
+        if experiment.unit == "user" and arm.policy not in POLICIES:
+            found.append(f"arm {arm.name!r} has policy {arm.policy!r}; choose one of {POLICIES}")
+        if 0 < arm.weight * BUCKETS < 1:
+            found.append(f"arm {arm.name!r} has weight {arm.weight}; the least is one bucket, {1 / BUCKETS}")
+    if abs(total - 1) > 1e-9:
+        found.append(f"weights sum to {total:g}; they have to sum to 1")
+    if experiment.control not in experiment.weights:
+        found.append(f"control {experiment.control!r} is no arm; arms are {list(experiment.weights)}")
+    elif experiment.weights[experiment.control] == 0:
+        found.append(f"control {experiment.control!r} has weight 0; nothing could be compared with it")
+    if len(experiment.weights) < len(experiment.arms):
+        found.append(f"two arms have the same name; arms are {[arm.name for arm in experiment.arms]}")
+    return found
+
+
+def _ramp(experiment: Experiment) -> list[str]:
+    steps, found = experiment.ramp, []
+    if steps and steps[0].day != experiment.start:
+        found.append(f"ramp begins on {steps[0].day}; its first step is the start, {experiment.start}")
+    for earlier, later in pairwise(steps):
+        if later.day <= earlier.day:
+            found.append(f"ramp step {later.day} does not come after {earlier.day}; order the steps by date")
+        if later.share <= earlier.share:
+            found.append(
+                f"ramp goes from {earlier.share:g} to {later.share:g} on {later.day}; a share only grows, since nobody "
+                "leaves an experiment (set an end to stop it)"
+            )
+    if steps and experiment.end is not None and steps[-1].day > experiment.end:
+        found.append(f"ramp step {steps[-1].day} comes after the end {experiment.end}")
+    found += [
+        f"ramp share {step.share} is less than one bucket, {1 / BUCKETS}"
+        for step in steps
+        if not step.buckets
+    ]
+    return found
+
+
+def _metrics(experiment: Experiment) -> list[str]:
+    both = {experiment.primary} & set(experiment.secondary)
+    return [f"metric {name!r} is primary and secondary; name it once" for name in sorted(both)]
+
+
+def _eligibility(experiment: Experiment) -> list[str]:
+    if experiment.eligibility is None:
+        return []
+    try:
+        Condition.parse(experiment.eligibility.where, experiment.eligibility.table)
+    except ExperimentError as error:
+        return [f"eligibility.where {str(error).removesuffix('.')}"]
+    return []
+
+
+def problems_between(experiments: Sequence[Experiment]) -> list[str]:
+    """What keeps definitions from running beside each other: shared ids and salts, and shared units of a layer."""
+    found = [
+        f"two files define experiment {name!r}; give each its own id"
+        for name, times in sorted(Counter(e.id for e in experiments).items())
+        if times > 1
+    ]
+    if found:
+        return found
+    for one, other in combinations(experiments, 2):
+        if one.salt == other.salt:
+            found.append(
+                f"{one.id!r} and {other.id!r} share the salt {one.salt!r}, so the arms of one would follow those of "
+                "the other; give each its own"
+            )
+        if one.layer is None or other.layer is None or one.layer.name != other.layer.name:
+            continue
+        if one.unit != other.unit:
+            found.append(
+                f"{one.id!r} ({one.unit}) and {other.id!r} ({other.unit}) share layer {one.layer.name!r}; a layer "
+                "divides units of one kind"
+            )
+        elif one.layer.meets(other.layer) and _overlap(one, other):
+            found.append(
+                f"{one.id!r} (buckets {one.layer.first}..{one.layer.last}) and {other.id!r} (buckets "
+                f"{other.layer.first}..{other.layer.last}) run at the same time in layer {one.layer.name!r}; give them "
+                "ranges that do not meet"
+            )
+    return found
+
+
+def _overlap(one: Experiment, other: Experiment) -> bool:
+    """Whether there is a day on which both serve."""
+    begins = max(one.start, other.start)
+    return all(experiment.serves_on(begins) for experiment in (one, other))
