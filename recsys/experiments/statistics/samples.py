@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scipy import stats
@@ -67,23 +66,6 @@ def welch_difference(treatment: Sample, control: Sample, alpha: float) -> Interv
     spread = treatment.variance**2 / (treatment.units - 1) + control.variance**2 / (control.units - 1)
     degrees = variance**2 / spread if spread > 0 else float(treatment.units + control.units - 2)
     return _interval(treatment.value - control.value, variance, degrees, alpha)
-
-
-def sample_ratio_p_value(counts: Mapping[str, int], weights: Mapping[str, float]) -> float | None:
-    """Pearson chi-square p-value of the units per arm against the *configured* weights.
-
-    Arms of weight 0 take no part, nor do their degrees of freedom; a unit in such an arm is a mismatch by itself
-    (p = 0). None when there is nothing to compare (no units, or a single arm with weight).
-    """
-    if any(counts.get(arm, 0) > 0 for arm, weight in weights.items() if weight == 0):
-        return 0.0
-    arms = [arm for arm, weight in weights.items() if weight > 0]
-    observed = [counts.get(arm, 0) for arm in arms]
-    total, share = sum(observed), sum(weights[arm] for arm in arms)
-    if total == 0 or len(arms) < 2:
-        return None
-    expected = [total * weights[arm] / share for arm in arms]
-    return float(stats.chisquare(observed, expected).pvalue)
 
 
 def _interval(value: float, variance: float, degrees: float, alpha: float) -> Interval:

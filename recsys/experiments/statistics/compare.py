@@ -1,0 +1,284 @@
+"""One treatment arm against control, from the moments of both: difference, relative lift, their intervals, p-value.
+
+Every estimate is a function of the column means, so its variance follows from the covariance of the columns through its
+gradient (the delta method). A mean needs no approximation there; a ratio sum(num) / sum(den) has the per-unit influence
+(num - R den) / mean(den) (Deng, Knoblich and Lu, 2018, "Applying the Delta Method in Metric Analytics").
+docs/experiments-statistics.md has the formulas and why they were chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from recsys.errors import ExperimentError
+from recsys.experiments.statistics import proportions
+from recsys.experiments.statistics.moments import Floats, Moments
+
+Kind = Literal["mean", "proportion", "ratio"]
+_PLACES: dict[str, dict[int, tuple[int, int | None, int | None, int | None]]] = {
+    "mean": {1: (0, None, None, None), 2: (0, None, 1, None), 4: (0, None, 2, None)},
+    "proportion": {1: (0, None, None, None), 2: (0, None, 1, None), 4: (0, None, 2, None)},
+    "ratio": {2: (0, 1, None, None), 3: (0, 1, 2, None), 4: (0, 1, 2, 3)},
+}
+"""Kind -> number of columns -> where numerator, denominator and the covariate's numerator and denominator stand."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One arm's own value with its confidence interval; ``variance`` is the squared standard error."""
+
+    n: int
+    mean: float
+    low: float
+    high: float
+    variance: float
+    degrees: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Treatment against control.
+
+    Attributes:
+        n: units of the treatment arm.
+        mean: its value as measured, without any adjustment.
+        difference: treatment minus control (adjusted by the covariate under CUPED), with ``low`` and ``high``.
+        relative: difference / value of control, with its ends; all None where control's value is 0, the ends None where
+            control's value is not known to differ from 0 at this level, since then no interval bounds the ratio.
+        p_value: two-sided, of no difference.
+        method: the test and, after a comma, the interval of the relative lift.
+        variance: squared standard error of the difference.
+        degrees: degrees of freedom of its t distribution; inf where it is normal.
+    """
+
+    n: int
+    mean: float
+    difference: float
+    low: float
+    high: float
+    relative: float | None
+    relative_low: float | None
+    relative_high: float | None
+    p_value: float
+    method: str
+    variance: float
+    degrees: float
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """Value and covariate of one arm, and the covariance of their estimates, shape (2, 2)."""
+
+    units: int
+    value: float
+    covariate: float
+    spread: Floats
+
+
+def estimate(kind: Kind, moments: Moments, *, alpha: float) -> Estimate | None:
+    """Value of one arm; None with fewer than two units or an empty denominator.
+
+    The interval is Student's for a mean and, by the delta method, for a ratio; Wilson's (1927) for a proportion.
+
+    Example:
+        >>> found = estimate("mean", Moments.of([1.0, 2.0, 3.0, 4.0]), alpha=0.05)
+        >>> round(found.mean, 3), round(found.low, 3), round(found.high, 3)
+        (2.5, 0.446, 4.554)
+    """
+    _check_alpha(alpha)
+    arm = _arm(kind, moments, cuped=False)
+    if arm is None:
+        return None
+    variance = float(arm.spread[0, 0])
+    if kind == "proportion":
+        low, high = proportions.wilson(_successes(moments), arm.units, alpha)
+        return Estimate(arm.units, arm.value, low, high, variance, math.inf)
+    margin = _critical(alpha, arm.units - 1) * math.sqrt(variance)
+    return Estimate(arm.units, arm.value, arm.value - margin, arm.value + margin, variance, arm.units - 1)
+
+
+def compare(
+    kind: Kind, control: Moments, treatment: Moments, *, alpha: float, cuped: bool = False
+) -> Comparison | None:
+    """Compare two arms; None when an arm has fewer than two units or an empty denominator.
+
+    Args:
+        kind: "mean", "proportion" (of units, each 0 or 1) or "ratio" (sum of numerators / sum of denominators).
+        control: moments of control. Columns: numerator, denominator, covariate numerator, covariate denominator, all
+            four or as many as are needed: a mean takes (num) or (num, cov_num), a ratio (num, den), (num, den, cov_num)
+            or all four.
+        treatment: the same columns of the other arm.
+        alpha: error probability; intervals hold the truth with 1 - alpha.
+        cuped: adjust by the covariate (Deng, Xu, Kohavi and Walker, 2013). A covariate that does not vary changes
+            nothing.
+
+    Raises:
+        ExperimentError: when the columns do not suit the kind, a proportion is not made of 0 and 1, or alpha is no
+            probability.
+
+    Example:
+        >>> a, b = Moments.of([1.0, 2.0, 3.0, 4.0]), Moments.of([2.0, 4.0, 6.0, 9.0])
+        >>> found = compare("mean", a, b, alpha=0.05)
+        >>> found.difference, round(found.p_value, 4), found.method
+        (2.75, 0.1761, 'welch, fieller')
+    """
+    _check_alpha(alpha)
+    if len(control.mean) != len(treatment.mean):
+        raise ExperimentError(
+            f"Control has {len(control.mean)} columns, treatment {len(treatment.mean)}; give both the same."
+        )
+    old, new = _arm(kind, control, cuped=cuped), _arm(kind, treatment, cuped=cuped)
+    if old is None or new is None:
+        return None
+    found = _contrast(kind, old, new, alpha, cuped)
+    if kind == "proportion" and not cuped:
+        test = proportions.compare(
+            _successes(control), old.units, _successes(treatment), new.units, alpha=alpha
+        )
+        return replace(found, method="score", degrees=math.inf, **test)
+    return found
+
+
+def _contrast(kind: Kind, old: _Arm, new: _Arm, alpha: float, cuped: bool) -> Comparison:
+    theta = _theta(old, new)
+    shift = theta * (new.covariate - old.covariate)
+    share = new.units / (old.units + new.units)
+    # Adjusted to the covariate's mean over both arms, which ties the two values together: their covariance is needed.
+    values = np.array([old.value + share * shift, new.value - (1 - share) * shift])
+    of_old = np.array([[1, -share * theta], [0, (1 - share) * theta]])
+    of_new = np.array([[0, share * theta], [1, -(1 - share) * theta]])
+    joint = of_old @ old.spread @ of_old.T + of_new @ new.spread @ of_new.T
+    step = np.array([-1.0, theta])
+    parts = [float(step @ arm.spread @ step) for arm in (old, new)]
+    variance = max(sum(parts), 0.0)
+    degrees = _welch(parts, (old.units, new.units))
+    critical = _critical(alpha, degrees)
+    difference = float(values[1] - values[0])
+    margin = critical * math.sqrt(variance)
+    method = {"mean": "welch", "proportion": "welch", "ratio": "delta"}[kind] + (" cuped" if cuped else "")
+    return Comparison(
+        new.units,
+        new.value,
+        difference,
+        difference - margin,
+        difference + margin,
+        *fieller(values, joint, critical),
+        p_value=two_sided(difference, variance, degrees),
+        method=f"{method}, fieller",
+        variance=variance,
+        degrees=degrees,
+    )
+
+
+def fieller(
+    values: Floats, joint: Floats, critical: float
+) -> tuple[float | None, float | None, float | None]:
+    """Relative lift values[1] / values[0] - 1 and its interval (Fieller, 1954).
+
+    A ratio rho is kept where |values[1] - rho values[0]| is within ``critical`` standard errors of itself, so the
+    interval holds 0 exactly when that of the difference does.
+
+    Args:
+        values: control's and treatment's value, shape (2,).
+        joint: covariance of their estimates, shape (2, 2).
+        critical: quantile of the two-sided test, say 1.96.
+    """
+    old, new = float(values[0]), float(values[1])
+    if old == 0:
+        return None, None, None
+    square = critical**2
+    a = old * old - square * float(joint[0, 0])
+    b = old * new - square * float(joint[0, 1])
+    c = new * new - square * float(joint[1, 1])
+    if a <= 0:
+        return new / old - 1, None, None
+    root = math.sqrt(max(b * b - a * c, 0.0))
+    return new / old - 1, (b - root) / a - 1, (b + root) / a - 1
+
+
+def two_sided(difference: float, variance: float, degrees: float) -> float:
+    """P-value of a difference against 0; without variance it is 1 where they are equal, and 0 where not."""
+    if variance == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * stats.t.sf(abs(difference) / math.sqrt(variance), degrees))
+
+
+def _theta(old: _Arm, new: _Arm) -> float:
+    """Coefficient that makes the variance of the difference smallest.
+
+    With arms of one size it is the pooled within-arm slope of Deng et al. (2013); with unequal arms it weighs them as
+    Lin's regression with interactions does (2013, "Agnostic Notes on Regression Adjustments").
+    """
+    spread = old.spread + new.spread
+    return float(spread[0, 1] / spread[1, 1]) if spread[1, 1] > 0 else 0.0
+
+
+def _arm(kind: Kind, moments: Moments, *, cuped: bool) -> _Arm | None:
+    columns = len(moments.mean)
+    if kind not in _PLACES or columns not in _PLACES[kind]:
+        raise ExperimentError(
+            f"{columns} columns do not suit kind {kind!r}; kinds take "
+            + ", ".join(f"{name}: {'/'.join(map(str, places))}" for name, places in _PLACES.items())
+            + " columns."
+        )
+    num, den, cov_num, cov_den = _PLACES[kind][columns]
+    if cuped and cov_num is None:
+        raise ExperimentError(f"CUPED needs a covariate beside the {columns} columns of kind {kind!r}.")
+    if moments.units < 2:
+        return None
+    value, weights = _linearised(moments, num, den)
+    if value is None:
+        return None
+    covariate, slope = _linearised(moments, cov_num, cov_den) if cuped else (0.0, np.zeros(columns))
+    gradient = np.vstack([weights, slope])
+    spread = gradient @ moments.covariance @ gradient.T / moments.units
+    return _Arm(moments.units, value, covariate or 0.0, spread)
+
+
+def _linearised(moments: Moments, num: int | None, den: int | None) -> tuple[float | None, Floats]:
+    """Value of mean(num) / mean(den), or mean(num), and its gradient by the column means, shape (k,)."""
+    gradient = np.zeros(len(moments.mean))
+    if num is None:
+        return 0.0, gradient
+    if den is None:
+        gradient[num] = 1.0
+        return float(moments.mean[num]), gradient
+    below = float(moments.mean[den])
+    if below <= 0:
+        return None, gradient
+    value = float(moments.mean[num]) / below
+    gradient[num] = 1 / below
+    gradient[den] -= value / below
+    return value, gradient
+
+
+def _successes(moments: Moments) -> float:
+    mean, units = float(moments.mean[0]), moments.units
+    off = abs(
+        float(moments.cross[0, 0]) - units * mean * (1 - mean)
+    )  # of 0 and 1, the squares sum to what they sum to
+    if off > 1e-6 * units or not -1e-9 < mean < 1 + 1e-9:
+        raise ExperimentError(
+            f"A proportion with mean {mean:g} is not made of 0 and 1; declare the metric as kind mean."
+        )
+    return min(max(mean * units, 0.0), float(units))
+
+
+def _welch(parts: list[float], units: tuple[int, int]) -> float:
+    """Degrees of freedom after Satterthwaite (1946) and Welch (1947)."""
+    spread = sum(part**2 / (n - 1) for part, n in zip(parts, units, strict=True))
+    return sum(parts) ** 2 / spread if spread > 0 else float(sum(units) - 2)
+
+
+def _critical(alpha: float, degrees: float) -> float:
+    return float(stats.t.ppf(1 - alpha / 2, degrees))
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise ExperimentError(f"alpha is {alpha}; it has to lie between 0 and 1.")

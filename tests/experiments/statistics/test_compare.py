@@ -1,0 +1,226 @@
+"""Every comparison against an independent one: scipy and statsmodels on raw values, or formulas written out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+from recsys.errors import ExperimentError
+from recsys.experiments.statistics import Moments, compare, estimate
+
+SEEDS = st.integers(0, 2**32 - 1)
+SIZES = st.integers(3, 80)
+ALPHAS = st.sampled_from([0.01, 0.05, 0.2])
+CLOSE = 1e-9
+
+
+def revenue(rng: np.random.Generator, units: int) -> np.ndarray:
+    """Skewed values with zeros; the first two differ, so that a variance exists."""
+    values = rng.lognormal(1, 1, units) * (rng.random(units) < 0.6)
+    values[:2] = rng.lognormal(1, 1, 2)
+    return values
+
+
+def columns(seed: int, units: int) -> tuple[np.ndarray, ...]:
+    """Numerator, denominator and the two of before, all of them correlated."""
+    rng = np.random.default_rng(seed)
+    taste = rng.lognormal(0, 0.5, units)
+    den, cov_den = rng.poisson(4 * taste) + 1.0, rng.poisson(4 * taste) + 1.0
+    return revenue(rng, units) * den * taste, den, revenue(rng, units) * cov_den * taste, cov_den
+
+
+@given(SEEDS, SIZES, SIZES, ALPHAS)
+def test_means_equal_scipy_and_statsmodels(seed: int, n0: int, n1: int, alpha: float) -> None:
+    rng = np.random.default_rng(seed)
+    old, new = revenue(rng, n0), 1.1 * revenue(rng, n1)
+    found = compare("mean", Moments.of(old), Moments.of(new), alpha=alpha)
+    test = stats.ttest_ind(new, old, equal_var=False)
+    low, high = CompareMeans(DescrStatsW(new), DescrStatsW(old)).tconfint_diff(alpha, usevar="unequal")
+    assert found is not None
+    assert found.p_value == pytest.approx(test.pvalue, rel=CLOSE)
+    assert found.degrees == pytest.approx(test.df, rel=CLOSE)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=CLOSE, abs=CLOSE * new.mean())
+    assert (found.n, found.mean) == (n1, pytest.approx(new.mean()))
+
+
+@given(SEEDS, SIZES, ALPHAS)
+def test_one_mean_equals_scipy(seed: int, units: int, alpha: float) -> None:
+    values = revenue(np.random.default_rng(seed), units)
+    found = estimate("mean", Moments.of(values), alpha=alpha)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(1 - alpha)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=CLOSE, abs=CLOSE)
+
+
+def influence(num: np.ndarray, den: np.ndarray) -> tuple[float, np.ndarray]:
+    """A ratio of sums, and what each unit does to it."""
+    ratio = num.sum() / den.sum()
+    return ratio, (num - ratio * den) / den.mean()
+
+
+@given(SEEDS, SIZES, SIZES, ALPHAS)
+def test_ratios_equal_welch_on_the_influences(seed: int, n0: int, n1: int, alpha: float) -> None:
+    old, new = columns(seed, n0)[:2], columns(seed + 1, n1)[:2]
+    found = compare("ratio", Moments.of(*old), Moments.of(*new), alpha=alpha)
+    (r0, e0), (r1, e1) = influence(*old), influence(*new)
+    test = stats.ttest_ind(r1 + e1, r0 + e0, equal_var=False)
+    ci = test.confidence_interval(1 - alpha)
+    assert found is not None
+    assert found.difference == pytest.approx(r1 - r0, rel=CLOSE, abs=CLOSE * r0)
+    assert found.p_value == pytest.approx(test.pvalue, rel=1e-8)
+    assert (found.low, found.high) == pytest.approx((ci.low, ci.high), rel=1e-8, abs=CLOSE * r0)
+    assert found.method == "delta, fieller"
+
+
+def cuped_by_hand(
+    y0: np.ndarray, x0: np.ndarray, y1: np.ndarray, x1: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values minus theta times the covariate; theta found by minimising the variance numerically is what it has to be."""
+
+    def variance(theta: float) -> float:
+        return sum(np.var(y - theta * x, ddof=1) / len(y) for y, x in ((y0, x0), (y1, x1)))
+
+    a, b, c = variance(0.0), variance(1.0), variance(-1.0)  # a parabola, known from three points
+    theta = (c - b) / 2 / (b + c - 2 * a)
+    return y0 - theta * x0, y1 - theta * x1
+
+
+@given(SEEDS, SIZES, SIZES)
+def test_cuped_means_equal_welch_on_adjusted_values(seed: int, n0: int, n1: int) -> None:
+    (y0, _, x0, _), (y1, _, x1, _) = columns(seed, n0), columns(seed + 1, n1)
+    found = compare("mean", Moments.of(y0, x0), Moments.of(y1, x1), alpha=0.05, cuped=True)
+    plain = compare("mean", Moments.of(y0, x0), Moments.of(y1, x1), alpha=0.05)
+    z0, z1 = cuped_by_hand(y0, x0, y1, x1)
+    test = stats.ttest_ind(z1, z0, equal_var=False)
+    assert found is not None and plain is not None
+    assert found.difference == pytest.approx(z1.mean() - z0.mean(), rel=1e-7, abs=1e-9)
+    assert found.p_value == pytest.approx(test.pvalue, rel=1e-7)
+    assert found.variance <= plain.variance * (1 + CLOSE)
+    assert found.mean == pytest.approx(y1.mean())
+
+
+@given(SEEDS, SIZES, SIZES)
+def test_cuped_ratios_equal_cuped_means_of_the_influences(seed: int, n0: int, n1: int) -> None:
+    old, new = columns(seed, n0), columns(seed + 1, n1)
+    found = compare("ratio", Moments.of(*old), Moments.of(*new), alpha=0.05, cuped=True)
+    parts = []
+    for arm in (old, new):
+        (r, e), (rx, ex) = influence(*arm[:2]), influence(*arm[2:])
+        parts += [r + e, rx + ex]
+    z0, z1 = cuped_by_hand(*parts)
+    assert found is not None
+    assert found.difference == pytest.approx(z1.mean() - z0.mean(), rel=1e-7, abs=1e-9)
+    assert found.p_value == pytest.approx(stats.ttest_ind(z1, z0, equal_var=False).pvalue, rel=1e-6)
+
+
+@given(SEEDS, SIZES, SIZES, ALPHAS, st.booleans())
+def test_relative_and_absolute_interval_exclude_nothing_together(
+    seed: int, n0: int, n1: int, alpha: float, cuped: bool
+) -> None:
+    (y0, _, x0, _), (y1, _, x1, _) = columns(seed, n0), columns(seed + 1, n1)
+    found = compare("mean", Moments.of(y0, x0), Moments.of(y1, x1), alpha=alpha, cuped=cuped)
+    assert found is not None and found.relative is not None
+    if found.relative_low is not None and found.relative_high is not None:
+        assert (found.low <= 0 <= found.high) == (found.relative_low <= 0 <= found.relative_high)
+        assert found.relative_low <= found.relative <= found.relative_high
+
+
+@given(SEEDS, st.integers(30, 80), st.integers(30, 80))
+def test_fieller_ends_are_the_ratios_the_test_just_rejects(seed: int, n0: int, n1: int) -> None:
+    rng = np.random.default_rng(seed)
+    old, new = rng.normal(10, 3, n0), rng.normal(11, 3, n1)
+    found = compare("mean", Moments.of(old), Moments.of(new), alpha=0.05)
+    assert found is not None
+    critical = stats.t.ppf(0.975, found.degrees)
+    for lift in (found.relative_low, found.relative_high):
+        assert lift is not None
+        gap = new.mean() - (1 + lift) * old.mean()
+        error = math.sqrt(new.var(ddof=1) / n1 + (1 + lift) ** 2 * old.var(ddof=1) / n0)
+        assert abs(gap) / error == pytest.approx(critical, rel=1e-6)
+
+
+def test_the_adjusted_relative_lift_covers_the_truth() -> None:
+    rng, covered, narrower = np.random.default_rng(11), 0, 0
+    for _ in range(500):
+        taste = rng.gamma(4, 1, 400)
+        before, after = rng.poisson(2 * taste), rng.poisson(2 * taste).astype(float)
+        after[200:] = rng.poisson(2.2 * taste[200:])
+        arms = [Moments.of(after[cut], before[cut]) for cut in (slice(200), slice(200, 400))]
+        found = compare("mean", *arms, alpha=0.05, cuped=True)
+        plain = compare("mean", *arms, alpha=0.05)
+        assert found is not None and found.relative_low is not None and found.relative_high is not None
+        assert plain is not None and plain.relative_low is not None and plain.relative_high is not None
+        covered += found.relative_low <= 0.1 <= found.relative_high
+        narrower += found.relative_high - found.relative_low < plain.relative_high - plain.relative_low
+    assert 0.93 <= covered / 500 <= 0.97
+    assert narrower > 490
+
+
+def test_no_ratio_is_bounded_where_control_may_be_nothing() -> None:
+    found = compare("mean", Moments.of([-5.0, 6.0, 0.1]), Moments.of([1.0, 2.0, 3.0]), alpha=0.05)
+    assert found is not None
+    assert found.relative is not None
+    assert found.relative_low is None and found.relative_high is None
+    zero = compare("mean", Moments.of([-1.0, 1.0]), Moments.of([1.0, 2.0]), alpha=0.05)
+    assert zero is not None and zero.relative is None
+
+
+def test_constant_values_have_a_point_interval() -> None:
+    same = compare("mean", Moments.of([2.0, 2.0]), Moments.of([2.0, 2.0, 2.0]), alpha=0.05)
+    other = compare("mean", Moments.of([2.0, 2.0]), Moments.of([3.0, 3.0]), alpha=0.05)
+    assert same is not None and other is not None
+    assert (same.low, same.high, same.p_value) == (0.0, 0.0, 1.0)
+    assert (other.low, other.high, other.p_value, other.relative_low) == (1.0, 1.0, 0.0, 0.5)
+
+
+def test_four_columns_serve_every_kind() -> None:
+    rng = np.random.default_rng(3)
+    old, new = ((rng.random(50) < 0.4, np.ones(50), rng.random(50) < 0.4, np.ones(50)) for _ in range(2))
+    for kind, needed in (("mean", (0, 2)), ("proportion", (0, 2)), ("ratio", (0, 1, 2, 3))):
+        for cuped in (False, True):
+            wide = compare(kind, Moments.of(*old), Moments.of(*new), alpha=0.05, cuped=cuped)
+            narrow = [Moments.of(*(arm[place] for place in needed)) for arm in (old, new)]
+            assert wide == compare(kind, *narrow, alpha=0.05, cuped=cuped)
+
+
+@pytest.mark.parametrize("values", [[], [1.0]])
+def test_too_few_units_have_no_comparison(values: list[float]) -> None:
+    few = Moments.of(values, values)
+    assert compare("ratio", few, Moments.of([1, 2], [1, 2]), alpha=0.05) is None
+    assert estimate("ratio", few, alpha=0.05) is None
+
+
+def test_an_empty_denominator_has_no_ratio() -> None:
+    empty = Moments.of([0.0, 0.0], [0.0, 0.0])
+    assert compare("ratio", empty, Moments.of([1, 2], [1, 2]), alpha=0.05) is None
+
+
+def test_an_empty_covariate_changes_nothing() -> None:
+    (y0, d0, *_), (y1, d1, *_) = columns(1, 30), columns(2, 30)
+    none = np.zeros(30)
+    plain = compare("ratio", Moments.of(y0, d0), Moments.of(y1, d1), alpha=0.05)
+    found = compare(
+        "ratio", Moments.of(y0, d0, none, none), Moments.of(y1, d1, none, none), alpha=0.05, cuped=True
+    )
+    assert plain is not None and found is not None
+    assert found.low == plain.low and found.p_value == plain.p_value
+
+
+def test_what_cannot_be_compared_is_named() -> None:
+    one, two = Moments.of([1.0, 0.0]), Moments.of([1.0, 0.0], [1.0, 2.0])
+    with pytest.raises(ExperimentError, match="1 columns do not suit kind 'ratio'"):
+        compare("ratio", one, one, alpha=0.05)
+    with pytest.raises(ExperimentError, match="give both the same"):
+        compare("mean", one, two, alpha=0.05)
+    with pytest.raises(ExperimentError, match="needs a covariate"):
+        compare("mean", one, one, alpha=0.05, cuped=True)
+    with pytest.raises(ExperimentError, match="not made of 0 and 1"):
+        compare("proportion", Moments.of([1.0, 2.0]), one, alpha=0.05)
+    with pytest.raises(ExperimentError, match="alpha is 5"):
+        compare("mean", one, one, alpha=5)
