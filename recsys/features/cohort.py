@@ -41,7 +41,7 @@ class Cohorts:
         circles = pd.MultiIndex.from_arrays(at)
         code, kinds = circles.factorize()
         share = np.vstack([_drawn(rows, (EVERYBODY, *kind), len(shelf.category_ids)) for kind in kinds])
-        return cls(code, (1 - OF_SHELF) * share + OF_SHELF * shelf_share(shelf))
+        return cls(code, (1 - OF_SHELF) * share + OF_SHELF * shelf.category_share)
 
     def lift(self, shelf: Shelf, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """How many times the category's share of the shelf the cohort of each user cares for each listing's category.
@@ -51,7 +51,7 @@ class Cohorts:
         code, category = self.code[rows], shelf.category_code[items]
         known = (code >= 0) & (category >= 0)
         out = np.ones(len(rows))
-        out[known] = self.share[code[known], category[known]] / shelf_share(shelf)[category[known]]
+        out[known] = self.share[code[known], category[known]] / shelf.category_share[category[known]]
         return out
 
 
@@ -60,12 +60,6 @@ def names(users: pd.DataFrame, year: int) -> tuple[np.ndarray, np.ndarray]:
     age = (year - users["birth_year"].astype("float64")).clip(lower=0) // 10 * 10
     band = _text(users["gender"]) + "/" + _text(age.map(lambda value: f"{value:.0f}", na_action="ignore"))
     return band.to_numpy(object), (band + "/" + _text(users["region"])).to_numpy(object)
-
-
-def shelf_share(shelf: Shelf) -> np.ndarray:
-    """Share of the listings that lie in each category: float64 [categories]."""
-    codes = shelf.category_code
-    return np.bincount(codes[codes >= 0], minlength=len(shelf.category_ids)) / max(len(codes), 1)
 
 
 def _text(values: pd.Series) -> pd.Series:

@@ -74,17 +74,22 @@ def _squash(name: str, scores: np.ndarray) -> np.ndarray:
 def _lift(
     share: np.ndarray,
     points: np.ndarray,
-    codes: np.ndarray,
-    items: np.ndarray,
+    of_shelf: np.ndarray,
+    code: np.ndarray,
     prior: np.ndarray | float = 1.0,
 ) -> np.ndarray:
     """Log of a user's share of interest in what a listing is, over its share of the shelf; 0 for a code of -1.
 
-    ``prior``: the same ratio (no log) of who is alike, which a user of whom little is known is drawn to.
+    Args:
+        share: of the user's interest that lies in the listing's code [pairs].
+        points: of interest of the user in all [pairs].
+        of_shelf: share of the shelf of each code [codes].
+        code: of the listing [pairs].
+        prior: the same ratio (no log) of who is alike, which a user of whom little is known is drawn to.
     """
-    of_shelf = np.bincount(codes[codes >= 0])[codes[items]] / len(codes) if (codes >= 0).any() else 1.0
-    drawn = (share * points / np.maximum(of_shelf, 1e-9) + LIFT_POINTS * prior) / (points + LIFT_POINTS)
-    return np.where(codes[items] >= 0, np.log(drawn), 0.0)
+    usual = np.append(of_shelf, 1.0)[code]
+    drawn = (share * points / np.maximum(usual, 1e-9) + LIFT_POINTS * prior) / (points + LIFT_POINTS)
+    return np.where(code >= 0, np.log(drawn), 0.0)
 
 
 def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
@@ -107,11 +112,11 @@ def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarr
         "category_lift": _lift(
             category,
             audience.category_points[rows],
-            shelf.category_code,
-            items,
+            shelf.category_share,
+            shelf.category_code[items],
             audience.cohorts.lift(shelf, rows, items),
         ),
-        "brand_lift": _lift(brand, audience.brand_points[rows], shelf.brand_code, items),
+        "brand_lift": _lift(brand, audience.brand_points[rows], shelf.brand_share, shelf.brand_code[items]),
         "price_gap": gap,
         "price_distance": np.abs(gap),
         "tier_gap": tier_gap,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,7 @@ DEFAULTS: dict[str, float] = {
     "seasonal_index": 1.0,
     "p_available": 1.0,
     "seller_days": np.inf,
+    "stock": 1.0,
 }
 """What stands in for a column or value that a shop does not have."""
 
@@ -70,8 +72,8 @@ class Shelf:
     """Live listings sorted by item_id; ``*_code`` index into the id tables, -1 for none.
 
     ``price``, ``take_rate``, ``p_cancel`` and ``p_available`` are the audited factors of revenue, ``features`` is
-    float32 [listings, ITEM_FEATURES], ``seller_days`` how long ago the seller registered. ``category_names`` and
-    ``brand_names`` are what people call them, by code, "" where there is no name.
+    float32 [listings, ITEM_FEATURES], ``seller_days`` how long ago the seller registered, ``stock`` how many pieces
+    there are. ``category_names`` and ``brand_names`` are what people call them, by code, "" where there is no name.
     """
 
     item_ids: pd.Index
@@ -91,6 +93,7 @@ class Shelf:
     brand_names: np.ndarray
     p_available: np.ndarray
     seller_days: np.ndarray
+    stock: np.ndarray
 
     @classmethod
     def from_frame(cls, items: pd.DataFrame) -> Shelf:
@@ -121,6 +124,7 @@ class Shelf:
             brand_names=_names(items, "brand", brand_code, len(brands)),
             p_available=np.clip(number["p_available"], 0.0, 1.0).astype(np.float64),
             seller_days=number["seller_days"].astype(np.float64),
+            stock=number["stock"].astype(np.float64),
         )
 
     def __len__(self) -> int:
@@ -129,6 +133,20 @@ class Shelf:
     def item_feature(self, name: str) -> np.ndarray:
         """One column of ``features``."""
         return self.features[:, ITEM_FEATURES.index(name)]
+
+    @cached_property
+    def category_share(self) -> np.ndarray:
+        """Share of the listings that lie in each category: float64 [categories]."""
+        return _share(self.category_code, len(self.category_ids))
+
+    @cached_property
+    def brand_share(self) -> np.ndarray:
+        """Share of the listings, those without a brand counted too, that are of each brand: float64 [brands]."""
+        return _share(self.brand_code, len(self.brands))
+
+
+def _share(codes: np.ndarray, n_codes: int) -> np.ndarray:
+    return np.bincount(codes[codes >= 0], minlength=n_codes) / max(len(codes), 1)
 
 
 def _column(frame: pd.DataFrame, name: str, default: float) -> np.ndarray:

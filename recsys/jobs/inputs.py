@@ -36,7 +36,7 @@ SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(i
   items.click_rate, items.purchase_rate, items.price_percentile, items.is_auction, items.bid_count, items.hours_left,
   items.p_available, sellers.tenure_days AS seller_days,
   sellers.rating, sellers.cancel_rate, sellers.ships_within_days, sellers.is_verified, sellers.sell_through,
-  trend.trend, trend.seasonal_index, listings.brand, categories.name AS category_name
+  trend.trend, trend.seasonal_index, listings.brand, listings.stock, categories.name AS category_name
 FROM features.item_daily AS items
 LEFT JOIN staging.items AS listings ON listings.item_id = items.item_id AND listings.ds = @ds
 LEFT JOIN features.seller_daily AS sellers ON sellers.seller_id = items.seller_id AND sellers.ds = @ds

@@ -137,15 +137,16 @@ class ContentSearch:
     fresh: Members
 
     @classmethod
-    def build(cls, shelf: Shelf, by_category: Members, quality: np.ndarray) -> ContentSearch:
-        """``by_category`` holds the listings that may be shown, best first."""
+    def build(cls, fit: Fit, by_category: Members, quality: np.ndarray) -> ContentSearch:
+        """``by_category`` holds the listings that may be shown, best first; ``fit`` is of their shelf."""
+        shelf = fit.shelf
         young = shelf.item_feature("log_age") <= np.log1p(FRESH_DAYS)
         category = np.full(len(shelf), -1, np.int64)
         shown = by_category.order[young[by_category.order]]
         category[shown] = shelf.category_code[shown]
         owner = np.arange(len(shelf))  # sellers have had their cap in by_category
         return cls(
-            Fit.build(shelf),
+            fit,
             quality,
             by_category,
             Members.build(category, quality, len(shelf.category_ids), owner, 1),

@@ -25,6 +25,7 @@ from recsys.ranking.candidates import (
 from recsys.ranking.champion import Champion
 from recsys.ranking.explain import reasons
 from recsys.ranking.exploration import Exploration, chances
+from recsys.ranking.fit import Fit
 from recsys.ranking.judge import Judged
 from recsys.ranking.rationing import Rationing, rationed
 from recsys.ranking.rerank import Variety, traits
@@ -71,6 +72,7 @@ class Ranker:
         self.demand = np.expm1(self.shelf.item_feature("popularity_7d").astype(np.float64))
         self.costs: dict[str, list[Cost]] = {}
         self._quality = self._blank_quality()
+        self._fit = Fit.build(self.shelf)
         self._showcases: dict[tuple[tuple[str, ...], str | None], Showcase] = {}
         for rule in self.rules.rules:
             if rule.position > self.list_size:
@@ -116,7 +118,7 @@ class Ranker:
         parts, costs = [], []
         if self.rationing is not None and policy != "popularity" and len(pool):
             share = self.share * len(users) / max(len(audience), 1)
-            limit = self.rationing.limits(pool.items, pool.p, len(self.shelf), share)
+            limit = self.rationing.limits(pool.items, pool.p, len(self.shelf), share, self.shelf.stock)
             pool, cost = rationed(pool, limit, self.list_size, self.list_size + self.reserve_size)
             costs.append(cost)
         for showcase, members in groups:
@@ -146,7 +148,7 @@ class Ranker:
         if key not in self._showcases:
             view = rules.view(self.shelf, region)
             self._showcases[key] = Showcase.build(
-                self.shelf, view, self.trending, self._quality, self.quotas.per_seller
+                self._fit, view, self.trending, self._quality, self.quotas.per_seller
             )
         return self._showcases[key]
 

@@ -17,10 +17,10 @@ from recsys.ranking.scored import Scored
 
 @dataclass(frozen=True)
 class Rationing:
-    """How many lists a listing of stock 1 may stand in.
+    """How many lists a listing may stand in.
 
-    As many as make ``sales`` expected purchases on a day, if a user opens their list with chance ``seen``: with 3 it
-    stays unsold with chance exp(-3) = 5 %. Never fewer than ``least`` lists, so that a wrong estimate hides nothing.
+    As many as make ``sales`` expected purchases of each of its pieces on a day, if a user opens their list with chance
+    ``seen``: with 3 one piece stays unsold with chance exp(-3) = 5 %. Never fewer than ``least`` lists, so that a wrong estimate hides nothing.
 
     Raises:
         ModelError: a value that no list could be made with.

@@ -13,6 +13,7 @@ import pandas as pd
 from recsys.features.tables import Members
 from recsys.models import Recommender
 from recsys.ranking.candidates import Candidates, ContentSearch, Quotas, hybrid_candidates
+from recsys.ranking.fit import Fit
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import ITEM_ID, USER_ID
 
@@ -66,7 +67,7 @@ def blank_candidates(
     by_category = Members.build(
         shelf.category_code, luck, len(shelf.category_ids), shelf.seller_code, quotas.per_seller
     )
-    content = ContentSearch.build(shelf, by_category, np.zeros(len(shelf)))
+    content = ContentSearch.build(Fit.build(shelf), by_category, np.zeros(len(shelf)))
     catalogue = next(iter(retrievers.values())).item_ids
     column = catalogue.get_indexer(shelf.group_ids)
     parts = []

@@ -11,6 +11,7 @@ from recsys.features.audience import Audience
 from recsys.features.shelf import Shelf
 from recsys.features.tables import Members
 from recsys.ranking.candidates import CODE, Candidates, ContentSearch, Trending, popular_candidates
+from recsys.ranking.fit import Fit
 from recsys.ranking.rules import View
 
 
@@ -26,9 +27,10 @@ class Showcase:
 
     @classmethod
     def build(
-        cls, shelf: Shelf, view: View, trending: Trending, quality: np.ndarray, per_seller: int
+        cls, fit: Fit, view: View, trending: Trending, quality: np.ndarray, per_seller: int
     ) -> Showcase:
-        """Order the allowed listings of each group and category by ``quality`` [listings]."""
+        """Order the allowed listings of each group and category of ``fit.shelf`` by ``quality`` [listings]."""
+        shelf = fit.shelf
         sets = {
             name: np.where(view.allowed, codes, -1)
             for name, codes in (("group", shelf.group_code), ("category", shelf.category_code))
@@ -40,7 +42,7 @@ class Showcase:
             Members.build(sets["group"], quality, len(shelf.group_ids), seller, per_seller),
             by_category,
             _allowed_trending(trending, view.allowed, quality),
-            ContentSearch.build(shelf, by_category, quality),
+            ContentSearch.build(fit, by_category, quality),
         )
 
     def complete(

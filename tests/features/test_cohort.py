@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from recsys.features import pairs
-from recsys.features.cohort import OF_SHELF, names, shelf_share
+from recsys.features.cohort import OF_SHELF, names
 from recsys.features.tables import Members
 from recsys.ranking.candidates import CODE, FEW, Quotas, _cohort_pairs
 from recsys.ranking.snapshot import Snapshot
@@ -47,7 +47,7 @@ def lift(snapshot: Snapshot, user: str) -> np.ndarray:
 def test_what_a_cohort_lacks_comes_from_the_wider_circles() -> None:
     snapshot = Snapshot.from_frames(world(), DS)
     shelf, cohorts = snapshot.shelf, snapshot.audience.cohorts
-    share = dict(zip(shelf.category_ids, (cohorts.share - OF_SHELF * shelf_share(shelf)).T, strict=True))
+    share = dict(zip(shelf.category_ids, (cohorts.share - OF_SHELF * shelf.category_share).T, strict=True))
     north, south = cohorts.code[:2]
     assert share["shoes"][north] == pytest.approx((1 - OF_SHELF) * 0.9)
     assert share["toys"][north] == pytest.approx((1 - OF_SHELF) * 0.1 * 0.6)

@@ -7,6 +7,7 @@ import pytest
 
 from recsys.features.tables import Members
 from recsys.ranking.candidates import CODE, ContentSearch, Quotas
+from recsys.ranking.fit import Fit
 from recsys.ranking.snapshot import Snapshot
 from tests.ranking.test_pipeline import DS, frames
 
@@ -25,7 +26,7 @@ def search(snapshot: Snapshot, allowed: np.ndarray | None = None) -> ContentSear
     category = shelf.category_code if allowed is None else np.where(allowed, shelf.category_code, -1)
     quality = np.zeros(len(shelf))
     members = Members.build(category, quality, len(shelf.category_ids), shelf.seller_code, 60)
-    return ContentSearch.build(shelf, members, quality)
+    return ContentSearch.build(Fit.build(shelf), members, quality)
 
 
 def named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,3 +106,17 @@ def test_lists_of_a_shelf_with_rationing_are_whole_and_cost_little(
     shown, before = (frame[~frame["is_reserve"]]["item_id"].value_counts() for frame in (lists, plain))
     assert (shown > 4).sum() < (before > 4).sum()
     assert len(shown) > len(before)  # more listings are seen at all
+
+
+def test_a_listing_of_many_pieces_stands_in_more_lists(champion: Champion) -> None:
+    def shown(stock: dict[str, int]) -> pd.Series:
+        made = pipeline.frames()
+        made["items"]["stock"] = made["items"]["item_id"].map(stock)  # none given: one piece
+        of_day = Snapshot.from_frames(made, pipeline.DS)
+        tight = pipeline.ranker(of_day, champion, rationing=Rationing(sales=0.01, seen=1.0, least=2))
+        lists = tight.rank(of_day.audience, pipeline.everyone(of_day), "hybrid")
+        return lists["item_id"].value_counts()
+
+    one = shown({})
+    scarce = one.index[0]
+    assert shown({scarce: 100})[scarce] > one[scarce]
