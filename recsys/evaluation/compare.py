@@ -167,9 +167,9 @@ def compare(
 
 
 def mean_of(parts: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
-    """Mean over occasions of figures by model and name."""
-    models = parts[0] if parts else {}
-    return {
-        model: {name: float(np.mean([part[model][name] for part in parts])) for name in models[model]}
-        for model in models
-    }
+    """Mean over occasions of figures by model and name; NaN is no figure, and a name without any is left out."""
+    found: dict[str, dict[str, float]] = {}
+    for model in parts[0] if parts else ():
+        table = pd.DataFrame([part[model] for part in parts])
+        found[model] = {str(name): float(value) for name, value in table.mean().dropna().items()}
+    return found

@@ -119,10 +119,13 @@ def about_market(
 
 
 def sold_before_seen(lists: pd.DataFrame, arrived: pd.Series, closed: pd.Series, k: int) -> float:
-    """Share of the first ``k`` places, of users who came, that were off the shelf by then; see ``about_market``."""
+    """Share of the first ``k`` places, of users who came, that were off the shelf by then; see ``about_market``.
+
+    NaN where nobody came, which is no figure: ``mean_of`` leaves such an occasion out.
+    """
     seen = lists[(lists[RANK] <= k) & lists[USER_ID].isin(arrived.index)]
     if seen.empty:
-        return 0.0
+        return float("nan")
     came, gone = seen[USER_ID].map(arrived).to_numpy(), seen[ITEM_ID].map(closed)
     return float((gone.notna() & (gone.to_numpy() < came)).mean())
 

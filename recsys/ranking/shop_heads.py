@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 
 import lightgbm as lgb
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
+from recsys.ranking.platt import logistic
 from recsys.ranking.shop_evenings import Evening
-from recsys.ranking.shop_scorer import BACK, BUYS, ORDERS, PAYS, Platt
+from recsys.ranking.shop_scorer import BACK, BUYS, ORDERS, PAYS, Joined
 
 PLACES = 10
 """A customer's items share the weight of what a perfect list of so many places would gain."""
 LEAST_PAID = 0.1
 SLOPE_ROWS = 200_000
+HARDLY = 1e-6
+"""Penalty on the weights that join two models: none to speak of, with two weights and thousands of customers."""
 
 COMMON: Mapping[str, object] = {
     "feature_fraction": 0.3,
@@ -142,11 +144,10 @@ def slope_of(models: Mapping[str, str], lessons: Lessons) -> float:
     return max(float(slope), 0.0)
 
 
-def fit_platt(pair: np.ndarray, customer: np.ndarray, bought: np.ndarray) -> Platt:
+def fit_joined(pair: np.ndarray, customer: np.ndarray, bought: np.ndarray) -> Joined:
     """Join the two log-odds on pairs of all customers of a later evening than both were fitted on."""
-    model = LogisticRegression(C=1e6, max_iter=500, tol=1e-6)
-    model.fit(np.column_stack([pair, customer]), bought)
-    return Platt(float(model.coef_[0, 0]), float(model.coef_[0, 1]), float(model.intercept_[0]))
+    weights, level = logistic(np.column_stack([pair, customer]), bought, HARDLY)
+    return Joined(float(weights[0]), float(weights[1]), level)
 
 
 def _train(parameters: dict[str, object], data: lgb.Dataset, trees: int) -> str:

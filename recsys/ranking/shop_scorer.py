@@ -29,8 +29,11 @@ DECIMALS = 6
 
 
 @dataclass(frozen=True)
-class Platt:
-    """P = sigmoid(pair x logit of the pair + customer x logit that the customer comes back + level)."""
+class Joined:
+    """Two models' log-odds joined by a logistic regression over both (stacking, Wolpert, 1992).
+
+    P = sigmoid(pair x logit of the pair + customer x logit that the customer comes back + level).
+    """
 
     pair: float = 1.0
     customer: float = 1.0
@@ -56,7 +59,7 @@ class ShopScorer:
     """Five LightGBM models (Ke et al., 2017) and what joins them.
 
     - *p_purchase*: the log-odds of the pair among customers who come back, and those that the customer comes back
-      within ``horizon`` days, joined by ``platt``, which was fitted on all customers of a later evening.
+      within ``horizon`` days, joined by ``joined``, which was fitted on all customers of a later evening.
     - *order*: exp of (log-odds + 2 x ``slope`` x mean of two LambdaMART scores (Burges, 2010)) / 3. A list is not
       ordered by p alone, because a model that learns the order of one customer's items makes better lists than one that
       also has to learn levels. ``slope`` brings the scores to the scale of log-odds; it was fixed in training.
@@ -70,7 +73,7 @@ class ShopScorer:
 
     models: Mapping[str, str]
     slope: float
-    platt: Platt
+    joined: Joined
     smear: float
     horizon: int
 
@@ -103,7 +106,7 @@ class ShopScorer:
         heads = self.heads(shop, rows, shop_pair_features(shop, rows, items, retrieved))
         mixed = (heads.buys + 2 * self.slope * heads.orders) / 3
         return Judged(
-            self.platt.p(heads.buys, heads.back),
+            self.joined.p(heads.buys, heads.back),
             amount=np.round(np.exp(np.clip(heads.pays, -STEEPEST, STEEPEST)) * self.smear, DECIMALS),
             order=np.exp(np.clip(mixed, -STEEPEST, STEEPEST)),
         )
@@ -123,8 +126,8 @@ class ShopScorer:
         parts = np.asarray(booster.predict(features, pred_contrib=True, num_threads=1))
         users, place = np.unique(rows, return_inverse=True)
         back = self._predict(BACK, shop.customers[users])[place]
-        base = self.platt.pair * parts[:, -1] + self.platt.customer * back + self.platt.level
-        return Contributions(SHOP_FEATURES, self.platt.pair * parts[:, :-1], base)
+        base = self.joined.pair * parts[:, -1] + self.joined.customer * back + self.joined.level
+        return Contributions(SHOP_FEATURES, self.joined.pair * parts[:, :-1], base)
 
     def quality(self, shelf: Shelf) -> np.ndarray:
         """Log of how often each listing was bought or looked at lately: what stands for it where nothing is known."""
@@ -132,8 +135,8 @@ class ShopScorer:
 
     def save(self, folder: Path) -> None:
         """Write the scorer into ``folder``: the models as LightGBM text, the numbers in the manifest."""
-        platt = {"pair": self.platt.pair, "customer": self.platt.customer, "level": self.platt.level}
-        numbers = {"slope": self.slope, "smear": self.smear, "horizon": self.horizon, "platt": platt}
+        joined = {"pair": self.joined.pair, "customer": self.joined.customer, "level": self.joined.level}
+        numbers = {"slope": self.slope, "smear": self.smear, "horizon": self.horizon, "platt": joined}
         with store.replacing(folder) as aside:
             for name, text in self.models.items():
                 (aside / f"{name}.txt").write_text(text, encoding="utf-8")
@@ -152,9 +155,9 @@ class ShopScorer:
             name: (folder / f"{name}.txt").read_text(encoding="utf-8") for name in (BUYS, *ORDERS, PAYS, BACK)
         }
         slope, smear, horizon = (float(str(facts[name])) for name in ("slope", "smear", "horizon"))
-        platt = facts["platt"]
-        assert isinstance(platt, dict)
-        return cls(models, slope, Platt(**platt), smear, int(horizon))
+        joined = facts["platt"]  # as they were named when the first models were stored
+        assert isinstance(joined, dict)
+        return cls(models, slope, Joined(**joined), smear, int(horizon))
 
     def _predict(self, name: str, features: np.ndarray) -> np.ndarray:
         """Raw scores, one number per row, float64."""

@@ -19,13 +19,13 @@ from recsys.ranking.shop_heads import (
     Lessons,
     fit_back,
     fit_buys,
+    fit_joined,
     fit_orders,
     fit_pays,
-    fit_platt,
     returns,
     slope_of,
 )
-from recsys.ranking.shop_scorer import BACK, BUYS, PAYS, Platt, ShopScorer
+from recsys.ranking.shop_scorer import BACK, BUYS, PAYS, Joined, ShopScorer
 from recsys.ranking.training import fit_retrievers, gate, in_gate_half, make_retrievers
 
 Progress = Callable[[str], None] | None
@@ -125,7 +125,7 @@ def train_boosted(
         e.known for e in planned[: len(older)]
     ]  # as far from the later evening as these from the data day
     judged = _judged(older, horizons, later, seed, recipe)
-    metrics, platt = _calibrate(judged, later, recipe)
+    metrics, joined = _calibrate(judged, later, recipe)
     lessons = Lessons.of(evenings, [e.known for e in evenings], recipe.kept)
     back = fit_back(*returns(evenings, recipe.horizon), recipe.boosts.back, seed)
     pairs = len(lessons.bought)
@@ -136,7 +136,7 @@ def train_boosted(
     models |= fit_orders(lessons, recipe.boosts.orders, seed)
     say("Learning the amount")
     models[PAYS], smear = fit_pays(lessons, recipe.boosts.pays, seed)
-    scorer = ShopScorer(models, slope_of(models, lessons), platt, smear, recipe.horizon)
+    scorer = ShopScorer(models, slope_of(models, lessons), joined, smear, recipe.horizon)
     facts = {
         "metrics": metrics,
         "training_days": sorted(str(e.ds) for e in planned),
@@ -202,7 +202,7 @@ def _judged(
 
 def _calibrate(
     judged: tuple[np.ndarray, np.ndarray], later: Evening, recipe: Recipe
-) -> tuple[dict[str, float], Platt]:
+) -> tuple[dict[str, float], Joined]:
     """Calibrate on half of the customers, judge on the other half, and calibrate on both."""
     pair, customer = judged
     bought = later.days <= recipe.horizon
@@ -212,7 +212,7 @@ def _calibrate(
         raise ModelError(
             f"Hardly anybody of {later.ds} bought anything in the {recipe.horizon} days after; train on more days."
         )
-    half = fit_platt(pair[~judges], customer[~judges], bought[~judges])
+    half = fit_joined(pair[~judges], customer[~judges], bought[~judges])
     p = half.p(pair[judges], customer[judges])
     fit = calibration(p, bought[judges], rate=float(bought[~judges].mean()), users=users[judges])
     gate(half, fit)
@@ -224,4 +224,4 @@ def _calibrate(
         "purchase_rate": fit.positives / fit.rows,
         "purchases": float(fit.positives),
     }
-    return {name: round(value, 8) for name, value in metrics.items()}, fit_platt(pair, customer, bought)
+    return {name: round(value, 8) for name, value in metrics.items()}, fit_joined(pair, customer, bought)

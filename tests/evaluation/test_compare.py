@@ -70,6 +70,11 @@ def test_segments_are_judged_by_their_own_purchases(two_days: list[Occasion]) ->
 
 def test_the_dictionary_names_k_and_what_is_known_of_the_lists(two_days: list[Occasion]) -> None:
     about = mean_of([{"hybrid": {"coverage": 0.2}}, {"hybrid": {"coverage": 0.4}}])
+    nobody = float("nan")  # came to see
+    rare = mean_of(
+        [{"hybrid": {"seen": nobody, "never": nobody}}, {"hybrid": {"seen": 0.4, "never": nobody}}]
+    )
+    assert rare == {"hybrid": {"seen": 0.4}}
     told = compare(judge(two_days, 1), 1, seed=1, about_lists=about).as_dict()
     assert told["models"]["hybrid"]["coverage@1"] == pytest.approx(0.3)  # type: ignore[index]
     assert told["models"]["hybrid"]["users"] == 3  # type: ignore[index]

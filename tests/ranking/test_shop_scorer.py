@@ -16,7 +16,7 @@ from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
 from recsys.ranking.scorer import PairScorer
 from recsys.ranking.shop import SHOP_QUOTAS, ShopData, train_shop
-from recsys.ranking.shop_heads import Boost, Boosts, fit_platt
+from recsys.ranking.shop_heads import Boost, Boosts, fit_joined
 from recsys.ranking.shop_scorer import ShopScorer, of_shop
 from recsys.ranking.shop_training import Recipe, plan_evenings, too_small
 
@@ -213,9 +213,9 @@ def test_a_small_shop_gets_a_logistic_regression_and_says_why(data: ShopData) ->
     assert "shorter than" in str(too_small(data, [], SMALL))
 
 
-def test_platt_recovers_what_it_was_given() -> None:
+def test_joining_recovers_what_it_was_given() -> None:
     rng = np.random.default_rng(2)
     pair, customer = rng.normal(-2, 1.5, 60_000), rng.normal(0, 1, 60_000)
     p = 1 / (1 + np.exp(-(0.7 * pair + 0.4 * customer - 0.5)))
-    found = fit_platt(pair, customer, rng.random(60_000) < p)
+    found = fit_joined(pair, customer, rng.random(60_000) < p)
     assert (found.pair, found.customer, found.level) == pytest.approx((0.7, 0.4, -0.5), abs=0.06)
