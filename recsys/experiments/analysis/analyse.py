@@ -1,0 +1,186 @@
+"""Compare every arm with the control on every metric asked, and hold the units against the planned shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from recsys.errors import ExperimentError
+from recsys.experiments.analysis.asked import Asked
+from recsys.experiments.analysis.units import Floats, Repeats, Units, gather
+from recsys.experiments.analysis.values import Values, values
+from recsys.experiments.statistics.compare import Comparison, Kind, compare
+from recsys.experiments.statistics.moments import Moments
+from recsys.experiments.statistics.srm import SRM_ALPHA, sample_ratio_p_value
+
+CONTROLS = ("control", "baseline")
+
+Ends = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric of one arm against the control; what cannot be estimated is None.
+
+    ``n`` counts the arm's units that have the metric, ``mean`` is the arm's own value (a ratio, a quantile), intervals
+    are two-sided at 1 - alpha.
+    """
+
+    metric: str
+    arm: str
+    control: str
+    n: int
+    mean: float | None
+    difference: float | None
+    difference_ci: Ends
+    relative: float | None
+    relative_ci: Ends
+    p_value: float | None
+    method: str
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that was found. ``blocked``: the sample ratio is off, and no result may be believed."""
+
+    control: str
+    alpha: float
+    counts: Mapping[str, int]
+    srm_p_value: float | None
+    results: tuple[Result, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the sample ratio is so unlikely (p < 0.001) that no result may be believed."""
+        return self.srm_p_value is not None and self.srm_p_value < SRM_ALPHA
+
+    def record(self) -> dict[str, object]:
+        """Return what ``--json`` writes; None for a number that does not exist."""
+        return {
+            "srm": {"p_value": self.srm_p_value, "blocked": self.blocked},
+            "results": [asdict(result) for result in self.results],
+        }
+
+
+def analyse(
+    frame: pd.DataFrame,
+    unit: str,
+    arm: str,
+    metrics: Sequence[Asked],
+    *,
+    covariate: tuple[str, ...] = (),
+    control: str | None = None,
+    weights: Mapping[str, float] | None = None,
+    alpha: float = 0.05,
+    winsorise: float | None = None,
+    repeats: Repeats = "auto",
+    seed: int = 0,
+) -> Analysis:
+    """Compare the arms of ``frame`` on ``metrics``.
+
+    Args:
+        frame: any table; ``unit`` and ``arm`` name its columns. See ``units.gather`` for repeated units.
+        metrics: what to compare, see ``asked.parse_metric``.
+        covariate: a column known before the experiment (two for a ratio), used to reduce the variance (CUPED).
+        control: the arm that the others are held against; without it ``control`` or ``baseline`` if there is such an
+            arm, else the first by name.
+        weights: planned share of each arm, of any sum; equal by default.
+        alpha: error rate of the two-sided intervals.
+        winsorise: quantile over all arms above which a value counts as that quantile.
+        repeats: what to do with a unit of several rows.
+        seed: of the bootstrap of quantiles.
+
+    Raises:
+        ExperimentError: names what cannot be compared, and the remedy.
+    """
+    _check(alpha, winsorise)
+    units = gather(frame, unit, arm, repeats)
+    against = _control(units.arms, control)
+    counts = _counts(units, weights)
+    taken = [values(units, metric, covariate, winsorise) for metric in metrics]
+    rng = np.random.default_rng(seed)
+    results = [
+        _result(metric, (name, against), (place, units.arms.index(against)), alpha, rng)
+        for metric in taken
+        for place, name in enumerate(units.arms)
+        if name != against
+    ]
+    return Analysis(
+        against,
+        alpha,
+        counts,
+        sample_ratio_p_value(counts, weights or dict.fromkeys(units.arms, 1.0)),
+        tuple(results),
+        (*units.notes, *(note for metric in taken for note in metric.notes)),
+    )
+
+
+def _check(alpha: float, winsorise: float | None) -> None:
+    if not 0 < alpha < 1:
+        raise ExperimentError(f"alpha is {alpha:g}; it has to lie between 0 and 1, usually 0.05.")
+    if winsorise is not None and not 0 < winsorise <= 1:
+        raise ExperimentError(
+            f"The winsorisation quantile is {winsorise:g}; it has to lie in 0..1, usually 0.99 or above."
+        )
+
+
+def _control(arms: Sequence[str], asked: str | None) -> str:
+    if asked is None:
+        return next((arm for name in CONTROLS for arm in arms if arm.lower() == name), arms[0])
+    if asked not in arms:
+        raise ExperimentError(f"The control {asked!r} is no arm of the table; arms are {', '.join(arms)}.")
+    return asked
+
+
+def _counts(units: Units, weights: Mapping[str, float] | None) -> dict[str, int]:
+    counts = units.counts()
+    if weights is None:
+        return counts
+    unknown = [arm for arm in counts if arm not in weights]
+    if unknown:
+        raise ExperimentError(
+            f"Arm(s) {', '.join(unknown)} of the table have no weight; --weights has to name every arm, and names "
+            f"{', '.join(weights)}."
+        )
+    return {arm: counts.get(arm, 0) for arm in weights}
+
+
+def _result(
+    metric: Values, names: tuple[str, str], places: tuple[int, int], alpha: float, rng: np.random.Generator
+) -> Result:
+    """Compare an arm with the control; both by name and by place."""
+    theirs, ours = (metric.of(place) for place in places)
+    found = _compare(metric, ours, theirs, alpha, rng) if min(len(theirs), len(ours)) >= 2 else None
+    if found is None:
+        reason = "too few units" if min(len(theirs), len(ours)) < 2 else "empty denominator"
+        nothing: Ends = (None, None)
+        return Result(metric.name, *names, len(theirs), None, None, nothing, None, nothing, None, reason)
+    return Result(
+        metric.name,
+        *names,
+        found.n,
+        _finite(found.mean),
+        _finite(found.difference),
+        (_finite(found.low), _finite(found.high)),
+        _finite(found.relative),
+        (_finite(found.relative_low), _finite(found.relative_high)),
+        _finite(found.p_value),
+        found.method,
+    )
+
+
+def _compare(
+    metric: Values, ours: Floats, theirs: Floats, alpha: float, rng: np.random.Generator
+) -> Comparison | None:
+    control, treatment = (Moments.of(*rows.T) for rows in (ours, theirs))
+    return compare(cast("Kind", metric.kind), control, treatment, alpha=alpha, cuped=metric.cuped)
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

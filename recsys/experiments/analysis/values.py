@@ -1,0 +1,109 @@
+"""The numbers of one metric, one row per unit, in the order that the statistics ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.errors import ExperimentError
+from recsys.experiments.analysis.asked import Asked
+from recsys.experiments.analysis.units import Floats, Units
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Values:
+    """A metric's numbers of the units that have them.
+
+    ``columns`` has shape (n, k): the value, or numerator and denominator of a ratio; then the covariate in the same
+    form where ``cuped``. ``arm`` has shape (n,).
+    """
+
+    name: str
+    kind: str
+    columns: Floats
+    arm: npt.NDArray[np.int64]
+    cuped: bool
+    quantile: float | None
+    notes: tuple[str, ...]
+
+    def of(self, arm: int) -> Floats:
+        """Rows of one arm."""
+        return self.columns[self.arm == arm]
+
+
+def values(units: Units, asked: Asked, covariate: tuple[str, ...], winsorise: float | None) -> Values:
+    """Take one metric out of the table.
+
+    Units where it is missing are left out of it, with a note. A missing covariate counts as the mean over all arms,
+    so that the unit is kept and moves nothing. Values above the quantile ``winsorise`` of all arms together are
+    counted as that quantile, for a mean and for the numerator of a ratio.
+
+    Raises:
+        ExperimentError: a column holds text, or a proportion holds something other than 0 and 1.
+    """
+    raw = units.raw(asked.numerator)
+    kind = asked.kind or ("proportion" if _is_binary(raw) else "mean")
+    if kind == "proportion" and not _is_binary(raw):
+        other = raw[~np.isnan(raw) & (raw != 0) & (raw != 1)][0]
+        raise ExperimentError(
+            f"Metric {asked.name} is asked for as a proportion, but column {asked.numerator} holds {other:g}; a "
+            "proportion holds 0 and 1 only. Ask for a mean, or correct the column."
+        )
+    columns = [units.highest(raw) if kind == "proportion" else units.total(raw)]
+    columns += [units.total(units.raw(name)) for name in asked.columns[1:]]
+    there: Flags = ~np.logical_or.reduce([np.isnan(column) for column in columns])
+    columns = [column[there] for column in columns]
+    notes = _missing_note(units, asked.name, there)
+    if winsorise is not None and kind in {"mean", "ratio"} and there.any():
+        cap = float(np.quantile(columns[0], winsorise))
+        notes += [f"{asked.name}: {np.sum(columns[0] > cap):,} values above {cap:g} count as {cap:g}"]
+        columns[0] = np.minimum(columns[0], cap)
+    cuped = bool(covariate) and kind != "quantile"
+    if covariate and not cuped:
+        notes += [f"{asked.name}: a quantile is compared without the covariate"]
+    if cuped:
+        columns += _covariate(units, covariate, kind, there, winsorise)
+    return Values(
+        asked.name, kind, np.column_stack(columns), units.arm[there], cuped, asked.quantile, tuple(notes)
+    )
+
+
+def _is_binary(raw: Floats) -> bool:
+    present = raw[~np.isnan(raw)]
+    return len(present) > 0 and bool(np.isin(present, (0.0, 1.0)).all())
+
+
+def _missing_note(units: Units, name: str, there: Flags) -> list[str]:
+    absent = units.arm[~there]
+    if not len(absent):
+        return []
+    shares = np.bincount(absent, minlength=len(units.arms)) / np.maximum(
+        np.bincount(units.arm, minlength=len(units.arms)), 1
+    )
+    told = ", ".join(f"{arm} {share:.2%}" for arm, share in zip(units.arms, shares, strict=True))
+    return [f"{name}: {len(absent):,} unit{'s' if len(absent) > 1 else ''} without a value left out ({told})"]
+
+
+def _covariate(
+    units: Units, names: tuple[str, ...], kind: str, there: Flags, winsorise: float | None
+) -> list[Floats]:
+    columns = []
+    for place, name in enumerate(names):
+        column = units.trait(units.raw(name))[there]
+        present = ~np.isnan(column)
+        if not present.any():
+            raise ExperimentError(f"The covariate {name} has no value at all. Leave it out, or name another.")
+        if winsorise is not None and place == 0:
+            column = np.minimum(column, np.quantile(column[present], winsorise))
+        columns.append(np.where(present, column, column[present].mean()))
+    if kind == "ratio" and len(columns) == 1:
+        columns.append(np.ones(len(columns[0])))
+    if kind != "ratio" and len(columns) == 2:
+        raise ExperimentError(
+            f"The covariate {'/'.join(names)} is a ratio, which a {kind} cannot take; name one column."
+        )
+    return columns

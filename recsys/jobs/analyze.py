@@ -1,0 +1,182 @@
+"""Compare the arms of any table that has a unit, an arm and numbers: a CSV or Parquet file, or a warehouse table."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import warnings
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from recsys import schema
+from recsys.errors import ContractError, ExperimentError
+from recsys.experiments.analysis.analyse import Analysis, Ends, analyse
+from recsys.experiments.analysis.asked import (
+    parse_columns,
+    parse_metrics,
+    parse_weights,
+    require_column,
+)
+from recsys.experiments.analysis.units import Repeats
+from recsys.settings import Settings
+from recsys.sources.reader import SourceFile, open_file
+from recsys.warehouse import open_warehouse
+from recsys.warehouse.base import require_warehouse
+
+DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to compare, as the command has it; see ``recsys experiment analyze --help``."""
+
+    unit: str
+    arm: str
+    metrics: tuple[str, ...]
+    covariate: str | None = None
+    control: str | None = None
+    weights: str | None = None
+    alpha: float = 0.05
+    winsorise: float | None = None
+    repeats: Repeats = "auto"
+    seed: int = 0
+
+
+def run(settings: Settings, source: str, asked: Question, ds: date | None = None) -> Analysis:
+    """Read ``source`` and compare its arms.
+
+    Raises:
+        ContractError: the file or the table is not there or cannot be read.
+        ExperimentError: a column, a metric, a weight or a value is not what it has to be; says which and the remedy.
+    """
+    frame = read_any(settings, source, ds)
+    require_column("--unit", asked.unit, frame.columns)
+    require_column("--arm", asked.arm, frame.columns)
+    return analyse(
+        frame,
+        asked.unit,
+        asked.arm,
+        parse_metrics(asked.metrics, list(frame.columns)),
+        covariate=parse_columns(asked.covariate, list(frame.columns)) if asked.covariate else (),
+        control=asked.control,
+        weights=parse_weights(asked.weights),
+        alpha=asked.alpha,
+        winsorise=asked.winsorise,
+        repeats=asked.repeats,
+        seed=asked.seed,
+    )
+
+
+def read_any(settings: Settings, source: str, ds: date | None = None) -> pd.DataFrame:
+    """Return all rows of a file, a folder of like files, or a warehouse table (with ``ds``: that day's).
+
+    Raises:
+        ContractError: there is no such file or table, or the file cannot be read.
+        WarehouseError: the table has no rows.
+    """
+    path = Path(source)
+    if not path.exists() and source in schema.TABLES:
+        with open_warehouse(require_warehouse(settings)) as warehouse:
+            return warehouse.read(source, ds).reset_index(drop=True)
+    if not path.exists():
+        raise ContractError(
+            f"{source!r} is neither a file nor a table. Give a CSV or Parquet file, or a "
+            "table that `recsys tables` lists."
+        )
+    file = open_file(path)
+    files = [path] if path.is_file() else sorted(child for child in path.iterdir() if child.is_file())
+    return pd.concat([_read(file, child) for child in files], ignore_index=True)
+
+
+def _read(file: SourceFile, path: Path) -> pd.DataFrame:
+    try:
+        frame = _read_csv(path) if file.is_csv else pd.read_parquet(path)
+    except (
+        ValueError,
+        OSError,
+        pd.errors.ParserWarning,
+    ) as error:  # what pandas and Arrow raise on a damaged file
+        raise ContractError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    return frame.rename(columns=lambda name: str(name).strip())
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Every value as text; the delimiter is the one that cuts the header into most names."""
+    opened = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as lines:
+        header = next(lines, "")
+    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "error", pd.errors.ParserWarning
+        )  # a row longer than the header would be cut, or shifted
+        return pd.read_csv(
+            path, sep=delimiter, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
+
+
+def write_json(found: Analysis, path: Path) -> None:
+    """Write the sample-ratio check and the results.
+
+    Raises:
+        ExperimentError: the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(found.record(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def print_analysis(found: Analysis, console: Console) -> None:
+    """Print what was left out, the sample-ratio check, and a row per metric and arm."""
+    for note in found.notes:
+        console.print(f"  {note}.", markup=False, highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{arm} {count:,}" for arm, count in found.counts.items())
+    checked = "not checked" if found.srm_p_value is None else f"p = {found.srm_p_value:.3g}"
+    console.print(f"Units: {counts}. Sample ratio {checked}.", highlight=False)
+    _print_rows(found, console)
+    if found.blocked:
+        console.print(
+            "[bold red]Blocked:[/] the arms do not have their shares of the units, so no difference may be "
+            "believed. Find out what lost or added units first.",
+            highlight=False,
+        )
+
+
+def _print_rows(found: Analysis, console: Console) -> None:
+    console.print(f"Against {found.control}, {1 - found.alpha:.0%} intervals:", highlight=False)
+    for metric, rows in groupby(found.results, key=lambda row: (row.metric, row.method)):
+        console.print(f"\n{metric[0]} ({metric[1]})", markup=False, highlight=False, style="bold")
+        grid = RichTable(box=None, padding=(0, 1, 0, 1))
+        for name in ("arm", "units", "value", "difference", "relative", "p"):
+            grid.add_column(name, justify="left" if name == "arm" else "right")
+        for row in rows:
+            cells = (
+                row.arm,
+                f"{row.n:,}",
+                _number(row.mean),
+                _with_interval(row.difference, row.difference_ci, "{:.4g}"),
+                _with_interval(row.relative, row.relative_ci, "{:+.2%}"),
+                "" if row.p_value is None else f"{row.p_value:.3g}",
+            )
+            grid.add_row(*map(Text, cells))
+        console.print(grid)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _with_interval(value: float | None, ends: Ends, form: str) -> str:
+    if value is None:
+        return ""
+    low, high = ("unbounded" if end is None else form.format(end) for end in ends)
+    return f"{form.format(value)} ({low} to {high})"

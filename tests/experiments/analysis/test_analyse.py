@@ -1,0 +1,224 @@
+"""Comparisons of a table against scipy, and against the formulas written out once more here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from recsys.errors import ExperimentError
+from recsys.experiments.analysis.analyse import Analysis, Result, analyse
+from recsys.experiments.analysis.asked import parse_metrics
+
+
+def table(units: int = 900, seed: int = 7, arms: Sequence[str] = ("control", "treatment")) -> pd.DataFrame:
+    """Revenue with zeros, correlated with what was paid before; clicks that vary by user."""
+    rng = np.random.default_rng(seed)
+    taste = rng.normal(size=units)
+    revenue = np.where(rng.random(units) < 0.4, np.exp(1 + taste + rng.normal(size=units)), 0.0)
+    views = 1 + rng.poisson(6, units)
+    return pd.DataFrame(
+        {
+            "id": [f"u{n}" for n in range(units)],
+            "arm": rng.choice(list(arms), units),
+            "revenue": revenue,
+            "before": np.exp(taste),
+            "bought": (revenue > 0).astype(int),
+            "views": views,
+            "clicks": rng.binomial(views, 1 / (1 + np.exp(1 - taste))),
+        }
+    )
+
+
+def of(frame: pd.DataFrame, *metrics: str, **options: object) -> Analysis:
+    return analyse(frame, "id", "arm", parse_metrics(metrics, list(frame.columns)), **options)  # type: ignore[arg-type]
+
+
+def only(found: Analysis) -> Result:
+    (result,) = found.results
+    return result
+
+
+def arms(frame: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(frame.loc[frame["arm"] == arm, column].to_numpy() for arm in ("control", "treatment"))  # type: ignore[return-value]
+
+
+def test_a_mean_is_welchs_test() -> None:
+    frame = table()
+    control, treatment = arms(frame, "revenue")
+    expected = stats.ttest_ind(treatment, control, equal_var=False)
+    found = only(of(frame, "revenue"))
+    assert (found.arm, found.control, found.n) == ("treatment", "control", len(treatment))
+    assert found.mean == pytest.approx(treatment.mean(), rel=1e-12)
+    assert found.difference == pytest.approx(treatment.mean() - control.mean(), rel=1e-9)
+    assert found.difference_ci == pytest.approx(tuple(expected.confidence_interval(0.95)), rel=1e-9)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+    assert found.relative == pytest.approx(treatment.mean() / control.mean() - 1, rel=1e-9)
+
+
+def test_zeros_and_ones_are_a_proportion() -> None:
+    frame = table()
+    control, treatment = arms(frame, "bought")
+    pooled = np.concatenate([control, treatment]).mean()
+    error = np.sqrt(pooled * (1 - pooled) * (1 / len(control) + 1 / len(treatment)))
+    z = (treatment.mean() - control.mean()) / error
+    found = only(of(frame, "bought"))
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-9)
+    assert "score" in found.method and "welch" not in found.method
+    assert "welch" in only(of(frame, "bought:mean")).method
+
+
+def test_a_ratio_takes_the_unit_as_the_draw() -> None:
+    frame = table()
+    value, variance = {}, {}
+    for arm, rows in frame.groupby("arm"):
+        ratio = rows["clicks"].sum() / rows["views"].sum()
+        spread = (rows["clicks"] - ratio * rows["views"]).var(ddof=1) / rows["views"].mean() ** 2
+        value[arm], variance[arm] = ratio, spread / len(rows)
+    found = only(of(frame, "clicks/views"))
+    assert found.difference == pytest.approx(value["treatment"] - value["control"], rel=1e-9)
+    assert found.difference_ci[1] is not None and found.difference is not None
+    margin = found.difference_ci[1] - found.difference
+    assert margin == pytest.approx(1.96 * np.sqrt(sum(variance.values())), rel=0.01)
+
+
+def test_sessions_of_a_unit_give_what_the_units_give() -> None:
+    """A table by session, each unit in several rows, is read by unit: the rows are no independent draws."""
+    frame = table()
+    parts = [
+        frame.assign(session=n, clicks=frame["clicks"] // 2 + n * (frame["clicks"] % 2), views=frame["views"] / 2,
+                     revenue=frame["revenue"] * (1 - n))
+        for n in (0, 1)
+    ]  # fmt: skip
+    sessions = pd.concat(parts, ignore_index=True)
+    whole = of(frame, "clicks/views", "revenue", "bought", covariate=("before",))
+    assert _close(of(sessions, "clicks/views", "revenue", "bought", covariate=("before",)), whole)
+
+
+def test_a_covariate_narrows_the_interval_and_a_constant_one_changes_nothing() -> None:
+    frame = table()
+    plain, adjusted = only(of(frame, "revenue")), only(of(frame, "revenue", covariate=("before",)))
+    assert _width(adjusted) < 0.97 * _width(plain)
+    assert adjusted.mean == plain.mean and "cuped" in adjusted.method
+    constant = only(of(frame.assign(before=5.0), "revenue", covariate=("before",)))
+    assert constant.difference == pytest.approx(plain.difference, rel=1e-12)
+    assert _width(constant) == pytest.approx(_width(plain), rel=1e-9)
+
+
+def test_a_ratio_takes_a_covariate_of_one_column_or_two() -> None:
+    frame = table().assign(
+        views_before=lambda t: 1 + t["views"] // 2, clicks_before=lambda t: t["clicks"] // 2
+    )
+    plain = _width(only(of(frame, "clicks/views")))
+    assert _width(only(of(frame, "clicks/views", covariate=("clicks_before", "views_before")))) < 0.8 * plain
+    assert _width(only(of(frame, "clicks/views", covariate=("before",)))) < 0.97 * plain
+    with pytest.raises(ExperimentError, match="is a ratio, which a mean cannot take"):
+        of(frame, "revenue", covariate=("clicks_before", "views_before"))
+
+
+def test_a_missing_covariate_keeps_the_unit() -> None:
+    frame = table()
+    gaps = frame.assign(before=frame["before"].where(frame.index % 3 > 0))
+    found = only(of(gaps, "revenue", covariate=("before",)))
+    filled = only(of(gaps.fillna({"before": gaps["before"].mean()}), "revenue", covariate=("before",)))
+    assert found == filled and found.n == (frame["arm"] == "treatment").sum()
+
+
+def test_a_missing_value_leaves_the_unit_out_of_that_metric_only_and_the_shares_are_told() -> None:
+    frame = table()
+    frame.loc[frame["arm"].eq("treatment") & (frame.index % 10 == 0), "revenue"] = np.nan
+    found = of(frame, "revenue", "bought")
+    there = frame.dropna(subset="revenue")
+    assert found.results[0] == only(of(there, "revenue"))
+    assert found.results[1].n == (frame["arm"] == "treatment").sum()
+    assert found.counts["treatment"] == found.results[1].n
+    assert any("without a value" in note and "control 0.00%" in note for note in found.notes)
+
+
+def test_three_arms_are_each_held_against_the_control() -> None:
+    frame = table(arms=("b", "a", "c"))
+    found = of(frame, "revenue", "bought")
+    assert [(r.metric, r.arm, r.control) for r in found.results] == [
+        ("revenue", "b", "a"), ("revenue", "c", "a"), ("bought", "b", "a"), ("bought", "c", "a")
+    ]  # fmt: skip
+    pair = of(frame[frame["arm"].isin(["b", "c"])], "revenue", control="c")
+    chosen = of(frame, "revenue", control="c")
+    assert next(r for r in chosen.results if r.arm == "b") == only(pair)
+    assert of(frame.replace({"arm": {"b": "Control"}}), "revenue").control == "Control"
+    with pytest.raises(ExperimentError, match="'x' is no arm of the table; arms are a, b, c"):
+        of(frame, "revenue", control="x")
+
+
+def test_the_sample_ratio_is_held_against_the_planned_shares() -> None:
+    frame = pd.DataFrame({"id": range(3000), "arm": ["a"] * 2000 + ["b"] * 1000, "x": np.arange(3000) % 7})
+    equal, planned = of(frame, "x"), of(frame, "x", weights={"a": 2, "b": 1})
+    assert equal.blocked and equal.srm_p_value == pytest.approx(stats.chisquare([2000, 1000]).pvalue)
+    assert not planned.blocked and planned.srm_p_value == pytest.approx(1)
+    assert len(equal.results) == 1, "the figures are told, with the warning"
+    empty = of(frame, "x", weights={"a": 2, "b": 1, "c": 1})
+    assert empty.blocked and empty.counts["c"] == 0
+    with pytest.raises(ExperimentError, match=r"Arm\(s\) b of the table have no weight"):
+        of(frame, "x", weights={"a": 1})
+
+
+def test_winsorising_uses_one_cap_of_all_arms() -> None:
+    frame = table()
+    cap = np.quantile(frame["revenue"], 0.98)
+    found = only(of(frame, "revenue", winsorise=0.98))
+    assert found == only(of(frame.assign(revenue=frame["revenue"].clip(upper=cap)), "revenue"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "method"),
+    [
+        ([("u1", "a", 1.0), ("u2", "a", 2.0), ("u3", "b", 2.0)], "too few units"),
+        ([("u1", "a", None), ("u2", "a", None), ("u3", "b", 2.0), ("u4", "b", 3.0)], "too few units"),
+    ],
+)
+def test_what_cannot_be_estimated_is_null(rows: list[tuple[str, str, float | None]], method: str) -> None:
+    found = of(pd.DataFrame(rows, columns=["id", "arm", "x"]), "x:mean")
+    assert only(found).method == method and only(found).difference is None
+    assert json.loads(json.dumps(found.record(), allow_nan=False))["results"][0]["difference_ci"] == [
+        None,
+        None,
+    ]
+
+
+def test_an_empty_denominator_is_null() -> None:
+    frame = table(40).assign(views=0)
+    assert only(of(frame, "clicks/views")).method == "empty denominator"
+
+
+def test_arms_without_any_spread() -> None:
+    frame = pd.DataFrame({"id": range(8), "arm": ["a", "b"] * 4, "x": [3.0, 4.0] * 4})
+    found = only(of(frame, "x"))
+    assert (found.difference, found.difference_ci, found.p_value) == (1, (1, 1), 0)
+
+
+def test_a_proportion_that_is_none_says_so() -> None:
+    with pytest.raises(ExperimentError, match=r"column views holds \d+; a proportion holds 0 and 1 only"):
+        of(table(), "views:proportion")
+
+
+@pytest.mark.parametrize("option", [{"alpha": 0.0}, {"alpha": 1.0}, {"winsorise": 0.0}, {"winsorise": 1.5}])
+def test_rates_outside_their_range(option: dict[str, float]) -> None:
+    with pytest.raises(ExperimentError, match="it has to lie"):
+        of(table(50), "revenue", **option)
+
+
+def _width(result: Result) -> float:
+    low, high = result.difference_ci
+    assert low is not None and high is not None
+    return high - low
+
+
+def _close(one: Analysis, other: Analysis) -> bool:
+    return all(
+        (a.n, a.difference, a.p_value, *a.difference_ci)
+        == pytest.approx((b.n, b.difference, b.p_value, *b.difference_ci))
+        for a, b in zip(one.results, other.results, strict=True)
+    )

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from recsys.cli import app
+from recsys.errors import ContractError, ExperimentError, WarehouseError
+from recsys.jobs import analyze
+from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+from tests.experiments.analysis.test_analyse import table
+
+DAY = date(2026, 1, 5)
+ASKED = analyze.Question("id", "arm", ("revenue", "bought", "clicks/views"), covariate="before")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.load({}, warehouse=str(tmp_path / "warehouse"))
+
+
+def test_every_kind_of_file_gives_the_same(settings: Settings, tmp_path: Path) -> None:
+    frame = table(200)
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_csv(
+        tmp_path / "semicolon.csv", index=False, sep=";", encoding="utf-8-sig", lineterminator="\r\n"
+    )
+    frame.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
+    with gzip.open(tmp_path / "t.csv.gz", "wt", encoding="utf-8") as file:
+        frame.to_csv(file, index=False, sep="|")
+    (tmp_path / "parts").mkdir()
+    frame[:90].to_csv(tmp_path / "parts" / "1.csv", index=False)
+    frame[90:].to_csv(tmp_path / "parts" / "2.csv", index=False)
+    expected = analyze.run(settings, str(tmp_path / "t.parquet"), ASKED)
+    for name in ("t.csv", "semicolon.csv", "t.tsv", "t.csv.gz", "parts"):
+        assert analyze.run(settings, str(tmp_path / name), ASKED) == expected, name
+
+
+def test_decimals_gaps_and_categories_of_a_parquet_file(settings: Settings, tmp_path: Path) -> None:
+    columns = {
+        "id": pa.array([1, 2, 3, 4, None]),
+        "arm": pa.array(["a", "b", "a", "b", "a"]).dictionary_encode(),
+        "paid": pa.array([Decimal("1.50"), None, Decimal("2.50"), Decimal("4"), Decimal("9")]),
+        "bought": pa.array([True, None, True, False, True]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    found = analyze.run(
+        settings, str(tmp_path / "t.parquet"), analyze.Question("id", "arm", ("paid:mean", "bought"))
+    )
+    assert found.counts == {"a": 2, "b": 2}
+    assert [(r.metric, r.n) for r in found.results] == [("paid", 1), ("bought", 1)]
+
+
+def test_a_table_of_the_warehouse(settings: Settings) -> None:
+    rows = [("u1", "a"), ("u2", "b"), ("u3", "a"), ("u4", "b")]
+    frame = pd.DataFrame(rows, columns=["unit_id", "arm"]).assign(
+        experiment_id="e", policy="p", bucket=[3, 5, 4, 8], started_on=DAY, ds=DAY
+    )
+    asked = analyze.Question("unit_id", "arm", ("bucket",))
+    with pytest.raises(WarehouseError, match="does not exist"):
+        analyze.run(settings, "experiments.assignments", asked)
+    with open_warehouse(settings) as warehouse:
+        warehouse.write("experiments.assignments", frame, DAY)
+    found = analyze.run(settings, "experiments.assignments", asked, DAY)
+    assert found.results[0].difference == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("none.csv", None, "neither a file nor a table"),
+        ("t.txt", "id,arm\n", "no data file"),
+        ("t.csv", "id,arm,revenue\nu1,a,1\nu2,b,1,9\n", "cannot be read"),
+        ("t.csv", "id,arm\nu1,a,1\nu2,b,2\n", "cannot be read"),
+        ("t.csv", "", "cannot be read"),
+        ("t.parquet", "id,arm", "cannot be read"),
+        ("t.csv", "id,arm\nu\xe9,a\n", "cannot be read"),
+    ],
+)
+def test_files_that_cannot_be_read(
+    settings: Settings, tmp_path: Path, name: str, content: str | None, told: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content, encoding="latin-1")
+    with pytest.raises(ContractError, match=told):
+        analyze.run(settings, str(tmp_path / name), ASKED)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"unit": "user"}, "--unit: there is no column 'user'"),
+        ({"arm": "amr"}, "--arm: there is no column 'amr'.*Did you mean 'arm'"),
+        ({"metrics": ("arm",)}, "Column arm has to hold numbers"),
+        ({"covariate": "x"}, "no column 'x'"),
+        ({"weights": "a"}, "cannot be read"),
+    ],
+)
+def test_a_question_that_cannot_be_answered(
+    settings: Settings, tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    table(60).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ExperimentError, match=told):
+        analyze.run(settings, str(tmp_path / "t.csv"), analyze.Question(**(vars(ASKED) | change)))  # type: ignore[arg-type]
+
+
+def test_the_command_prints_and_writes_what_was_asked(tmp_path: Path) -> None:
+    source, target = tmp_path / "t.csv", tmp_path / "found.json"
+    pd.concat([table(300), table(3)]).to_csv(source, index=False)
+    arguments = ["experiment", "analyze", str(source), "--unit", "id", "--arm", "arm", "--metric", "revenue:mean",
+                 "--metric", "clicks/views:ratio", "--weights", "control=0.9,treatment=0.1", "--json", str(target)]  # fmt: skip
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "Blocked" in result.output and "clicks/views (delta" in result.output
+    assert "added up" in result.output
+    record = json.loads(target.read_text(encoding="utf-8"))
+    assert list(record) == ["srm", "results"] and record["srm"]["blocked"] is True
+    assert list(record["results"][0]) == ["metric", "arm", "control", "n", "mean", "difference", "difference_ci",
+                                          "relative", "relative_ci", "p_value", "method"]  # fmt: skip
+    assert [row["metric"] for row in record["results"]] == ["revenue", "clicks/views"]
+
+
+def test_a_file_that_cannot_be_written(settings: Settings, tmp_path: Path) -> None:
+    table(60).to_csv(tmp_path / "t.csv", index=False)
+    found = analyze.run(settings, str(tmp_path / "t.csv"), ASKED)
+    with pytest.raises(ExperimentError, match="cannot be written"):
+        analyze.write_json(found, tmp_path / "no" / "such.json")
