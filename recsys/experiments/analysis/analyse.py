@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.asked import Asked
-from recsys.experiments.analysis.units import Floats, Repeats, Units, gather
+from recsys.experiments.analysis.rows import compare_rows
+from recsys.experiments.analysis.units import Repeats, Units, gather
 from recsys.experiments.analysis.values import Values, values
-from recsys.experiments.statistics.compare import Comparison, Kind, compare
-from recsys.experiments.statistics.moments import Moments
 from recsys.experiments.statistics.srm import SRM_ALPHA, sample_ratio_p_value
 
 CONTROLS = ("control", "baseline")
@@ -156,7 +154,7 @@ def _result(
 ) -> Result:
     """Compare an arm with the control; both by name and by place."""
     theirs, ours = (metric.of(place) for place in places)
-    found = _compare(metric, ours, theirs, alpha, rng) if min(len(theirs), len(ours)) >= 2 else None
+    found = compare_rows(metric.kind, ours, theirs, alpha=alpha, cuped=metric.cuped)
     if found is None:
         reason = "too few units" if min(len(theirs), len(ours)) < 2 else "empty denominator"
         nothing: Ends = (None, None)
@@ -173,13 +171,6 @@ def _result(
         _finite(found.p_value),
         found.method,
     )
-
-
-def _compare(
-    metric: Values, ours: Floats, theirs: Floats, alpha: float, rng: np.random.Generator
-) -> Comparison | None:
-    control, treatment = (Moments.of(*rows.T) for rows in (ours, theirs))
-    return compare(cast("Kind", metric.kind), control, treatment, alpha=alpha, cuped=metric.cuped)
 
 
 def _finite(value: float | None) -> float | None:
