@@ -37,6 +37,7 @@ class Setting:
     alpha: float = 0.05
     cuped: bool = False
     winsorise: float | None = None
+    quantile: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ def play(draw: Draw, setting: Setting, runs: int, rng: np.random.Generator) -> P
             alpha=setting.alpha,
             cuped=setting.cuped,
             winsorise=setting.winsorise,
+            quantile=setting.quantile,
+            rng=rng,
         )
         if one is not None:
             found.append(

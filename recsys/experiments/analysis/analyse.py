@@ -154,7 +154,9 @@ def _result(
 ) -> Result:
     """Compare an arm with the control; both by name and by place."""
     theirs, ours = (metric.of(place) for place in places)
-    found = compare_rows(metric.kind, ours, theirs, alpha=alpha, cuped=metric.cuped)
+    found = compare_rows(
+        metric.kind, ours, theirs, alpha=alpha, cuped=metric.cuped, quantile=metric.quantile, rng=rng
+    )
     if found is None:
         reason = "too few units" if min(len(theirs), len(ours)) < 2 else "empty denominator"
         nothing: Ends = (None, None)

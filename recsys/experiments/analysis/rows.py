@@ -7,8 +7,11 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from recsys.errors import ExperimentError
 from recsys.experiments.statistics.compare import Comparison, Kind, compare
 from recsys.experiments.statistics.moments import Moments
+from recsys.experiments.statistics.quantile import Values as ValueCounts
+from recsys.experiments.statistics.quantile import compare_quantiles
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,12 +24,24 @@ def compare_rows(
     alpha: float,
     cuped: bool = False,
     winsorise: float | None = None,
+    quantile: float | None = None,
+    rng: np.random.Generator | None = None,
 ) -> Comparison | None:
     """Compare two arms, each of shape (units, columns) with the columns of ``statistics.compare``.
 
     ``winsorise`` is the quantile of both arms together above which the first column (and, under CUPED, the covariate's
-    numerator) counts as that quantile. None where an arm has fewer than two units or an empty denominator.
+    numerator) counts as that quantile. ``quantile`` and ``rng`` (of its bootstrap) are for that kind, of the first
+    column. None where an arm has fewer than two units or an empty denominator.
+
+    Raises:
+        ExperimentError: kind quantile without a quantile or a generator.
     """
+    if kind == "quantile":
+        if quantile is None or rng is None:
+            raise ExperimentError("A quantile needs its level, like 0.9, and a random generator.")
+        return compare_quantiles(
+            ValueCounts.of(control[:, 0]), ValueCounts.of(treatment[:, 0]), quantile, alpha=alpha, rng=rng
+        )
     if winsorise is not None:
         control, treatment = _capped(kind, control, treatment, cuped, winsorise)
     arms = (Moments.of(*rows.T) for rows in (control, treatment))

@@ -165,6 +165,21 @@ def test_the_sample_ratio_is_held_against_the_planned_shares() -> None:
         of(frame, "x", weights={"a": 1})
 
 
+def test_a_quantile_is_compared_by_the_bootstrap_of_its_seed() -> None:
+    frame = table()
+    control, treatment = arms(frame, "before")
+    found = only(of(frame, "before:p90", seed=3))
+    assert found.mean == pytest.approx(np.quantile(treatment, 0.9))
+    assert found.difference == pytest.approx(np.quantile(treatment, 0.9) - np.quantile(control, 0.9))
+    rng = np.random.default_rng(11)
+    draws = [np.quantile(rng.choice(rows, (2000, len(rows))), 0.9, axis=1) for rows in (treatment, control)]
+    expected = np.quantile(draws[0] - draws[1], [0.025, 0.975])
+    assert found.difference_ci == pytest.approx(tuple(expected), abs=0.1 * float(np.ptp(expected)))
+    assert found == only(of(frame, "before:p90", seed=3)) != only(of(frame, "before:p90", seed=4))
+    adjusted = of(frame, "before:p90", covariate=("before",), seed=3)
+    assert only(adjusted) == found and any("without the covariate" in note for note in adjusted.notes)
+
+
 def test_winsorising_uses_one_cap_of_all_arms() -> None:
     frame = table()
     cap = np.quantile(frame["revenue"], 0.98)
