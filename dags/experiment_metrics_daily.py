@@ -1,11 +1,11 @@
 """Measure the running experiments: who was exposed, what they did, metrics by arm, intervals.
 
 **Reads** `staging.events`, `experiments.assignments`. **Writes** `experiments.exposures`, `user_outcomes_daily`,
-`metrics_daily` and `results`.
+`metrics_daily`, `results`, `checks` and `decisions`.
 
 Triage
-- `results` marks a read-out invalid: the arms' sizes do not match their weights. Do not decide; look for lost
-  impressions or a changed definition.
+- `decide` gives the verdict `invalid`: a check in `experiments.checks` blocks, and its message says what to look for.
+  Do not decide; look for lost impressions or a changed definition.
 - `after` waits: events or assignments of the day are not finished, or an earlier day of this DAG: metrics add up.
 """
 
@@ -22,7 +22,12 @@ def experiment_metrics_daily() -> None:
     """Events to results."""
     with TaskGroup("tables", prefix_group_id=False) as tables:
         wire([sql(table) for table in TABLES])
-    after("features_daily", "experiment_assignment_daily", earlier_days=90) >> tables >> job("results")
+    (
+        after("features_daily", "experiment_assignment_daily", earlier_days=90)
+        >> tables
+        >> job("results")
+        >> job("decide")
+    )
 
 
 experiment_metrics_daily()

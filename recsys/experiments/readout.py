@@ -25,7 +25,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its name, what it is called in a report, its kind and role, and how its sample comes from one arm's statistics."""
+    """A metric: name, what a report calls it, kind, role, and how its sample comes from one arm's statistics."""
 
     name: str
     label: str
@@ -75,8 +75,8 @@ def read_out(experiment: Experiment, metrics_daily: pd.DataFrame) -> pd.DataFram
         metrics_daily: rows of ``experiments.metrics_daily`` of one data day and this experiment.
 
     Returns:
-        Columns of ``experiments.results`` that are known, but ``ds``. ``is_valid`` is False where the sample ratio is off
-        (p < 0.001): no number of that scope may be believed then.
+        Columns of ``experiments.results`` that are known, but ``ds``. ``is_valid`` is False where the sample ratio
+        is off (p < 0.001): no number of that scope may be believed then.
     """
     rows: list[dict[str, object]] = []
     for scope, of_scope in metrics_daily.groupby("scope", sort=True):

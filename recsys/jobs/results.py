@@ -1,4 +1,4 @@
-"""Read out every running experiment: intervals, differences, sample-ratio check."""
+"""Read out every running experiment: intervals, differences, and what could be wrong with it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from datetime import date
 import pandas as pd
 
 from recsys.errors import ExperimentError
+from recsys.experiments import checks
 from recsys.experiments.definition import load_experiments
 from recsys.experiments.readout import read_out
+from recsys.jobs import experiment_checks
 from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 
-TABLE = "experiments.results"
+TABLE, CHECKS = "experiments.results", "experiments.checks"
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:
-    """Write ``experiments.results`` of ``ds`` from the sufficient statistics of ``experiments.metrics_daily``.
+    """Write ``experiments.results`` of ``ds`` from the sufficient statistics of ``experiments.metrics_daily``, and
+    ``experiments.checks``.
 
     Raises:
         ExperimentError: an experiment has run for longer than the windows over its outcomes reach back.
@@ -33,7 +36,10 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
             )
     frames = [read_out(e, metrics[metrics["experiment_id"] == e.id]) for e in running]
     frames = [frame for frame in frames if not frame.empty]
+    found = [checks.frame(e.id, experiment_checks.of_exposure(warehouse, e, ds)) for e in running]
     rows = pd.concat(frames) if frames else pd.DataFrame(columns=table(TABLE).column_names)
     warehouse.write(TABLE, rows.reindex(columns=table(TABLE).column_names).assign(ds=ds), ds)
+    told = pd.concat(found) if found else pd.DataFrame(columns=table(CHECKS).column_names)
+    warehouse.write(CHECKS, told.assign(ds=ds), ds)
     invalid = sorted(set(rows.loc[~rows["is_valid"].astype(bool), "experiment_id"])) if len(rows) else []
     return {"rows": len(rows), "invalid": invalid}

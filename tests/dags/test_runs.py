@@ -55,6 +55,7 @@ def test_the_other_dags_run_their_jobs(calls):
         "experiments.user_outcomes_daily",
         "experiments.metrics_daily",
         "results",
+        "decide",
     ]
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from recsys.errors import WarehouseError
-from recsys.jobs import assign, report, results
+from recsys.errors import ExperimentError, WarehouseError
+from recsys.jobs import assign, decide, report, results
 from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -58,6 +58,26 @@ def write_metrics(settings: Settings, ds: date, users: tuple[int, int], revenue:
         for arm, n, total in zip(("popularity", "hybrid"), users, revenue, strict=True)
     ]
     open_warehouse(settings).write("experiments.metrics_daily", pd.DataFrame(rows), ds)
+    write_exposures(settings, ds, users)
+
+
+def write_exposures(
+    settings: Settings, ds: date, users: tuple[int, int], assigned_on: date | None = None
+) -> None:
+    """So many users of each arm, first exposed at noon of ``ds``, and assigned the day before."""
+    arms = [arm for arm, n in zip(("popularity", "hybrid"), users, strict=True) for _ in range(n)]
+    units = pd.DataFrame(
+        {"experiment_id": "hybrid_vs_popularity", "unit_id": map("u{}".format, range(len(arms)))}
+    )
+    units["arm"] = arms
+    warehouse = open_warehouse(settings)
+    exposed = units.assign(
+        first_exposed_at=pd.Timestamp(ds, tz="UTC") + pd.Timedelta("12h"), impressions=10, ds=ds
+    )
+    warehouse.write("experiments.exposures", exposed, ds)
+    before = assigned_on or ds - timedelta(days=1)
+    rows = filled("experiments.assignments", units.assign(started_on=START, ds=before).to_dict("records"))
+    warehouse.write("experiments.assignments", rows, before)
 
 
 def test_assignment_covers_every_active_user_and_is_stable_over_days(settings: Settings) -> None:
@@ -69,7 +89,7 @@ def test_assignment_covers_every_active_user_and_is_stable_over_days(settings: S
     warehouse = open_warehouse(settings)
     before = warehouse.read("experiments.assignments", START - timedelta(days=1)).set_index("unit_id")["arm"]
     after = warehouse.read("experiments.assignments", START).set_index("unit_id")["arm"]
-    assert first == {"experiments": ["hybrid_vs_popularity"], "units": 500, "rows": 500}
+    assert first == {"experiments": ["hybrid_vs_popularity"], "rows": 500, "days_missing": []}
     assert after.loc[users[:100]].tolist() == before.loc[users[:100]].tolist()
     assert {"u'; DROP TABLE x; --", "ユーザー"} <= set(after.index)
     assert 0.4 < (before == "hybrid").mean() < 0.6
@@ -111,5 +131,121 @@ def test_results_of_a_day_without_an_experiment_are_empty(settings: Settings) ->
         "experiments.metrics_daily", filled("experiments.metrics_daily", [{}]).iloc[:0], ds
     )
     assert results.run(settings, ds)["rows"] == 0
+    assert open_warehouse(settings).read("experiments.checks", ds).empty
+    assert decide.run(settings, ds) == {"added": 0, "verdicts": {}}
+    assert open_warehouse(settings).read("experiments.decisions", ds).empty
     with pytest.raises(WarehouseError, match="No experiment was read out"):
         report.print_results(settings, ds, Console())
+
+
+def checks_of(settings: Settings, ds: date) -> pd.DataFrame:
+    return open_warehouse(settings).read("experiments.checks", ds)
+
+
+def failed(settings: Settings, ds: date) -> dict[str, bool]:
+    """Checks that failed, and whether they block; the warning that is always there left out."""
+    found = checks_of(settings, ds)
+    found = found[~found["success"] & ~found["check_id"].str.startswith("interference")]
+    return dict(zip(found["check_id"], found["blocks"], strict=True))
+
+
+def test_what_is_in_order_passes_every_check_and_is_told_so(settings: Settings) -> None:
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    results.run(settings, START)
+    assert failed(settings, START) == {}
+    assert set(checks_of(settings, START)["segment"]) == {"all", "day"}
+
+
+def test_units_exposed_before_they_were_assigned_block_and_so_does_a_missing_day(settings: Settings) -> None:
+    ds = START + timedelta(days=1)
+    write_metrics(settings, ds, users=(1000, 1010), revenue=(300.0, 606.0))
+    open_warehouse(settings).drop("experiments.assignments", START)
+    write_exposures(settings, ds, (1000, 1010), assigned_on=ds)
+    results.run(settings, ds)
+    assert failed(settings, ds) == {"early_exposure": True, "missing_days": True}
+
+
+def test_a_unit_that_changed_its_arm_is_told(settings: Settings) -> None:
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    units = [
+        {
+            "experiment_id": "hybrid_vs_popularity",
+            "unit_id": f"u{i}",
+            "arm": arm,
+            "started_on": START,
+            "ds": START,
+        }
+        for i, arm in enumerate(["popularity"] * 999 + ["hybrid"])
+    ]
+    open_warehouse(settings).write("experiments.assignments", filled("experiments.assignments", units), START)
+    results.run(settings, START)
+    assert failed(settings, START) == {"two_arms": False}, "one unit of 2,010 is told, and does not block"
+
+
+def decisions(settings: Settings, ds: date = START) -> pd.DataFrame:
+    return open_warehouse(settings).read("experiments.decisions", ds)
+
+
+def test_a_decision_is_added_to_and_never_replaced(settings: Settings) -> None:
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    results.run(settings, START)
+    assert decide.run(settings, START) == {"added": 1, "verdicts": {"hybrid_vs_popularity": "continue"}}
+    first = decisions(settings)
+    assert decide.run(settings, START)["added"] == 0, "the same inputs decide nothing new"
+    pd.testing.assert_frame_equal(decisions(settings), first)
+    write_metrics(settings, START, users=(1000, 1400), revenue=(300.0, 606.0))
+    results.run(settings, START)
+    assert decide.run(settings, START) == {"added": 1, "verdicts": {"hybrid_vs_popularity": "invalid"}}
+    log = decisions(settings)
+    assert log["revision"].tolist() == [1, 2]
+    pd.testing.assert_frame_equal(log.iloc[:1], first)
+    assert log["inputs_hash"].nunique() == 2
+
+
+def test_a_person_overrules_by_name_and_stays_in_the_log(settings: Settings) -> None:
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    results.run(settings, START)
+    decide.run(settings, START)
+    one = "hybrid_vs_popularity"
+    decide.override(settings, START, one, verdict="stop", by="p-17", why="The supplier left.")
+    assert decide.run(settings, START) == {"added": 0, "verdicts": {one: "stop"}}
+    write_metrics(settings, START, users=(1000, 1400), revenue=(300.0, 606.0))
+    results.run(settings, START)
+    assert decide.run(settings, START) == {"added": 1, "verdicts": {one: "stop"}}, (
+        "a rebuild overrules nobody"
+    )
+    decide.override(settings, START, one, by="p-17", why="It was another supplier.")
+    assert decide.run(settings, START) == {"added": 0, "verdicts": {one: "invalid"}}
+    log = decisions(settings)
+    assert log["verdict"].tolist() == ["continue", "stop", "invalid", "invalid"]
+    assert log["decided_by"].tolist() == ["rule", "p-17", "rule", "p-17"]
+    assert log["why"].tolist()[1] == "The supplier left."
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"verdict": "maybe"}, "'maybe' is no verdict; choose one of ship, stop"),
+        ({"by": " "}, "the id of the person"),
+        ({"by": "rule"}, "the id of the person"),
+        ({"why": ""}, "--why is empty"),
+        ({"verdict": None}, "Nobody has overruled"),
+        (
+            {"experiment_id": "other"},
+            "'other' was not decided on 2026-02-10; decided were: hybrid_vs_popularity",
+        ),
+    ],
+)
+def test_an_override_names_who_and_why(settings: Settings, changes: dict[str, Any], told: str) -> None:
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    results.run(settings, START)
+    decide.run(settings, START)
+    given = {
+        "experiment_id": "hybrid_vs_popularity",
+        "verdict": "ship",
+        "by": "p-17",
+        "why": "Asked.",
+    } | changes
+    with pytest.raises(ExperimentError, match=told):
+        decide.override(settings, START, **given)
+    assert len(decisions(settings)) == 1
