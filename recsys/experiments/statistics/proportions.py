@@ -36,7 +36,7 @@ def compare(x0: float, n0: int, x1: float, n1: int, *, alpha: float) -> Score:
     Example:
         >>> found = compare(50, 1000, 70, 1000, alpha=0.05)
         >>> round(found["p_value"], 4), round(found["low"], 4), round(found["high"], 4)
-        (0.0595, -0.0008, 0.0411)
+        (0.0597, -0.0008, 0.0413)
     """
     limit = float(stats.norm.ppf(1 - alpha / 2))
     value = x1 / n1 - x0 / n0

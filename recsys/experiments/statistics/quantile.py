@@ -1,0 +1,147 @@
+"""Quantiles of a metric by the bootstrap, without drawing a single resample.
+
+The r-th smallest of n values drawn with replacement is Q(U), where Q is the quantile function of the values and U the
+r-th smallest of n uniforms, a Beta(r, n - r + 1) variable (Efron, 1979, "Bootstrap Methods", section 3). So one Beta
+variable, and not n draws, gives one bootstrap replicate, however many users there are; counts of values are enough.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.errors import ExperimentError
+from recsys.experiments.statistics.compare import Comparison
+from recsys.experiments.statistics.moments import Floats
+
+REPLICATES = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """Values of one arm and how many units have each: both of shape (distinct values,), values ascending.
+
+    Example:
+        >>> Values.of([3.0, 1.0, 3.0]).units
+        3
+    """
+
+    values: Floats
+    counts: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike) -> Self:
+        """Count plain values, one per unit.
+
+        Raises:
+            ExperimentError: when a value is missing or infinite.
+        """
+        found, counts = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
+        return cls(_finite(found), counts.astype(np.int64))
+
+    @classmethod
+    def from_counts(cls, values: npt.ArrayLike, counts: npt.ArrayLike) -> Self:
+        """Sort and merge rows of ``experiments.value_counts``: values may repeat.
+
+        Raises:
+            ExperimentError: when a value is missing or infinite, or a count is negative.
+        """
+        units = np.asarray(counts, dtype=np.int64)
+        if (units < 0).any():
+            raise ExperimentError(f"A value has {units.min()} units; counts start at 0.")
+        found, places = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
+        return cls(_finite(found), np.bincount(places, units, len(found)).astype(np.int64))
+
+    @property
+    def units(self) -> int:
+        """Units of the arm."""
+        return int(self.counts.sum())
+
+    def quantile(self, q: float) -> float:
+        """Quantile interpolated between order statistics, as ``numpy.quantile`` does by default."""
+        rank = (self.units - 1) * q
+        places = np.minimum(np.array([math.floor(rank), math.ceil(rank)]), self.units - 1)
+        low, high = self.values[np.searchsorted(self.counts.cumsum(), places, side="right")]
+        return float(low + (high - low) * (rank - math.floor(rank)))
+
+    def replicates(self, q: float, rng: np.random.Generator, count: int = REPLICATES) -> Floats:
+        """Bootstrap replicates of the quantile, shape (count,)."""
+        units = self.units
+        rank = (units - 1) * q
+        below, part = math.floor(rank) + 1, rank - math.floor(rank)  # the below-th smallest of units
+        upper = rng.beta(min(below + 1, units), units - min(below + 1, units) + 1, count)
+        lower = upper * rng.beta(below, 1, count) if below < units else upper
+        shares = self.counts.cumsum() / units
+        low, high = (self._at(shares, uniform) for uniform in (lower, upper))
+        return low + (high - low) * part
+
+    def _at(self, shares: Floats, uniform: Floats) -> Floats:
+        return self.values[np.minimum(np.searchsorted(shares, uniform, side="left"), len(shares) - 1)]
+
+
+def compare_quantiles(
+    control: Values,
+    treatment: Values,
+    q: float,
+    *,
+    alpha: float,
+    rng: np.random.Generator,
+    replicates: int = REPLICATES,
+) -> Comparison | None:
+    """Treatment's quantile minus control's; None when an arm has fewer than two units.
+
+    Intervals are those of the percentile bootstrap, of the difference and of the relative lift. The p-value is twice
+    the share of replicates on the other side of 0, ties counted by half, and never below 2 / (replicates + 1).
+
+    Raises:
+        ExperimentError: q or alpha does not lie between 0 and 1.
+
+    Example:
+        >>> a, b = Values.of(range(100)), Values.of(range(10, 110))
+        >>> compare_quantiles(a, b, 0.5, alpha=0.05, rng=np.random.default_rng(1)).difference
+        10.0
+    """
+    for name, share in (("quantile", q), ("alpha", alpha)):
+        if not 0 < share < 1:
+            raise ExperimentError(f"{name} is {share}; it has to lie between 0 and 1.")
+    if min(control.units, treatment.units) < 2:
+        return None
+    old, new = control.replicates(q, rng, replicates), treatment.replicates(q, rng, replicates)
+    steps = new - old
+    low, high = np.quantile(steps, [alpha / 2, 1 - alpha / 2])
+    below = float((steps < 0).sum() + (steps == 0).sum() / 2)
+    tail = (min(below, replicates - below) + 1) / (replicates + 1)
+    before, after = control.quantile(q), treatment.quantile(q)
+    return Comparison(
+        n=treatment.units,
+        mean=after,
+        difference=after - before,
+        low=float(low),
+        high=float(high),
+        **_lift(before, after, old, new, alpha),
+        p_value=min(2 * tail, 1.0),
+        method="bootstrap, percentile",
+        variance=float(steps.var(ddof=1)),
+        degrees=math.inf,
+    )
+
+
+def _lift(before: float, after: float, old: Floats, new: Floats, alpha: float) -> dict[str, float | None]:
+    """Relative lift and its percentile interval; without ends where control's quantile may be 0."""
+    lift: dict[str, float | None] = dict.fromkeys(("relative", "relative_low", "relative_high"))
+    if before != 0:
+        lift["relative"] = after / before - 1
+        if (old > 0).all() or (old < 0).all():
+            ends = np.quantile(new / old, [alpha / 2, 1 - alpha / 2]) - 1
+            lift["relative_low"], lift["relative_high"] = ends.tolist()
+    return lift
+
+
+def _finite(values: Floats) -> Floats:
+    if not np.isfinite(values).all():
+        raise ExperimentError("A value is missing or infinite; drop such units or set a value before.")
+    return values

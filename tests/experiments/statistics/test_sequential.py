@@ -1,0 +1,167 @@
+"""Bounds against published ones, against an integral written out by hand, and against simulated experiments."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from recsys.errors import ExperimentError
+from recsys.experiments.statistics import Moments, compare
+from recsys.experiments.statistics.sequential import (
+    always_valid_critical,
+    always_valid_p_value,
+    crossing,
+    error_spent,
+    group_sequential,
+    sequential_interval,
+)
+
+FIVE = (0.2, 0.4, 0.6, 0.8, 1.0)
+FRACTIONS = st.lists(st.integers(1, 100), min_size=1, max_size=8, unique=True).map(
+    lambda parts: [part / 100 for part in sorted(parts)]
+)
+SPENDINGS = st.sampled_from(["obrien_fleming", "pocock", "power"])
+
+
+@pytest.mark.parametrize(
+    ("spending", "published"),
+    [
+        # Reboussin, DeMets, Kim and Lan (2000), programs for Lan-DeMets bounds; five equal looks, two-sided 0.05.
+        ("obrien_fleming", (4.8769, 3.3569, 2.6803, 2.2898, 2.0310)),
+        ("pocock", (2.4380, 2.4268, 2.4101, 2.3966, 2.3859)),
+    ],
+)
+def test_bounds_are_those_published(spending: str, published: tuple[float, ...]) -> None:
+    found = group_sequential(FIVE, alpha=0.05, spending=spending)  # type: ignore[arg-type]
+    assert found.critical == pytest.approx(published, abs=2e-4)
+
+
+def test_two_looks_equal_the_bivariate_normal() -> None:
+    found = group_sequential([0.3, 1.0], alpha=0.05, spending="pocock")
+    first, second = found.critical
+    pair = stats.multivariate_normal(cov=[[1, math.sqrt(0.3)], [math.sqrt(0.3), 1]])
+    inside = pair.cdf([first, second], lower_limit=[-first, -second])
+    assert inside == pytest.approx(0.95, abs=1e-6)
+    assert 2 * stats.norm.sf(first) == pytest.approx(found.spent[0])
+
+
+@settings(max_examples=25, deadline=None)
+@given(FRACTIONS, SPENDINGS, st.sampled_from([0.01, 0.05, 0.1]))
+def test_the_error_over_all_looks_is_what_is_spent(
+    fractions: list[float], spending: str, alpha: float
+) -> None:
+    found = group_sequential(fractions, alpha=alpha, spending=spending)  # type: ignore[arg-type]
+    upper, lower = crossing(fractions, found.critical)
+    assert (upper + lower).cumsum() == pytest.approx(found.spent, rel=1e-9, abs=1e-12)
+    assert found.spent[-1] <= alpha * (1 + 1e-12)
+    assert list(found.spent) == sorted(found.spent)
+
+
+@pytest.mark.parametrize("spending", ["obrien_fleming", "pocock", "power"])
+def test_spending_ends_at_alpha(spending: str) -> None:
+    for fraction in (1.0, 1.3):
+        assert error_spent(fraction, alpha=0.05, spending=spending) == pytest.approx(0.05)  # type: ignore[arg-type]
+
+
+def test_one_look_is_the_fixed_test() -> None:
+    assert group_sequential([1.0], alpha=0.05).critical[0] == pytest.approx(stats.norm.isf(0.025), rel=1e-9)
+    upper, lower = crossing([1.0], [1.96], 2.8)
+    assert (upper[0], lower[0]) == pytest.approx((stats.norm.sf(1.96 - 2.8), stats.norm.sf(1.96 + 2.8)))
+
+
+def test_looks_past_the_plan_have_nothing_left_to_spend() -> None:
+    found = group_sequential([0.5, 1.0, 1.2], alpha=0.05)
+    assert math.isinf(found.critical[2])
+
+
+def test_a_look_that_comes_too_early_cannot_reject() -> None:
+    found = group_sequential([1 / 90, 1.0], alpha=0.05)
+    assert math.isinf(found.critical[0])
+    assert found.critical[1] == pytest.approx(1.96, abs=1e-3)
+
+
+def test_power_equals_simulated_walks() -> None:
+    rng = np.random.default_rng(5)
+    bounds = np.array(group_sequential(FIVE, alpha=0.05, spending="pocock").critical)
+    steps = rng.normal(2.8 * 0.2, math.sqrt(0.2), (200_000, 5)).cumsum(axis=1)
+    z = steps / np.sqrt(FIVE)
+    stopped = (np.abs(z) >= bounds).argmax(axis=1)[(np.abs(z) >= bounds).any(axis=1)]
+    upper, lower = crossing(FIVE, bounds.tolist(), 2.8)
+    assert upper + lower == pytest.approx(np.bincount(stopped, minlength=5) / 200_000, abs=0.004)
+
+
+def test_calendar_time_may_be_spent_while_information_comes_otherwise() -> None:
+    rng = np.random.default_rng(6)
+    information = (100.0, 700.0, 1000.0)
+    found = group_sequential([1 / 3, 2 / 3, 1.0], alpha=0.05, spending="pocock", information=information)
+    steps = rng.normal(0, np.sqrt(np.diff(information, prepend=0)), (400_000, 3)).cumsum(axis=1)
+    z = np.abs(steps / np.sqrt(information))
+    assert (z >= found.critical).any(axis=1).mean() == pytest.approx(0.05, abs=0.0011)
+
+
+@pytest.mark.parametrize(
+    ("fractions", "message"),
+    [
+        ([], "increase"),
+        ([0.0, 1.0], "increase"),
+        ([0.5, 0.5], "increase"),
+        ([0.5, math.nan], "increase"),
+        ([0.5, 0.50001], "nearer"),
+    ],
+)
+def test_impossible_looks_are_refused(fractions: list[float], message: str) -> None:
+    with pytest.raises(ExperimentError, match=message):
+        group_sequential(fractions, alpha=0.05)
+
+
+def test_unknown_spending_is_refused() -> None:
+    with pytest.raises(ExperimentError, match="obrien_fleming"):
+        error_spent(0.5, alpha=0.05, spending="all")  # type: ignore[arg-type]
+    with pytest.raises(ExperimentError, match="rho 0"):
+        error_spent(0.5, alpha=0.05, spending="power", rho=0)
+
+
+def test_the_mixture_is_the_average_likelihood_ratio() -> None:
+    """The bound solves: likelihood ratio averaged over effects drawn from the mixture equals 1 / alpha."""
+    rho, fraction, alpha = 5.0, 0.4, 0.05
+    z = always_valid_critical(fraction, alpha=alpha, rho=rho)
+    effects = np.linspace(-60, 60, 200_001)  # in units of the standard error at fraction 1
+    observed = z * math.sqrt(fraction)
+    ratio = np.exp(effects * observed - effects**2 * fraction / 2) * stats.norm.pdf(
+        effects, 0, math.sqrt(rho)
+    )
+    assert np.trapezoid(ratio, effects) == pytest.approx(1 / alpha, rel=1e-6)
+
+
+def test_the_interval_is_narrowest_at_the_planned_end() -> None:
+    best = always_valid_critical(1.0, alpha=0.05)
+    assert all(best <= always_valid_critical(1.0, alpha=0.05, rho=rho) for rho in np.geomspace(0.1, 100, 50))
+
+
+@given(st.floats(0, 8), st.floats(0.01, 3), st.sampled_from([0.01, 0.05]))
+def test_always_valid_p_value_and_bound_agree(z: float, fraction: float, alpha: float) -> None:
+    critical = always_valid_critical(fraction, alpha=alpha)
+    assert always_valid_p_value(critical, fraction, alpha=alpha) == pytest.approx(alpha)
+    assert (always_valid_p_value(z, fraction, alpha=alpha) < alpha) == (z > critical)
+
+
+def test_repeated_intervals_follow_the_bound() -> None:
+    rng = np.random.default_rng(2)
+    found = compare("mean", Moments.of(rng.normal(size=9)), Moments.of(rng.normal(size=9)), alpha=0.05)
+    assert found is not None
+    low, high = sequential_interval(found, float(stats.norm.isf(0.025)))
+    assert (low, high) == pytest.approx((found.low, found.high))
+    wide = sequential_interval(found, 2.5)
+    assert wide[0] < low < high < wide[1]
+    assert sequential_interval(found, math.inf) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.inf])
+def test_no_information_has_no_sequence(value: float) -> None:
+    with pytest.raises(ExperimentError, match="above 0"):
+        always_valid_critical(value, alpha=0.05)
