@@ -96,6 +96,10 @@ class Settings:
         "Registry of models: the address of an MLflow server, or 'off'. Default: MLFLOW_TRACKING_URI, else a database "
         "file beside the models of a local warehouse.",
     )  # type: ignore[assignment]
+    champion_gate: bool = _setting(
+        True,
+        "Hold a new model against the champion, on days that neither learned from; training takes twice as long.",
+    )  # type: ignore[assignment]
     seed: int = _setting(20260101, "Seed of every random choice.")  # type: ignore[assignment]
     location: str = _setting("EU", "Location of the BigQuery datasets.")  # type: ignore[assignment]
     connection: str = _setting("google_cloud_default", "Airflow connection that BigQuery tasks use.")  # type: ignore[assignment]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from zlib import crc32
 
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
 from recsys.jobs import register
+from recsys.jobs.gate import hold_against_champion
 from recsys.jobs.inputs import days_back, has_features, read_shop, read_snapshot
 from recsys.ranking.champion import Champion, scorer_before
 from recsys.ranking.judge import Scorer
@@ -81,15 +83,20 @@ def run(settings: Settings, ds: date, *, progress: Callable[[str], None] | None 
 
 def _train(settings: Settings, ds: date, progress: Callable[[str], None] | None) -> Champion:
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
-        if settings.item_unit == "item":
+
+        def trained(day: date) -> Champion:
+            if settings.item_unit == "group":
+                return train_market(warehouse, settings, day)
+            in_place = scorer_before(settings.models_dir, day)
             return train_shop(
-                read_shop(warehouse, settings, ds),
-                ds,
-                settings.seed,
-                progress,
-                champion=scorer_before(settings.models_dir, ds),
+                read_shop(warehouse, settings, day), day, settings.seed, progress, champion=in_place
             )
-        return train_market(warehouse, settings, ds)
+
+        champion = trained(ds)
+        if not settings.champion_gate:
+            return champion
+        held = hold_against_champion(warehouse, settings, ds, trained)
+        return replace(champion, facts={**champion.facts, "gate": held})
 
 
 def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion:

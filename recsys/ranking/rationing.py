@@ -20,7 +20,8 @@ class Rationing:
     """How many lists a listing may stand in.
 
     As many as make ``sales`` expected purchases of each of its pieces on a day, if a user opens their list with chance
-    ``seen``: with 3 one piece stays unsold with chance exp(-3) = 5 %. Never fewer than ``least`` lists, so that a wrong estimate hides nothing.
+    ``seen``: with 3 one piece stays unsold with chance exp(-3) = 5 %. Never fewer than ``least`` lists, so that a
+    wrong estimate hides nothing.
 
     Raises:
         ModelError: a value that no list could be made with.
