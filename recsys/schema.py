@@ -273,8 +273,8 @@ EXPERIMENTS: Final = (
     _table(
         "experiments.assignments",
         "experiment_id, unit_id",
-        """experiment_id STRING!, unit_id STRING!, arm STRING!, policy STRING!, bucket INT64!, started_on DATE!,
-        ds DATE!""",
+        """experiment_id STRING!, unit_id STRING!, arm STRING!, policy STRING, bucket INT64!, started_on DATE!,
+        ds DATE!, first_assigned_on DATE, unit STRING""",
         "ds",
     ),
     _table(

@@ -205,7 +205,7 @@ def test_an_experiments_fields_are_values(tmp_path_factory: pytest.TempPathFacto
     settings = Settings.load({}, warehouse=str(folder.parents[1] / "w"))
     with open_warehouse(settings) as warehouse:
         rows = {"experiment_id": experiment.id, "unit_id": [text, "u2"], "arm": arms, "policy": "hybrid"}
-        more = {"bucket": buckets, "started_on": DAY, "ds": DAY}
+        more = {"bucket": buckets, "started_on": DAY, "ds": DAY, "first_assigned_on": DAY, "unit": "user"}
         warehouse.write(TABLE, pd.DataFrame({**rows, **more}), DAY)
         found = warehouse.query(
             "SELECT arm FROM experiments.assignments WHERE ds = @ds AND experiment_id = @id AND unit_id = @id",

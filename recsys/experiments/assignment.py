@@ -1,38 +1,86 @@
 """Unit -> bucket -> arm: one deterministic function, the same here, in BigQuery SQL and in DuckDB.
 
-In SQL the bucket is ``ABS(MOD(FARM_FINGERPRINT(CONCAT(salt, ':', unit_id)), 10000))``. MOD comes before ABS because
-the fingerprint can be the smallest INT64, whose absolute value does not exist.
+In SQL the bucket of a unit under a salt is ``BUCKET_SQL``. MOD comes before ABS because the fingerprint can be the
+smallest INT64, whose absolute value does not exist. Every draw about a unit has a salt of its own, so none says
+anything about another: its arm in each experiment, its place in each layer, when it joins each ramp, and whether it is
+held out. So a ramp may grow, a layer may be divided anew for later experiments and a hold-out may be set without
+moving anybody from one arm to another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys.experiments.definition import Experiment
-from recsys.warehouse.functions import farm_fingerprint
+from recsys.experiments.definition import BUCKETS, Experiment
+from recsys.warehouse.functions import farm_fingerprints
 
-BUCKETS = 10_000
+BUCKET_SQL = "ABS(MOD(FARM_FINGERPRINT(CONCAT(@salt, ':', unit_id)), 10000))"
 
 
 def buckets(salt: str, unit_ids: Iterable[str]) -> npt.NDArray[np.int64]:
     """Bucket (0..9999) of each unit, shape (n_units,).
 
     Example:
-        >>> buckets("salt", ["u1", "u2"]).tolist() == buckets("salt", ["u1", "u2"]).tolist()
-        True
+        >>> buckets("salt_1", ["u1", "u2"]).tolist()
+        [1776, 3437]
     """
-    hashes = np.fromiter((farm_fingerprint(f"{salt}:{unit}") for unit in unit_ids), dtype=np.int64)
+    prefix = f"{salt}:"
+    hashes = farm_fingerprints(prefix + unit for unit in unit_ids)
     return np.abs(np.fmod(hashes, BUCKETS))  # fmod keeps the sign of the dividend, as MOD does in SQL
+
+
+def arms_of(experiment: Experiment, bucket: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+    """Name of the arm of each bucket, shape as given. Arms take consecutive ranges of buckets."""
+    edges = np.round(np.cumsum([arm.weight for arm in experiment.arms]) * BUCKETS)
+    names = np.array([arm.name for arm in experiment.arms], dtype=object)
+    return names[np.searchsorted(edges, np.arange(BUCKETS), side="right")][bucket]
 
 
 def assign(
     experiment: Experiment, unit_ids: Iterable[str]
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
-    """Arm and bucket of each unit, both of shape (n_units,). Arms take consecutive ranges of buckets."""
+    """Arm and bucket of each unit, both of shape (n_units,), whether or not the unit takes part yet."""
     bucket = buckets(experiment.salt, unit_ids)
-    edges = np.round(np.cumsum([arm.weight for arm in experiment.arms]) * BUCKETS)
-    names = np.array([arm.name for arm in experiment.arms], dtype=object)
-    return names[np.searchsorted(edges, bucket, side="right")], bucket
+    return arms_of(experiment, bucket), bucket
+
+
+def takes_part(experiment: Experiment, unit_ids: Iterable[str], day: date) -> npt.NDArray[np.bool_]:
+    """Whether an eligible unit is in the experiment when lists are served on ``day``, shape (n_units,).
+
+    True where the layer gives the unit to this experiment, it is not held out, and the ramp has let it in.
+    """
+    units = list(unit_ids)
+    inside = np.ones(len(units), dtype=bool)
+    if experiment.layer is not None:
+        bucket = buckets(layer_salt(experiment.layer.name), units)
+        inside &= (experiment.layer.first <= bucket) & (bucket <= experiment.layer.last)
+    if experiment.holdout:
+        inside &= buckets(holdout_salt(experiment.unit), units) >= held_out(experiment)
+    joins = max((step.buckets for step in experiment.steps if step.day <= day), default=0)
+    if joins < BUCKETS:
+        inside &= buckets(ramp_salt(experiment), units) < joins
+    return inside
+
+
+def held_out(experiment: Experiment) -> int:
+    """How many of the hold-out's buckets are kept out; the lowest, so that a larger hold-out contains a smaller one."""
+    return round(experiment.holdout * BUCKETS)
+
+
+def layer_salt(name: str) -> str:
+    """Salt of the draw that divides a layer."""
+    return f"layer:{name}"
+
+
+def holdout_salt(unit: str) -> str:
+    """Salt of the hold-out: one for all experiments on a kind of unit, so that each holds out the same units."""
+    return f"holdout:{unit}"
+
+
+def ramp_salt(experiment: Experiment) -> str:
+    """Salt of the draw that says when a unit joins."""
+    return f"ramp:{experiment.salt}"

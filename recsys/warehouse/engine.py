@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,7 +17,7 @@ from recsys import schema
 from recsys.errors import SettingsError, SqlError, WarehouseError
 from recsys.warehouse import files, frames
 from recsys.warehouse.dialect import MACROS
-from recsys.warehouse.functions import farm_fingerprint
+from recsys.warehouse.functions import farm_fingerprints
 from recsys.warehouse.verify import is_source
 
 DUCKDB_TYPES = {
@@ -58,22 +59,26 @@ def connect(root: Path, memory: str) -> duckdb.DuckDBPyConnection:
         raise SettingsError(f"RECSYS_MEMORY is {memory!r}; write it like 4GB.") from error
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"SET disabled_optimizers = {quoted(GUESSES)}")
-    _register(connection, "farm_fingerprint", farm_fingerprint, "BIGINT")
-    _register(connection, "unicode_lower", str.lower, "VARCHAR")
-    _register(connection, "unicode_upper", str.upper, "VARCHAR")
+    _register(connection, "farm_fingerprint", farm_fingerprints, "BIGINT")
+    _register(connection, "unicode_lower", lambda texts: [text.lower() for text in texts], "VARCHAR")
+    _register(connection, "unicode_upper", lambda texts: [text.upper() for text in texts], "VARCHAR")
     for macro in MACROS:
         connection.execute(f"CREATE MACRO {macro}")
     return connection
 
 
 def _register(
-    connection: duckdb.DuckDBPyConnection, name: str, function: Callable[[str], object], returns: str
+    connection: duckdb.DuckDBPyConnection, name: str, function: Callable[[list[str]], Iterable], returns: str
 ) -> None:
-    """Make a function of one text known to the engine; NULL gives NULL."""
-    types = {"BIGINT": pa.int64(), "VARCHAR": pa.string()}
+    """Make a function of one text known to the engine, given for many texts at once; NULL gives NULL."""
+    types: dict[str, Any] = {"BIGINT": pa.int64(), "VARCHAR": pa.string()}
 
     def over(texts: pa.ChunkedArray) -> pa.Array:
-        found = [None if text is None else function(text) for text in texts.to_pylist()]
+        given: list[Any] = texts.to_pylist()
+        found = function([text for text in given if text is not None] if texts.null_count else given)
+        if texts.null_count:
+            values = iter(found)
+            found = [None if text is None else next(values) for text in given]
         return pa.array(found, types[returns])
 
     connection.create_function(

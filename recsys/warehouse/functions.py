@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import farmhash
+from collections.abc import Iterable
 
-_SIGN_BIT = 1 << 63
+import farmhash
+import numpy as np
+import numpy.typing as npt
 
 
 def farm_fingerprint(text: str) -> int:
@@ -14,5 +16,14 @@ def farm_fingerprint(text: str) -> int:
         >>> farm_fingerprint("1footrue")
         -1541654101129638711
     """
-    unsigned = farmhash.fingerprint64(text)
-    return int(unsigned - (1 << 64) if unsigned & _SIGN_BIT else unsigned)
+    return int(farm_fingerprints([text])[0])
+
+
+def farm_fingerprints(texts: Iterable[str]) -> npt.NDArray[np.int64]:
+    """Fingerprint of each text, shape (n,): the unsigned hashes, their bits read as INT64.
+
+    Example:
+        >>> farm_fingerprints(["1footrue", "2applefalse"]).tolist()
+        [-1541654101129638711, 2794438866806483259]
+    """
+    return np.fromiter(map(farmhash.fingerprint64, texts), dtype=np.uint64).view(np.int64)

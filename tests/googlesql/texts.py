@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from recsys import schema
+from recsys.experiments import enrolment
+from recsys.experiments.assignment import BUCKET_SQL
+from recsys.experiments.eligibility import Condition
 from recsys.jobs import backtest, inputs
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse.tables import load_spec
@@ -41,6 +44,29 @@ FILLS: dict[frozenset[str], tuple[dict[str, str], ...]] = {
     ),
 }
 """What the placeholders of a template are filled with: texts of the program, never input."""
+_WHERE = {
+    "features.user_daily": "purchases_90d >= 1 AND region IN ('x') AND NOT is_new",
+    "staging.item_category": "level <= 1 OR name <> 'x'",
+    "marketplace.campaigns": "ad_rate > 0 AND seller_id IS NOT NULL",
+}
+"""Conditions of definitions: what stands in a statement is what ``Condition`` writes of them."""
+_DAILY, _CATEGORIES, _CAMPAIGNS = (
+    {"unit": "user_id", "table": table, "where": Condition.parse(where, table).sql}
+    for table, where in _WHERE.items()
+)
+FILLS |= {
+    frozenset({"unit", "table", "where"}): (_DAILY, _DAILY | {"where": "TRUE"}),
+    frozenset({"where"}): ({"where": "TRUE"},),
+    frozenset({"bucket", "eligible", "drawn"}): tuple(
+        {"bucket": BUCKET_SQL, "eligible": template.format(**fill), "drawn": drawn}
+        for template, fill in (
+            (enrolment.DAILY, _DAILY),
+            (enrolment.CLUSTERS, _CATEGORIES),
+            (enrolment.CAMPAIGNS, _CAMPAIGNS),
+        )
+        for drawn in ("TRUE", " AND ".join((enrolment.LAYER, enrolment.HOLDOUT, enrolment.RAMP)))
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -161,7 +187,12 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "ranks": 8,
         "user": "u2",
         "policy": "hybrid",
+        "experiment": "e",
         "start": datetime.combine(ds, time(), UTC),
+        **dict.fromkeys(("salt", "layer_salt", "holdout_salt", "ramp_salt"), "s"),
+        **dict.fromkeys(("layer_first", "layer_last", "held_out", "ramp_first", "ramp_last"), 10),
+        "e0": 1,
+        "e1": "x",
     }
     return {name: others[name] if name in others else _setting(settings, name) for name in text.parameters}
 

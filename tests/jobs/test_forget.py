@@ -84,7 +84,13 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     units = pd.DataFrame({"unit_id": [person(settings)], "arm": "a", "experiment_id": "e"})
     with open_warehouse(settings) as warehouse:
         for name, more in {
-            "experiments.assignments": {"policy": "hybrid", "bucket": 1, "started_on": DS},
+            "experiments.assignments": {
+                "policy": "hybrid",
+                "bucket": 1,
+                "started_on": DS,
+                "first_assigned_on": DS,
+                "unit": "user",
+            },
             "experiments.exposures": {"first_exposed_at": pd.Timestamp(DS, tz="UTC"), "impressions": 1},
             "experiments.user_outcomes_daily": {
                 "first_exposed_on": DS,

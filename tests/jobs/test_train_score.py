@@ -39,8 +39,13 @@ def lists(played: Settings) -> pd.DataFrame:
     arms["policy"] = arms["arm"].map(POLICY_OF)
     rows = arms[arms.index % 5 > 0].rename(columns={"user_id": "unit_id"})
     with open_warehouse(played) as warehouse:
-        frame = rows.assign(experiment_id="e", bucket=0, started_on=DS, ds=DS)
-        warehouse.write("experiments.assignments", frame, DS)
+        fixed = {"bucket": 0, "started_on": DS, "ds": DS, "first_assigned_on": DS}
+        served = rows.assign(experiment_id="e", unit="user", **fixed)
+        # Sellers are users too: an experiment on them comes first by id, and says nothing about lists.
+        sellers = arms.rename(columns={"user_id": "unit_id"}).assign(
+            experiment_id="a", unit="seller", policy=None, **fixed
+        )
+        warehouse.write("experiments.assignments", pd.concat([served, sellers]), DS)
     for options in plan_shards.run(played, DS)["shards"]:  # type: ignore[attr-defined]
         score.run(played, DS, **options)
     with open_warehouse(played) as warehouse:

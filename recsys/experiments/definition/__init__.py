@@ -1,6 +1,7 @@
 """Experiment definitions: YAML in, frozen and checked objects out. See ``docs/experiment-definition.md``."""
 
 from recsys.experiments.definition.model import (
+    BUCKETS,
     DESIGNS,
     POLICIES,
     SPENDING,
@@ -15,6 +16,7 @@ from recsys.experiments.definition.model import (
 from recsys.experiments.definition.parse import load_experiments, parse_experiment
 
 __all__ = [
+    "BUCKETS",
     "DESIGNS",
     "POLICIES",
     "SPENDING",
