@@ -1,0 +1,54 @@
+"""The read-out as a letter: HTML for a mail (tables and styles inside, no picture and no script), and Markdown."""
+
+from __future__ import annotations
+
+from recsys.reports.experiment.answers import answers
+from recsys.reports.experiment.evidence import Lift
+from recsys.reports.experiment.page import GUARD_WORD, checked, environment, facts
+from recsys.reports.experiment.readout import ReadOut
+from recsys.reports.experiment.words import measure, p_value, percent, percents
+
+
+def render_letter(one: ReadOut) -> str:
+    """The read-out as one HTML file that mail programs show: no style sheet, no drawing, 640 pixels wide."""
+    return environment().get_template("experiment_letter.html").render(**_content(one))
+
+
+def render_markdown(one: ReadOut) -> str:
+    """The same in Markdown, tables included; what stands in the tables of the warehouse is escaped."""
+    return environment().get_template("experiment_letter.md").render(**_content(one))
+
+
+def _content(one: ReadOut) -> dict[str, object]:
+    return {
+        "one": one,
+        "answers": answers(one),
+        "facts": facts(one),
+        "metrics": [_row(lift, one) for lift in (*one.primary, *one.others)],
+        "guardrails": [_guardrail(lift) for lift in one.guardrails],
+        "failed": [check for check in one.checks if not check.success],
+        "checked": checked(one),
+    }
+
+
+def _row(lift: Lift, one: ReadOut) -> dict[str, str]:
+    unit = one.unit(lift)
+    return {
+        "metric": lift.label,
+        "arm": lift.arm,
+        "control": measure(lift.control_mean, lift, unit),
+        "mean": measure(lift.mean.value if lift.mean else None, lift, unit),
+        "lift": percent(lift.relative.value if lift.relative else None),
+        "interval": percents(lift.relative),
+        "p": p_value(lift.p_value if lift.p_adjusted is None else lift.p_adjusted),
+    }
+
+
+def _guardrail(lift: Lift) -> dict[str, str]:
+    return {
+        "metric": lift.label,
+        "arm": lift.arm,
+        "interval": percents(lift.relative),
+        "margin": percent(lift.margin, sign=False),
+        "state": GUARD_WORD[lift.guarded],
+    }

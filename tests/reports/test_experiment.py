@@ -1,0 +1,245 @@
+"""The read-out of an experiment: what page and letter say follows from the rows, and bad text cannot break them."""
+
+from __future__ import annotations
+
+from datetime import date
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from recsys.reports.experiment import (
+    ReadOut,
+    read,
+    render_letter,
+    render_list,
+    render_markdown,
+    render_message,
+    render_page,
+)
+from recsys.reports.experiment.answers import answers
+from recsys.reports.experiment.lift import interval_bar, lift_chart
+from recsys.reports.experiment.words import measure, measures, p_value, percent, plain
+from tests.reports import planted
+
+NOTHING = {"results": planted.results().iloc[:0], "checks": planted.checks().iloc[:0]}
+VOID = {"meta", "br", "line", "circle", "path", "rect", "polyline", "polygon", "link", "input"}
+
+
+def read_out(**changes: Any) -> ReadOut:
+    return read(planted.evidence(**changes))
+
+
+def short(one: ReadOut) -> list[str]:
+    return [answer.short.replace("\u00a0", " ") for answer in answers(one)]
+
+
+class Outline(HTMLParser):
+    """Elements in order; fails where one is closed that is not open."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.seen if name == tag]
+
+
+def test_four_answers_follow_from_the_rows() -> None:
+    one = read_out()
+    assert short(one) == [
+        "Not known yet: +5.5 % so far",  # the interval that holds at every look contains nought
+        "95 % interval: −0.00596 to +0.0635 EUR",
+        "1 warning, nothing that blocks",
+        "Continue",
+    ]
+    assert "One more weekend" in answers(one)[3].long  # a person's reason
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [(0.01, 0.05, "Yes: +5.5 % revenue per user"), (-0.05, -0.01, "No:"), (-0.1, 0.1, "Not known yet")],
+)
+def test_a_sequential_design_answers_by_its_bounds(low: float, high: float, says: str) -> None:
+    rows = planted.results()
+    rows.loc[rows["arm"] != "popularity", ["bound_low", "bound_high"]] = [low, high]
+    assert short(read_out(results=rows))[0].startswith(says)
+
+
+def test_a_fixed_design_says_yes_only_at_its_end() -> None:
+    rows = planted.results()
+    running = planted.definition(design={"kind": "fixed"})
+    ended = planted.definition(design={"kind": "fixed"}, end=planted.LAST)
+    assert short(read_out(results=rows, definition=running))[0] == "Not to be decided yet: +5.5 % so far"
+    assert short(read_out(results=rows, definition=ended))[0] == "Yes: +5.5 % revenue per user"
+
+
+def test_less_is_better_where_the_metric_says_so() -> None:
+    changes = {"direction": "down", "bound_low": -0.05, "bound_high": -0.01}
+    (lift,) = read_out(results=pd.DataFrame([planted.row("rpu", "hybrid", 13, **changes)])).primary
+    assert lift.says == "better"
+
+
+def test_a_broken_experiment_shows_no_lift() -> None:
+    one = read_out(results=planted.results(is_valid=False))
+    assert short(one)[:2] == ["No number may be believed", "Not at all"]
+    page = render_page(one)
+    assert "Not drawn" in page
+    assert 'class="lift"' not in page
+    assert "+5.5" not in render_list([one], "here")
+
+
+def test_a_check_that_blocks_comes_first() -> None:
+    rows = planted.checks()
+    rows.loc[rows["check_id"] == "missing_days", "success"] = False
+    one = read_out(checks=rows)
+    assert short(one)[2] == "Blocked: Missing days"
+    assert one.checks[0].name == "missing_days"
+
+
+def test_the_decision_that_stands_is_a_persons_until_withdrawn() -> None:
+    assert read_out().verdict == "continue"
+    withdrawn = planted.decisions().iloc[[0, 1, 2, 2]].reset_index(drop=True)
+    withdrawn.loc[3, ["revision", "rule"]] = [4, "withdrawn"]
+    one = read_out(decisions=withdrawn)
+    assert one.verdict == "ship"
+    assert [decision.revision for decision in one.decisions] == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(("margin", "state"), [(0.1, "holds"), (0.001, "open")])
+def test_a_guardrail_is_held_against_its_margin(margin: float, state: str) -> None:
+    one = read_out(definition=planted.definition(guardrails={"cancel_rate": margin}))
+    assert [lift.guarded for lift in one.guardrails] == [state, state]
+
+
+def test_arms_are_those_of_the_definition_with_their_shares() -> None:
+    one = read_out()
+    assert [(arm.name, arm.weight, arm.is_control) for arm in one.arms] == [
+        ("popularity", 0.4, True),
+        ("hybrid", 0.4, False),
+        ("hybrid_bold", 0.2, False),
+    ]
+    assert sum(arm.share or 0 for arm in one.arms) == pytest.approx(1)
+    assert [arm.share for arm in read_out(**NOTHING).arms] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("day", "definition", "state"),
+    [
+        (date(2026, 1, 31), planted.definition(), "planned"),
+        (planted.START, planted.definition(), "running"),
+        (date(2026, 2, 28), planted.definition(), "ended"),
+        (planted.LAST, planted.definition(end=None), "running"),
+        (planted.LAST, None, "undefined"),
+    ],
+)
+def test_the_state_is_that_of_the_day(day: date, definition: Any, state: str) -> None:
+    assert read_out(day=day, definition=definition).state == state
+
+
+def test_pages_are_balanced_and_escape_what_tables_hold() -> None:
+    pages = [
+        render_page(read_out()),
+        render_page(read_out(**NOTHING, decisions=planted.decisions().iloc[:0])),
+        render_page(read_out(definition=None)),
+        render_list([read_out(), read_out(definition=None, experiment_id="a b?<c>")], "here"),
+        render_list([], "include/experiments"),
+        render_letter(read_out()),
+        render_message("Not <found>", "No & no", link=("/x", "There")),
+    ]
+    for page in pages:
+        Outline(page)
+        assert "<i>west" not in page
+        assert "<b>owner" not in page
+        assert "http://" not in page.replace("http://www.w3.org", "")
+        assert "<script" not in page
+    assert 'href="a%20b%3F%3Cc%3E/"' in pages[3]
+
+
+def test_a_page_can_be_read_by_ear() -> None:
+    outline = Outline(render_page(read_out()))
+    ids = [attrs["id"] for _, attrs in outline.seen if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for section in outline.of("section"):
+        assert section["aria-labelledby"] in ids
+    for link in outline.of("a"):
+        assert link["href"] and (not link["href"].startswith("#") or link["href"][1:] in ids)
+    for drawing in outline.of("svg"):
+        assert drawing.get("aria-label") or drawing.get("aria-hidden") == "true"
+    assert outline.of("label") == [{"for": "ds"}]
+    assert [attrs["role"] for attrs in outline.of("th")] and all(attrs["scope"] for attrs in outline.of("th"))
+    levels = [int(tag[1]) for tag, _ in outline.seen if tag in {"h1", "h2", "h3"}]
+    assert levels[0] == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+
+
+def test_the_chart_holds_every_day_of_every_arm_and_its_bounds() -> None:
+    one = read_out()
+    drawn = lift_chart(one.history, "EUR")
+    assert drawn.count("<circle") == 28
+    assert drawn.count('class="bound a"') == drawn.count('class="bound b"') == 2
+    assert "14 days" in drawn
+    assert lift_chart(read_out(results=planted.results(1)).history, "EUR").count("<circle") == 2
+    assert "nothing to draw" in lift_chart([], "EUR")
+
+
+def test_a_bar_stays_inside_its_box() -> None:
+    (lift, *_) = read_out().primary
+    assert lift.relative
+    assert interval_bar(None, 1.0, "good") == ""
+    for far in (0.001, 1.0):
+        bar = interval_bar(lift.relative, far, "good", width=100)
+        ends = [float(text.split('"')[1]) for text in bar.split("x1=")[1:]]
+        assert all(0 <= end <= 100 for end in ends)
+
+
+def test_markdown_cannot_be_broken_by_text() -> None:
+    rows = planted.checks()
+    rows.loc[rows["check_id"] == "interference", "message"] = "a | b\n# c <script> *d* [e](f)"
+    text = render_markdown(read_out(checks=rows))
+    assert r"a \| b \# c \<script\> \*d\* \[e\](f)" in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.replace(r"\|", "").count("|") for line in tables if "Revenue" in line}) == 1
+    assert text.startswith("# planted\\_lists: Continue\n\n")
+
+
+def test_a_letter_has_the_figures_of_the_page() -> None:
+    one = read_out()
+    letter, page = render_letter(one), render_page(one)
+    for figure in ("0.5460\u00a0EUR", "+5.5\u00a0%", "+1.1\u00a0% to +10.0\u00a0%", "One more weekend"):
+        assert figure in letter
+        assert figure in page
+    assert "<style" not in letter
+    assert "<svg" not in letter
+
+
+def test_figures_in_words() -> None:
+    (lift, *_) = read_out().primary
+    assert measure(0.52, lift, "EUR") == "0.5200\u00a0EUR"
+    assert measures(lift.difference, lift, "EUR") == "+0.00562 to +0.0519\u00a0EUR"
+    share = next(one for one in read_out().others if one.metric == "conversion")
+    assert measure(0.081, share, "") == "8.10\u00a0%"
+    assert measure(-0.0021, share, "", sign=True) == "−0.210\u00a0pp"
+    assert [plain(x) for x in (0, 1234567.8, -0.5, 3e-7, None)] == [
+        "0",
+        "1,234,568",
+        "−0.5000",
+        "3.00×10^−7",
+        "–",
+    ]
+    assert [percent(x, sign=False) for x in (0.5, None)] == ["50.0\u00a0%", "–"]
+    assert [p_value(x) for x in (0.0, 0.0123, 0.5, None)] == ["< 0.0001", "0.0123", "0.50", "–"]
