@@ -28,6 +28,7 @@ from scipy import stats
 
 from recsys.errors import ExperimentError
 from recsys.experiments.definition import Experiment
+from recsys.experiments.looks import elapsed, is_over, last_day
 
 SHIP, STOP, CONTINUE, INVALID = "ship", "stop", "continue", "invalid"
 VERDICTS = (SHIP, STOP, CONTINUE, INVALID)
@@ -38,6 +39,7 @@ RULES_VERSION = 1
 _OF_RESULT = (
     "metric", "scope", "segment", "segment_value", "arm", "users", "mean", "difference", "difference_low",
     "difference_high", "p_value", "p_adjusted", "bound_low", "bound_high", "relative_low", "relative_high", "role",
+    "cuped_difference", "cuped_low", "cuped_high",
 )  # fmt: skip
 _OF_CHECK = ("check_id", "segment", "segment_value", "p_value", "observed", "success", "blocks")
 
@@ -112,7 +114,7 @@ def _forbidden(experiment: Experiment, now: pd.DataFrame, checks: pd.DataFrame) 
     harmed = [told for told, state in _guardrails(experiment, now) if state == "breached"]
     if harmed:
         return STOP, "guardrail", f"A guardrail is breached: {'; '.join(harmed)}."
-    if not _arms(experiment, now):
+    if not _compared(experiment, now):
         return CONTINUE, "no_data", "No arm can be compared with the control yet."
     return None
 
@@ -127,7 +129,7 @@ def _looked(experiment: Experiment, ds: date, read_outs: Mapping[date, pd.DataFr
 def _waiting(experiment: Experiment, ds: date, now: pd.DataFrame) -> Found:
     """Nothing is shown: what comes next."""
     arms = _told(_arms(experiment, now))
-    if _is_over(experiment, ds):
+    if is_over(experiment, ds):
         return STOP, "inconclusive", f"The last look found no difference: {arms}."
     coming = [day for day in experiment.looks if day > ds]
     if coming:
@@ -143,7 +145,7 @@ def _waiting(experiment: Experiment, ds: date, now: pd.DataFrame) -> Found:
 
 def _at_look(experiment: Experiment, day: date, rows: pd.DataFrame) -> Found | None:
     """What a look decides; None where it decides nothing, or the design does not look on ``day``."""
-    if experiment.design.kind == "fixed" and not _is_over(experiment, day):
+    if experiment.design.kind == "fixed" and not is_over(experiment, day):
         return None
     arms = _arms(experiment, rows)
     winners = sorted((arm for arm in arms if arm.wins), key=lambda arm: -arm.gain)
@@ -156,7 +158,7 @@ def _at_look(experiment: Experiment, day: date, rows: pd.DataFrame) -> Found | N
             return SHIP, "win", f"{arm.told} at the look of {day}; every guardrail holds."
     if winners:
         told = f"{winners[0].told} at the look of {day}, but a guardrail is not shown to hold: {'; '.join(still_open)}."
-        return (STOP if _is_over(experiment, day) else CONTINUE), "guardrail_open", told
+        return (STOP if is_over(experiment, day) else CONTINUE), "guardrail_open", told
     return None
 
 
@@ -164,25 +166,44 @@ def _is_grouped(experiment: Experiment) -> bool:
     return experiment.design.kind == "group_sequential"
 
 
-def _is_over(experiment: Experiment, day: date) -> bool:
-    last = experiment.looks[-1] if experiment.looks else experiment.end
-    return last is not None and day >= last
+def decisive(row: Mapping[Any, Any], *, fixed: bool) -> tuple[float, float, float] | None:
+    """Difference, low and high that a design decides on, from a row of ``experiments.results``; None without them.
+
+    A fixed design decides on its interval, adjusted by the covariate where one is declared; a sequential one on its
+    bounds, which are those of the adjusted estimate then.
+    """
+    value = row["difference"] if pd.isna(row["cuped_difference"]) else row["cuped_difference"]
+    if not fixed:
+        found = (value, row["bound_low"], row["bound_high"])
+    elif pd.isna(row["cuped_low"]):
+        found = (value, row["difference_low"], row["difference_high"])
+    else:
+        found = (value, row["cuped_low"], row["cuped_high"])
+    return (
+        None if any(pd.isna(part) for part in found) else (float(found[0]), float(found[1]), float(found[2]))
+    )
+
+
+def _compared(experiment: Experiment, rows: pd.DataFrame) -> bool:
+    of_primary = rows[(rows["metric"] == experiment.primary) & (rows["arm"] != experiment.control)]
+    return bool(of_primary["difference"].notna().any())
 
 
 def _arms(experiment: Experiment, rows: pd.DataFrame) -> list[_Arm]:
     """Arms against the control on the primary metric, by the interval that the design decides on."""
     of_primary = rows[(rows["metric"] == experiment.primary) & (rows["arm"] != experiment.control)]
     fixed = experiment.design.kind == "fixed"
-    low, high = ("difference_low", "difference_high") if fixed else ("bound_low", "bound_high")
     found = []
-    for row in of_primary.dropna(subset=["difference", low, high]).to_dict("records"):
+    for row in of_primary.to_dict("records"):
+        interval = decisive(row, fixed=fixed)
+        if interval is None:
+            continue
+        value, low, high = interval
         sign = 1 if row["direction"] == "up" else -1
-        lower, upper = sorted((sign * row[low], sign * row[high]))
+        lower, upper = sorted((sign * low, sign * high))
         shown = not fixed or _adjusted(row) <= experiment.alpha
-        told = f"{row['arm']} {row['difference']:+.4g} ({row[low]:+.4g} to {row[high]:+.4g}) {row['label']}"
-        found.append(
-            _Arm(row["arm"], sign * row["difference"], shown and lower > 0, shown and upper < 0, told)
-        )
+        told = f"{row['label']} of {row['arm']} {value:+.4g} ({low:+.4g} to {high:+.4g})"
+        found.append(_Arm(row["arm"], sign * value, shown and lower > 0, shown and upper < 0, told))
     return found
 
 
@@ -216,38 +237,35 @@ def guardrail_state(row: Mapping[Any, Any], margin: float, *, fixed: bool) -> st
     that the design decides on excludes a loss of the margin. ``margin`` is absolute, in units of the metric.
     """
     sign = 1 if row["direction"] == "up" else -1
-    bounds = sorted(
-        sign * row[name] if not pd.isna(row[name]) else math.nan for name in ("bound_low", "bound_high")
-    )
-    if not math.isnan(margin) and bounds[1] < -margin:
+    sequence, interval = decisive(row, fixed=False), decisive(row, fixed=fixed)
+    if sequence is not None and max(sign * sequence[1], sign * sequence[2]) < -margin:
         return "breached"
-    names = ("difference_low", "difference_high") if fixed else ("bound_low", "bound_high")
-    low = min(sign * row[name] if not pd.isna(row[name]) else math.nan for name in names)
-    return "holds" if low > -margin else "open"
+    holds = interval is not None and min(sign * interval[1], sign * interval[2]) > -margin
+    return "holds" if holds else "open"
 
 
 def power_left(experiment: Experiment, ds: date, rows: pd.DataFrame) -> float | None:
     """Conditional power at the planned end under the minimum effect, of the arm that does best.
 
     With the B-value B(t) = Z sqrt(t) of Lan and Wittes (1988), "The B-value: a tool for monitoring data", and drift d =
-    effect / standard error at the end: Phi((B(t) + d (1 - t) - z) / sqrt(1 - t)). The information fraction t is the
-    share of the days; the critical value z is that of a fixed test at the end.
+    effect / standard error at the end: Phi((B(t) + d (1 - t) - z) / sqrt(1 - t)). The information fraction t is
+    ``looks.elapsed``; the critical value z is that of a fixed test at the end.
     """
-    end = experiment.looks[-1] if experiment.looks else experiment.end
     mine = rows[rows["metric"] == experiment.primary]
     control = mine.loc[mine["arm"] == experiment.control, "mean"].dropna()
-    if end is None or experiment.minimum_effect is None or control.empty:
+    if last_day(experiment) is None or experiment.minimum_effect is None or control.empty:
         return None
-    fraction = min(((ds - experiment.start).days + 1) / ((end - experiment.start).days + 1), 1.0)
+    fraction = min(elapsed(experiment, ds), 1.0)
+    critical = float(stats.norm.isf(experiment.alpha / 2))
     found = []
-    for row in mine.dropna(subset=["difference", "difference_low", "difference_high"]).to_dict("records"):
-        sign = 1 if row["direction"] == "up" else -1
-        critical = float(stats.norm.isf(experiment.alpha / 2))
-        error = (row["difference_high"] - row["difference_low"]) / 2 / critical
-        if error <= 0:
+    for row in mine.to_dict("records"):
+        interval = decisive(row, fixed=True)
+        error = 0.0 if interval is None else (interval[2] - interval[1]) / 2 / critical
+        if interval is None or error <= 0 or fraction <= 0:
             continue
+        gain = interval[0] if row["direction"] == "up" else -interval[0]
         drift = experiment.minimum_effect * abs(float(control.iloc[0])) / (error * math.sqrt(fraction))
-        gap = sign * row["difference"] / error * math.sqrt(fraction) + drift * (1 - fraction) - critical
+        gap = gain / error * math.sqrt(fraction) + drift * (1 - fraction) - critical
         found.append(float(stats.norm.cdf(gap / math.sqrt(1 - fraction))) if fraction < 1 else float(gap > 0))
     return max(found, default=None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
@@ -37,7 +37,7 @@ both AS (
   SELECT unit_id, arm FROM exposed
   UNION ALL
   SELECT unit_id, arm FROM experiments.assignments
-  WHERE ds = @ds AND experiment_id = @experiment AND unit_id IN (SELECT unit_id FROM exposed)
+  WHERE ds = @day AND experiment_id = @experiment AND unit_id IN (SELECT unit_id FROM exposed)
 ),
 moved AS (SELECT unit_id FROM both GROUP BY unit_id HAVING COUNT(DISTINCT arm) > 1)
 SELECT COUNT(*) AS units FROM moved
@@ -49,9 +49,8 @@ WITH exposed AS (
   GROUP BY unit_id
 ),
 assigned AS (
-  SELECT unit_id, MIN(ds) AS assigned_on FROM experiments.assignments
-  WHERE ds BETWEEN DATE_SUB(@first, INTERVAL 1 DAY) AND @ds AND experiment_id = @experiment
-  GROUP BY unit_id
+  SELECT unit_id, COALESCE(first_assigned_on, ds) AS assigned_on FROM experiments.assignments
+  WHERE ds = @day AND experiment_id = @experiment
 )
 SELECT COUNT(*) AS units
 FROM exposed
@@ -65,7 +64,15 @@ def of_exposure(warehouse: Warehouse, experiment: Experiment, ds: date) -> list[
 
     A day's sample ratio counts whom that day exposed for the first time: who comes back is an outcome.
     """
-    given = {"first": experiment.start, "experiment": experiment.id, "timezone": warehouse.settings.timezone}
+    last = ds if experiment.end is None else min(ds, experiment.end)
+    given: dict[str, object] = {
+        "first": experiment.start,
+        "experiment": experiment.id,
+        "timezone": warehouse.settings.timezone,
+    }
+    given["day"] = last - timedelta(
+        days=1
+    )  # whoever was exposed by the last day was assigned by the evening before
 
     def ask(sql: str) -> pd.DataFrame:
         return warehouse.query(sql, given, ds=ds).to_pandas()

@@ -39,7 +39,7 @@ def row(metric: str, arm: str, difference: float = 0.0, half: float = 0.02, **ch
         "mean": 1 + difference, "difference": difference, "difference_low": difference - half,
         "difference_high": difference + half, "p_value": p, "p_adjusted": p, "bound_low": difference - 1.5 * half,
         "bound_high": difference + 1.5 * half, "relative_low": difference - half, "relative_high": difference + half,
-        "role": "primary", "label": metric, "direction": "down" if metric == "bounce_rate" else "up",
+        "cuped_difference": None, "cuped_low": None, "cuped_high": None, "role": "primary", "label": metric, "direction": "down" if metric == "bounce_rate" else "up",
     }  # fmt: skip
     return made | changes
 
@@ -127,6 +127,17 @@ def test_a_sequential_design_decides_by_its_bounds() -> None:
     assert decided(0.05, middle, ANY_DAY) == ("ship", "win")
     assert decided(-0.05, middle, ANY_DAY) == ("stop", "loss")
     assert decided(0.025, END, ANY_DAY) == ("stop", "inconclusive")
+
+
+def test_a_declared_covariate_decides() -> None:
+    sharper = {"cuped_difference": 0.012, "cuped_low": 0.002, "cuped_high": 0.022, "p_adjusted": 0.02}
+    assert decide(experiment(), END, {END: read_out(0.01)}, checks()).rule == "inconclusive"
+    assert decide(experiment(), END, {END: read_out(0.01, **sharper)}, checks()).rule == "win"
+
+
+def test_a_day_without_a_look_has_no_bounds_and_still_a_comparison() -> None:
+    rows = read_out(0.05, bound_low=None, bound_high=None)
+    assert decide(experiment(TWO_LOOKS), START, {START: rows}, checks()).rule == "not_yet"
 
 
 def test_a_look_that_ended_the_experiment_is_not_undone_by_later_days() -> None:

@@ -167,19 +167,13 @@ def test_units_exposed_before_they_were_assigned_block_and_so_does_a_missing_day
 
 def test_a_unit_that_changed_its_arm_is_told(settings: Settings) -> None:
     write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
-    units = [
-        {
-            "experiment_id": "hybrid_vs_popularity",
-            "unit_id": f"u{i}",
-            "arm": arm,
-            "started_on": START,
-            "ds": START,
-        }
-        for i, arm in enumerate(["popularity"] * 999 + ["hybrid"])
-    ]
-    open_warehouse(settings).write("experiments.assignments", filled("experiments.assignments", units), START)
-    results.run(settings, START)
-    assert failed(settings, START) == {"two_arms": False}, "one unit of 2,010 is told, and does not block"
+    name, before, warehouse = "experiments.assignments", START - timedelta(days=1), open_warehouse(settings)
+    for moved, blocks in ((1, False), (3, True)):
+        assigned = warehouse.read(name, before)
+        assigned.loc[: moved - 1, "arm"] = "nowhere"
+        warehouse.write(name, assigned, before)
+        results.run(settings, START)
+        assert failed(settings, START) == {"two_arms": blocks}, f"{moved} of 2,010 units"
 
 
 def decisions(settings: Settings, ds: date = START) -> pd.DataFrame:
