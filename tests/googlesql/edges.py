@@ -94,6 +94,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "source": ("als", "trend"),
     "reason": ("late", "future", "duplicate"),
     "scope": ("day", "cumulative"),
+    "segment": ("all", "all", "region"),
+    "segment_value": ("all", "all", "north", "Nörd"),
 }
 ID_COLUMNS = {
     "user_id": "u",

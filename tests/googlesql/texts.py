@@ -187,7 +187,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "ranks": 8,
         "user": "u2",
         "policy": "hybrid",
-        "experiment": "e",
+        "experiment": "x2",
         "start": datetime.combine(ds, time(), UTC),
         **dict.fromkeys(("salt", "layer_salt", "holdout_salt", "ramp_salt"), "s"),
         **dict.fromkeys(("layer_first", "layer_last", "held_out", "ramp_first", "ramp_last"), 10),
