@@ -13,8 +13,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 
 from recsys import schema
@@ -76,26 +76,15 @@ class Condition:
         try:
             return cls._parse(where, schema.table(table))
         except (SqlglotError, RecursionError) as error:
-            raise ExperimentError(f"is {where!r}, which is no SQL condition; write {FORMS}") from error
+            raise ExperimentError(f"is {where!r}, which is not one SQL condition; write {FORMS}") from error
 
     @classmethod
     def _parse(cls, where: str, contract: schema.Table) -> Condition:
-        statements = sqlglot.parse(f"SELECT 1 FROM t WHERE {where}", read="bigquery")
-        select = statements[0]
-        parts = {name for name, value in select.args.items() if value} if select is not None else set()
-        if (
-            len(statements) != 1
-            or not isinstance(select, exp.Select)
-            or parts - {"kind", "hint"}
-            != {
-                "expressions",
-                "from_",
-                "where",
-            }
-        ):
-            raise ExperimentError(f"is {where!r}, which is more than one condition; write {FORMS}")
+        parsed = Dialect.get_or_raise("bigquery").parse_into(exp.Condition, where)
+        if len(parsed) != 1 or parsed[0] is None:
+            raise ExperimentError(f"is {where!r}, which is not one SQL condition; write {FORMS}")
         writer = _Writer(where, contract)
-        sql = writer.condition(select.args["where"].this)
+        sql = writer.condition(parsed[0])
         return cls(sql, writer.params, tuple(sorted(writer.columns)))
 
 

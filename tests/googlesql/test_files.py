@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
 
-from recsys.settings import PROJECT_ROOT, Settings
+from recsys.settings import PROJECT_ROOT
 from tests.googlesql import record, texts
 from tests.googlesql.gate import fault
 from tests.googlesql.texts import Text
@@ -40,26 +37,3 @@ def test_nothing_is_overlooked() -> None:
 
 def test_sql_is_composed_only_where_its_statements_are_analysed() -> None:
     assert texts.composed() == set()
-
-
-def predicates(folder: Path) -> list[Text]:
-    """Predicates over users that experiment definitions hold, each as a SELECT."""
-    found = []
-    for path in sorted(folder.glob("*.yaml")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for name, value in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items():
-            if name.startswith("eligib") and value:
-                line = next(number for number, text in enumerate(lines, 1) if text.startswith(name))
-                sql = f"SELECT user_id FROM features.user_daily WHERE ds = @ds AND ({value})"
-                found.append(Text(f"{path.name}:{name}", path, line, sql))
-    return found
-
-
-def test_predicates_of_experiments(tmp_path: Path) -> None:
-    for text in predicates(Settings.load({}).experiments_dir):
-        assert fault(text) is None
-    (tmp_path / "x.yaml").write_text("id: x\neligible: views_30d > 3 AND tenure > 1\n", encoding="utf-8")
-    (planted,) = predicates(tmp_path)
-    told = fault(planted)
-    assert told is not None
-    assert told.startswith(f"{tmp_path}/x.yaml:2: Unrecognized name: tenure")

@@ -19,7 +19,7 @@ from recsys.jobs import backtest, inputs
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse.tables import load_spec
 
-PARAMETER = re.compile(r"@([a-z_]+)")
+PARAMETER = re.compile(r"@([a-z_][a-z_0-9]*)")
 SQL_DIR = PROJECT_ROOT / "include" / "sql"
 _STATEMENT = re.compile(r"^\s*(SELECT|WITH)\b.*\bFROM\b", re.DOTALL)
 _FRAGMENT = re.compile(r"\bSELECT\b.*\bFROM\b", re.DOTALL)
@@ -45,9 +45,9 @@ FILLS: dict[frozenset[str], tuple[dict[str, str], ...]] = {
 }
 """What the placeholders of a template are filled with: texts of the program, never input."""
 _WHERE = {
-    "features.user_daily": "purchases_90d >= 1 AND region IN ('x') AND NOT is_new",
+    "features.user_daily": "purchases_90d >= 1 OR region IN ('x') OR NOT is_new OR region IS NOT NULL",
     "staging.item_category": "level <= 1 OR name <> 'x'",
-    "marketplace.campaigns": "ad_rate > 0 AND seller_id IS NOT NULL",
+    "marketplace.campaigns": "ad_rate >= 0 AND seller_id IS NOT NULL",
 }
 """Conditions of definitions: what stands in a statement is what ``Condition`` writes of them."""
 _DAILY, _CATEGORIES, _CAMPAIGNS = (
@@ -190,7 +190,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "experiment": "x2",
         "start": datetime.combine(ds, time(), UTC),
         **dict.fromkeys(("salt", "layer_salt", "holdout_salt", "ramp_salt"), "s"),
-        **dict.fromkeys(("layer_first", "layer_last", "held_out", "ramp_first", "ramp_last"), 10),
+        **{"layer_first": 500, "layer_last": 9_500, "held_out": 10, "ramp_first": 0, "ramp_last": 9_500},
         "e0": 1,
         "e1": "x",
     }
