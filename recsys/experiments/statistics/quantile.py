@@ -13,12 +13,14 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from recsys.errors import ExperimentError
 from recsys.experiments.statistics.compare import Comparison
 from recsys.experiments.statistics.moments import Floats
 
 REPLICATES = 10_000
+_POINTS = 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,16 @@ class Values:
         shares = self.counts.cumsum() / units
         low, high = (self._at(shares, uniform) for uniform in (lower, upper))
         return low + (high - low) * part
+
+    def standard_error(self, q: float, units: int) -> float:
+        """Standard error of the quantile of ``units`` units like these, over evenly spaced points of its distribution.
+
+        It needs no rank as large as the units at hand, and no density, so it holds for few units and lumpy values.
+        """
+        rank = min(math.floor((units - 1) * q + 0.5) + 1, units)
+        points = (np.arange(_POINTS) + 0.5) / _POINTS
+        uniform = stats.beta.ppf(points, rank, units - rank + 1)
+        return float(self._at(self.counts.cumsum() / self.units, uniform).std())
 
     def _at(self, shares: Floats, uniform: Floats) -> Floats:
         return self.values[np.minimum(np.searchsorted(shares, uniform, side="left"), len(shares) - 1)]

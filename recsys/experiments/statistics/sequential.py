@@ -144,6 +144,18 @@ def always_valid_critical(fraction: float, *, alpha: float, rho: float | None = 
     return math.sqrt((1 + 1 / r) * math.log((1 + r) / alpha**2))
 
 
+def always_valid(fractions: Sequence[float], *, alpha: float, rho: float | None = None) -> Bounds:
+    """Bounds of an always-valid sequence that is looked at only at ``fractions``, and the error these looks spend.
+
+    Raises:
+        ExperimentError: the fractions do not increase, or are nearer to each other than CLOSEST.
+    """
+    times = _times(fractions)
+    critical = [always_valid_critical(time, alpha=alpha, rho=rho) for time in times]
+    upper, lower = crossing(times, critical)
+    return Bounds(tuple(times), tuple((upper + lower).cumsum().tolist()), tuple(critical))
+
+
 def always_valid_p_value(z: float, fraction: float, *, alpha: float, rho: float | None = None) -> float:
     """P-value that may be read at any time: 1 over the mixture's likelihood ratio (Johari, Pekelis and Walsh, 2015).
 
