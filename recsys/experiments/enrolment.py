@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from recsys.experiments.assignment import BUCKET_SQL, held_out, holdout_salt, layer_salt, ramp_salt
 from recsys.experiments.definition import BUCKETS, Experiment
 from recsys.experiments.eligibility import TABLES_OF, Condition
+from recsys.settings import Settings
 
 UNITS = """
 SELECT unit_id, first_assigned_on, {bucket} AS bucket
@@ -30,21 +31,32 @@ RAMP = """ABS(MOD(FARM_FINGERPRINT(CONCAT(@ramp_salt, ':', unit_id)), 10000))
 DAILY = """
 SELECT {unit} AS unit_id, MIN(ds) AS first_assigned_on
 FROM {table}
-WHERE ds BETWEEN @first AND @ds AND {where}
+WHERE ds BETWEEN GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY)) AND @ds AND {where}
 GROUP BY {unit}
 """
 CAMPAIGNS = """
-SELECT campaign_id AS unit_id, GREATEST(@first, DATE(started_at, @timezone)) AS first_assigned_on
+SELECT
+  campaign_id AS unit_id,
+  GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY), DATE(started_at, @timezone)) AS first_assigned_on
 FROM marketplace.campaigns
-WHERE DATE(started_at, @timezone) <= @ds AND (ended_at IS NULL OR DATE(ended_at, @timezone) >= @first) AND {where}
+WHERE DATE(started_at, @timezone) <= @ds
+  AND (
+    ended_at IS NULL
+    OR DATE(ended_at, @timezone) >= GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY))
+  )
+  AND {where}
 """
 CLUSTERS = """
 SELECT CONCAT(categories.category_id, '|', regions.region) AS unit_id, MIN(categories.ds) AS first_assigned_on
 FROM staging.item_category AS categories
 INNER JOIN (
-  SELECT DISTINCT ds, region FROM staging.users WHERE ds BETWEEN @first AND @ds AND region IS NOT NULL
+  SELECT DISTINCT ds, region
+  FROM staging.users
+  WHERE ds BETWEEN GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY)) AND @ds AND region IS NOT NULL
 ) AS regions ON categories.ds = regions.ds
-WHERE categories.ds BETWEEN @first AND @ds AND {where}
+WHERE
+  categories.ds BETWEEN GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY)) AND @ds
+  AND {where}
 GROUP BY 1
 """
 ELIGIBLE = {"campaign": CAMPAIGNS, "cluster": CLUSTERS}
@@ -72,26 +84,31 @@ def first_day(experiment: Experiment) -> date:
     return experiment.start - timedelta(days=1)
 
 
-def queries(experiment: Experiment, ds: date, timezone: str) -> Iterator[Query]:
+def queries(experiment: Experiment, ds: date, settings: Settings) -> Iterator[Query]:
     """One query per step of the ramp that has begun by ``ds``; no unit is in two of them.
 
-    ``timezone`` is the marketplace's, in which campaigns begin and end.
+    Of ``settings`` it takes the time zone, in which campaigns begin and end, and the most days that an experiment
+    runs: further back nothing is read, so the cost of a day does not grow with an experiment that nobody ends.
     """
     before = 0
     for step in experiment.steps:
         first = step.day - timedelta(days=1)
         if first <= ds:
-            yield _query(experiment, first, (before, step.buckets - 1), timezone)
+            yield _query(experiment, first, (before, step.buckets - 1), settings)
         before = step.buckets
 
 
-def _query(experiment: Experiment, first: date, ramp: tuple[int, int], timezone: str) -> Query:
+def _query(experiment: Experiment, first: date, ramp: tuple[int, int], settings: Settings) -> Query:
     """Those whose ramp bucket is in ``ramp``, who can join from ``first`` on."""
     stated, unit = experiment.eligibility, experiment.unit
     condition = Condition.parse(stated.where, stated.table) if stated is not None else None
-    params: dict[str, object] = {"salt": experiment.salt, "first": first}
+    params: dict[str, object] = {
+        "salt": experiment.salt,
+        "first": first,
+        "experiment_days": settings.experiment_days,
+    }
     params |= condition.params if condition is not None else {}
-    params |= {"timezone": timezone} if unit == "campaign" else {}
+    params |= {"timezone": settings.timezone} if unit == "campaign" else {}
     drawn = []
     if experiment.layer is not None:
         layer = experiment.layer

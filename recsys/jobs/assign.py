@@ -27,7 +27,8 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
 
     Returns:
         What was written, and ``days_missing``: days since the start of which an eligibility table has no partition, so
-        that a unit may have joined later than it should. Build them and run the day again.
+        that a unit may have joined later than it should. Build them and run the day again. ``outlived``: experiments
+        that serve for longer than the setting ``experiment_days``, before which nothing is looked back on.
 
     Raises:
         ExperimentError: a definition is wrong.
@@ -35,11 +36,17 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     """
     running = [e for e in load_experiments(settings.experiments_dir) if e.is_assigned_on(ds)]
     with open_warehouse(settings) as warehouse:
-        missing = {day.isoformat() for one in running for day in _missing_days(warehouse, one, ds)}
+        missing = {day.isoformat() for one in running for day in _missing_days(warehouse, settings, one, ds)}
         parts = [_rows(warehouse, settings, experiment, ds) for experiment in running]
         empty = arrow_schema(schema.table(TABLE)).empty_table()
         rows = warehouse.write(TABLE, pa.concat_tables([empty, *parts]), ds)
-    return {"experiments": [one.id for one in running], "rows": rows, "days_missing": sorted(missing)}
+    longest = timedelta(days=settings.experiment_days)
+    return {
+        "experiments": [one.id for one in running],
+        "rows": rows,
+        "days_missing": sorted(missing),
+        "outlived": [one.id for one in running if ds - first_day(one) > longest],
+    }
 
 
 def _rows(warehouse: Warehouse, settings: Settings, experiment: Experiment, ds: date) -> pa.Table:
@@ -47,7 +54,7 @@ def _rows(warehouse: Warehouse, settings: Settings, experiment: Experiment, ds: 
     found = pa.concat_tables(
         [
             warehouse.query(query.sql, query.params, ds=ds, name=f"units of {experiment.id}")
-            for query in queries(experiment, ds, settings.timezone)
+            for query in queries(experiment, ds, settings)
         ]
     )
     arms = arms_of(experiment, found.column("bucket").to_numpy())
@@ -68,8 +75,8 @@ def _rows(warehouse: Warehouse, settings: Settings, experiment: Experiment, ds: 
     return pa.table({name: columns[name] for name in wanted.names}, schema=wanted)
 
 
-def _missing_days(warehouse: Warehouse, experiment: Experiment, ds: date) -> list[date]:
-    """Days since the start of which the eligibility table has no partition.
+def _missing_days(warehouse: Warehouse, settings: Settings, experiment: Experiment, ds: date) -> list[date]:
+    """Days since the start, of those that are looked back on, of which the eligibility table has no partition.
 
     Raises:
         WarehouseError: the table, or its partition ``ds``, is missing.
@@ -80,6 +87,7 @@ def _missing_days(warehouse: Warehouse, experiment: Experiment, ds: date) -> lis
         raise WarehouseError(warehouse.missing(name, ds if is_daily else None))
     if not is_daily:
         return []
-    there, first = set(warehouse.partitions(name)), first_day(experiment)
+    there = set(warehouse.partitions(name))
+    first = max(first_day(experiment), ds - timedelta(days=settings.experiment_days))
     since = (first + timedelta(days=n) for n in range((ds - first).days))
     return [day for day in since if day not in there]

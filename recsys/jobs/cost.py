@@ -10,6 +10,8 @@ from pathlib import Path
 
 from recsys import quality
 from recsys.errors import WarehouseError
+from recsys.experiments import enrolment
+from recsys.experiments.definition import load_experiments
 from recsys.jobs import check, inputs, plan_shards
 from recsys.jobs.bill import BUILD, CHECK, DAILY, GIGABYTE, JOB, WEEKLY, Bill, Cost, as_json
 from recsys.jobs.score import ASSIGNMENTS
@@ -77,6 +79,7 @@ def queries(settings: Settings) -> Iterator[Query]:
     """
     for dataset in ("staging", "features", "marts", "experiments"):
         if dataset == "marts":
+            yield from _assignment(settings)
             yield from _scoring(settings)
         yield from _checks(settings, _BEFORE.get(dataset))
         for table in sql_tables(settings.sql_dir, dataset):
@@ -96,6 +99,13 @@ def _checks(settings: Settings, stage: str | None) -> Iterator[Query]:
         )
 
 
+def _assignment(settings: Settings) -> Iterator[Query]:
+    """Who takes part, of every experiment there is, each step of its ramp taken."""
+    for experiment in load_experiments(settings.experiments_dir):
+        for asked in enrolment.queries(experiment, date.max, settings):
+            yield Query("assign", JOB, asked.sql, asked.params)
+
+
 def _scoring(settings: Settings) -> Iterator[Query]:
     yield Query(
         "plan_shards", JOB, plan_shards.RANGES, {"shards": settings.shards, "most": plan_shards.MOST_SORTED}
@@ -112,7 +122,7 @@ def _training(settings: Settings) -> Iterator[Query]:
     for sql, params in asked.values():
         yield Query("train", JOB, sql, params, 1 if shop else TRAIN_DAYS + 1, WEEKLY)
     if not shop:
-        yield Query("train", JOB, SHOWN, {}, TRAIN_DAYS, WEEKLY)
+        yield Query("train", JOB, SHOWN, {"most": inputs.ALL_USERS}, TRAIN_DAYS, WEEKLY)
 
 
 def _dry(settings: Settings, warehouse: Warehouse, ds: date, wanted: Sequence[Query], users: int) -> Bill:

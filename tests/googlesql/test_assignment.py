@@ -56,7 +56,7 @@ def test_the_units_of_an_experiment_can_be_asked_for(unit: str, table: str, wher
     }
     content |= {"ramp": [{"from": START, "share": 0.1}, {"from": START + timedelta(days=1), "share": 1}]}
     content |= {"eligibility": {"table": table, "where": where}} if where else {}
-    found = list(queries(parse_experiment(content, "e.yaml"), START, "Asia/Tokyo"))
+    found = list(queries(parse_experiment(content, "e.yaml"), START, Settings.load({})))
     assert len(found) == 2
     for query in found:
         types = {name: parameter_type(name, value) for name, value in query.params.items()}
@@ -66,6 +66,6 @@ def test_the_units_of_an_experiment_can_be_asked_for(unit: str, table: str, wher
 def test_the_project_s_own_experiments_can_be_asked_for() -> None:
     settings = Settings.load({})
     for experiment in load_experiments(settings.experiments_dir):
-        for query in queries(experiment, experiment.start, settings.timezone):
+        for query in queries(experiment, experiment.start, settings):
             types = {name: parameter_type(name, value) for name, value in query.params.items()}
             assert analyzer().columns(query.sql, {**types, "ds": "DATE"}) == COLUMNS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -228,6 +229,18 @@ def test_missing_days_are_told_and_a_missing_day_is_an_error(settings: Settings)
     define(settings, "c", unit="campaign")
     with pytest.raises(WarehouseError, match=r"marketplace\.campaigns is empty"):
         assign.run(settings, EVE)
+
+
+def test_an_experiment_that_nobody_ends_is_looked_back_on_so_far_and_no_further(settings: Settings) -> None:
+    define(settings)
+    short = dataclasses.replace(settings, experiment_days=2)
+    for n, users in enumerate((["u1", "u2"], ["u1"], ["u1"], ["u1", "u3"])):
+        active(settings, EVE + timedelta(days=n), users)
+    last = EVE + timedelta(days=3)
+    assert assign.run(short, last)["outlived"] == ["e"]
+    assert assign.run(short, last - timedelta(days=1))["outlived"] == []
+    first = made(short, last)["first_assigned_on"].dt.date
+    assert first.to_dict() == {"u1": EVE + timedelta(days=1), "u3": last}
 
 
 def test_a_wrong_definition_writes_nothing(settings: Settings) -> None:

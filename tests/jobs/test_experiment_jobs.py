@@ -89,7 +89,7 @@ def test_assignment_covers_every_active_user_and_is_stable_over_days(settings: S
     warehouse = open_warehouse(settings)
     before = warehouse.read("experiments.assignments", START - timedelta(days=1)).set_index("unit_id")["arm"]
     after = warehouse.read("experiments.assignments", START).set_index("unit_id")["arm"]
-    assert first == {"experiments": ["hybrid_vs_popularity"], "rows": 500, "days_missing": []}
+    assert first == {"experiments": ["hybrid_vs_popularity"], "rows": 500, "days_missing": [], "outlived": []}
     assert after.loc[users[:100]].tolist() == before.loc[users[:100]].tolist()
     assert {"u'; DROP TABLE x; --", "ユーザー"} <= set(after.index)
     assert 0.4 < (before == "hybrid").mean() < 0.6
