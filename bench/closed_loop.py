@@ -29,6 +29,7 @@ import pandas as pd
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 
+from bench.fingerprint import WORLD, digest_of  # noqa: E402
 from bench.loop_figures import Day, Pairs, figures, print_figures  # noqa: E402
 from recsys.errors import ModelError  # noqa: E402
 from recsys.evaluation.market import expanded  # noqa: E402
@@ -137,12 +138,13 @@ def run(loop: Loop, root: Path, say: Callable[[str], None] = lambda line: None) 
 
 
 def _history(loop: Loop, root: Path, say: Callable[[str], None]) -> Path:
-    """The world before the first list, with its staging and the features that training reads; made once."""
-    base = root / loop.name
+    """The world before the first list, with its staging and the features that training reads; made once, as long as the
+    code that makes it stays as it is."""
+    base = root / f"{loop.name}-{digest_of(WORLD)}"
     if base.exists():
         return base
     say(f"History of {loop.history_days} days")
-    aside = root / f"{loop.name}-{os.getpid()}"
+    aside = root / f"{base.name}-{os.getpid()}"
     settings = Settings(warehouse=str(aside), home=str(PROJECT), seed=loop.seed)
     last = FIRST_DAY + timedelta(days=loop.history_days - 1)
     simulate.history(
