@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from recsys.cli import daily, data, experiment, judging, operating, reading, simulation, start
+from recsys.cli import daily, data, decisions, experiment, judging, operating, reading, simulation, start
 from recsys.cli.common import errors
 from recsys.errors import RecsysError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for theme in (start, data, simulation, daily, reading, judging, operating):
     app.add_typer(theme.app)
+experiment.app.add_typer(decisions.app)
 app.add_typer(
     experiment.app,
     name="experiment",

@@ -1,0 +1,40 @@
+"""The command that overrules what the rules decided on an experiment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from recsys.cli.common import Ds, Warehouse, existing, show
+from recsys.settings import parse_ds
+
+app = typer.Typer()
+
+
+@app.command()
+def override(
+    experiment: Annotated[str, typer.Argument(help="Id of the experiment.", metavar="EXPERIMENT")],
+    *,
+    ds: Ds,
+    by: Annotated[str, typer.Option(help="Id of the person who decides.", metavar="PERSON")],
+    why: Annotated[str, typer.Option(help="Their reason, for the log.", metavar="TEXT")],
+    verdict: Annotated[
+        Literal["ship", "stop", "continue", "invalid"] | None, typer.Option(help="What to do instead.")
+    ] = None,
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", help="Leave the decision to the rules again.")
+    ] = False,
+    warehouse: Warehouse = None,
+) -> None:
+    """Overrule the verdict on an experiment, by name and with a reason; both stay in the log.
+
+    It stands, whatever is computed later, until it is withdrawn.
+
+    Example: `recsys experiment override hybrid_vs_popularity --ds 2026-02-14 --verdict stop --by p-17 --why "..."`.
+    """
+    from recsys.jobs import decide
+
+    if withdraw == (verdict is not None):
+        raise typer.BadParameter("give either --verdict or --withdraw.")
+    show(decide.override(existing(warehouse), parse_ds(ds), experiment, by=by, why=why, verdict=verdict))
