@@ -10,6 +10,7 @@ import pandas as pd
 from recsys.experiments.definition import Experiment, parse_experiment
 from recsys.reports.experiment import Evidence
 from recsys.schema import table
+from recsys.warehouse import Warehouse
 
 START = date(2026, 2, 1)
 LAST = date(2026, 2, 14)
@@ -25,27 +26,30 @@ METRICS: dict[str, tuple[str, str, str, float, float, float]] = {
 ARMS = {"popularity": None, "hybrid": 1.0, "hybrid_bold": -0.6}
 
 
+CONTENT: dict[str, Any] = {
+    "id": ID,
+    "hypothesis": "Personal lists ordered by expected revenue raise revenue per user.",
+    "unit": "user",
+    "salt": "planted_1",
+    "start": START,
+    "end": date(2026, 2, 28),
+    "control": "popularity",
+    "arms": {
+        "popularity": {"policy": "popularity", "weight": 0.4},
+        "hybrid": {"policy": "hybrid", "weight": 0.4},
+        "hybrid_bold": {"policy": "hybrid", "weight": 0.2},
+    },
+    "minimum_effect": 0.03,
+    "guardrails": {"cancel_rate": 0.1},
+    "design": {"kind": "always_valid"},
+    "secondary": ["conversion", "ctr"],
+    "segments": ["region"],
+}
+"""The definition, as a file under ``include/experiments`` has it."""
+
+
 def definition(**changes: Any) -> Experiment:
-    content: dict[str, Any] = {
-        "id": ID,
-        "hypothesis": "Personal lists ordered by expected revenue raise revenue per user.",
-        "unit": "user",
-        "salt": "planted_1",
-        "start": START,
-        "end": date(2026, 2, 28),
-        "control": "popularity",
-        "arms": {
-            "popularity": {"policy": "popularity", "weight": 0.4},
-            "hybrid": {"policy": "hybrid", "weight": 0.4},
-            "hybrid_bold": {"policy": "hybrid", "weight": 0.2},
-        },
-        "minimum_effect": 0.03,
-        "guardrails": {"cancel_rate": 0.1},
-        "design": {"kind": "always_valid"},
-        "secondary": ["conversion", "ctr"],
-        "segments": ["region"],
-    }
-    return parse_experiment(content | changes, "planted")
+    return parse_experiment(CONTENT | changes, "planted")
 
 
 def row(
@@ -128,3 +132,11 @@ def evidence(**changes: Any) -> Evidence:
         "days": tuple(START + timedelta(days=n) for n in range(14)),
     }
     return Evidence(**(parts | changes))
+
+
+def plant(warehouse: Warehouse) -> None:
+    """Write all of it, a partition a day."""
+    tables = {"results": results(), "checks": checks(), "decisions": decisions()}
+    for name, frame in tables.items():
+        for day, rows in frame.groupby("ds"):
+            warehouse.write(f"experiments.{name}", rows.reset_index(drop=True), day)
