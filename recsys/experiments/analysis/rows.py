@@ -12,6 +12,7 @@ from recsys.experiments.statistics.compare import Comparison, Kind, compare
 from recsys.experiments.statistics.moments import Moments
 from recsys.experiments.statistics.quantile import Values as ValueCounts
 from recsys.experiments.statistics.quantile import compare_quantiles
+from recsys.experiments.statistics.winsorise import winsorise as winsorised
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,14 +50,13 @@ def compare_rows(
 
 
 def _capped(
-    kind: str, control: Floats, treatment: Floats, cuped: bool, winsorise: float
+    kind: str, control: Floats, treatment: Floats, cuped: bool, quantile: float
 ) -> tuple[Floats, Floats]:
     first = {"mean": 1, "ratio": 2}.get(kind)
     if first is None:
         return control, treatment
     arms = control.copy(), treatment.copy()
     for column in (0, first) if cuped else (0,):
-        cap = np.quantile(np.concatenate([control[:, column], treatment[:, column]]), winsorise)
-        for rows in arms:
-            np.minimum(rows[:, column], cap, out=rows[:, column])
+        for rows, capped in zip(arms, winsorised([rows[:, column] for rows in arms], quantile), strict=True):
+            rows[:, column] = capped
     return arms

@@ -69,8 +69,8 @@ class Units:
         return high if np.array_equal(high, low, equal_nan=True) else self.total(values)
 
 
-def gather(frame: pd.DataFrame, unit: str, arm: str, repeats: Repeats = "auto") -> Units:
-    """Find the units of a table and their arms.
+def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "auto") -> Units:
+    """Find the units of a table and their arms; without ``arm`` all are in one, called ``all``.
 
     Rows without a unit or an arm and units in two arms are left out, with a note. A unit with several rows: where all
     repeated rows are copies in every column, each counts once; else the table holds several measurements of a unit,
@@ -79,11 +79,12 @@ def gather(frame: pd.DataFrame, unit: str, arm: str, repeats: Repeats = "auto") 
     Raises:
         ExperimentError: nothing is left, there are fewer than two arms, or a unit repeats and may not.
     """
-    ids, arms = labels(frame[unit]), labels(frame[arm])
+    ids = labels(frame[unit])
+    arms = labels(frame[arm]) if arm is not None else pd.Series("all", index=frame.index, dtype="string")
     notes: list[str] = []
     absent = (ids.isna() | arms.isna()).to_numpy()
     if absent.any():
-        notes.append(f"{_rows(absent.sum())} without {unit} or {arm} left out")
+        notes.append(f"{_rows(absent.sum())} without {' or '.join(filter(None, (unit, arm)))} left out")
     ids, arms, rows = ids[~absent], arms[~absent], frame.loc[~absent]
     names = sorted(arms.unique(), key=_natural)
     unit_of, known = pd.factorize(ids)
@@ -99,7 +100,7 @@ def gather(frame: pd.DataFrame, unit: str, arm: str, repeats: Repeats = "auto") 
             place[first],
             np.arange(len(first)),
         )
-    if len(names) < 2:
+    if arm is not None and len(names) < 2:
         raise ExperimentError(
             f"Column {arm} names {len(names)} arm(s) {names}; a comparison needs two or more."
         )

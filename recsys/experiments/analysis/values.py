@@ -10,6 +10,7 @@ import numpy.typing as npt
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.asked import Asked
 from recsys.experiments.analysis.units import Floats, Units
+from recsys.experiments.statistics.winsorise import pooled_cap
 
 Flags = npt.NDArray[np.bool_]
 
@@ -59,7 +60,7 @@ def values(units: Units, asked: Asked, covariate: tuple[str, ...], winsorise: fl
     columns = [column[there] for column in columns]
     notes = _missing_note(units, asked.name, there)
     if winsorise is not None and kind in {"mean", "ratio"} and there.any():
-        cap = float(np.quantile(columns[0], winsorise))
+        cap = pooled_cap([columns[0]], winsorise)
         notes += [f"{asked.name}: {np.sum(columns[0] > cap):,} values above {cap:g} count as {cap:g}"]
         columns[0] = np.minimum(columns[0], cap)
     cuped = bool(covariate) and kind != "quantile"
@@ -98,7 +99,7 @@ def _covariate(
         if not present.any():
             raise ExperimentError(f"The covariate {name} has no value at all. Leave it out, or name another.")
         if winsorise is not None and place == 0:
-            column = np.minimum(column, np.quantile(column[present], winsorise))
+            column = np.minimum(column, pooled_cap([column[present]], winsorise))
         columns.append(np.where(present, column, column[present].mean()))
     if kind == "ratio" and len(columns) == 1:
         columns.append(np.ones(len(columns[0])))

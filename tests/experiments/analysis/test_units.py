@@ -85,6 +85,11 @@ def test_nothing_to_compare(rows: list[tuple[object, object, object]], told: str
         gather(table(*rows), "id", "arm")
 
 
+def test_a_table_without_arms_has_one() -> None:
+    units = gather(table(("u1", "a", 2), (None, "b", 3), ("u2", "b", 3)), "id", None)
+    assert units.counts() == {"all": 2} and units.notes == ("1 row without id left out",)
+
+
 def test_numbers_of_a_text_file() -> None:
     column = pd.Series([" 1.5", "", "NULL", "nan", "True", "false", "1e3", "-2", None], dtype="str")
     np.testing.assert_array_equal(numbers(column, "x"), [1.5, np.nan, np.nan, np.nan, 1, 0, 1000, -2, np.nan])

@@ -1,0 +1,68 @@
+"""Both arms alike, looked at every day: how often some look rejects, by design."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from recsys.experiments.populations import bought, revenue, spending_days
+from recsys.experiments.statistics.peeking import rejections
+from recsys.experiments.statistics.sequential import Spending, always_valid_critical, group_sequential
+
+DAYS, UNITS_A_DAY = 28, 200
+Floats = npt.NDArray[np.float64]
+
+
+def looks(runs: int, seed: int) -> list[dict[str, object]]:
+    """Share of runs in which a design rejects; at most alpha = 0.05 is right.
+
+    ``entering`` units are measured once, on the day they enter. ``returning`` ones go on to spend on later days, so
+    that what is known of a unit changes from look to look.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, object]] = []
+    for name, draw in (("revenue, entering", revenue), ("conversion, entering", bought)):
+        found = rejections(
+            rng,
+            lambda g, shape, draw=draw: draw(int(np.prod(shape)), g)[:, 0].reshape(shape),
+            runs=runs,
+            looks=DAYS,
+            units=UNITS_A_DAY,
+        )
+        rows.append(
+            {"metric": name, "fixed, one look": found.fixed, "fixed, looked at daily": found.peeking}
+            | dict(found.sequential)
+        )
+    z = np.array([_returning(rng) for _ in range(runs)])
+    rows.append({"metric": "revenue, returning"} | _rejected(z, 0.05))
+    return rows
+
+
+def _rejected(z: Floats, alpha: float) -> dict[str, object]:
+    fractions = [(day + 1) / DAYS for day in range(DAYS)]
+    limit = float(special.ndtri(1 - alpha / 2))
+    bounds: dict[str, object] = {
+        name: np.array(group_sequential(fractions, alpha=alpha, spending=name).critical)
+        for name in get_args(Spending)
+    } | {"always_valid": np.array([always_valid_critical(t, alpha=alpha) for t in fractions])}
+    return {
+        "fixed, one look": float((z[:, -1] >= limit).mean()),
+        "fixed, looked at daily": float((z >= limit).any(axis=1).mean()),
+    } | {name: float((z >= bound).any(axis=1).mean()) for name, bound in bounds.items()}
+
+
+def _returning(rng: np.random.Generator) -> Floats:
+    """Z of revenue per unit seen so far, after each day; shape (days,)."""
+    entered = np.repeat(np.arange(DAYS), UNITS_A_DAY)[:, None]
+    days = np.arange(DAYS)
+    seen = UNITS_A_DAY * (days + 1)
+    means, errors = [], []
+    for _ in range(2):
+        so_far = (spending_days(len(entered), DAYS, rng) * (days >= entered)).cumsum(axis=1)
+        mean = so_far.sum(axis=0) / seen
+        means.append(mean)
+        errors.append(((so_far**2).sum(axis=0) - seen * mean**2) / (seen - 1) / seen)
+    return np.abs(means[1] - means[0]) / np.sqrt(errors[0] + errors[1])

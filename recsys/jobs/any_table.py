@@ -1,0 +1,82 @@
+"""Read any table a person names, and write what was found: for the commands ``recsys experiment ...``."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import warnings
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from recsys import schema
+from recsys.errors import ContractError, ExperimentError
+from recsys.settings import Settings
+from recsys.sources.reader import SourceFile, open_file
+from recsys.warehouse import open_warehouse
+from recsys.warehouse.base import require_warehouse
+
+DELIMITERS = ",;\t|"
+
+
+def read_any(settings: Settings, source: str, ds: date | None = None) -> pd.DataFrame:
+    """Return all rows of a file, a folder of like files, or a warehouse table (with ``ds``: that day's).
+
+    Raises:
+        ContractError: there is no such file or table, or the file cannot be read.
+        WarehouseError: the table has no rows.
+    """
+    path = Path(source)
+    if not path.exists() and source in schema.TABLES:
+        with open_warehouse(require_warehouse(settings)) as warehouse:
+            return warehouse.read(source, ds).reset_index(drop=True)
+    if not path.exists():
+        raise ContractError(
+            f"{source!r} is neither a file nor a table. Give a CSV or Parquet file, or a "
+            "table that `recsys tables` lists."
+        )
+    file = open_file(path)
+    files = [path] if path.is_file() else sorted(child for child in path.iterdir() if child.is_file())
+    return pd.concat([_read(file, child) for child in files], ignore_index=True)
+
+
+def _read(file: SourceFile, path: Path) -> pd.DataFrame:
+    try:
+        frame = _read_csv(path) if file.is_csv else pd.read_parquet(path)
+    except (
+        ValueError,
+        OSError,
+        pd.errors.ParserWarning,
+    ) as error:  # what pandas and Arrow raise on a damaged file
+        raise ContractError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    return frame.rename(columns=lambda name: str(name).strip())
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Every value as text; the delimiter is the one that cuts the header into most names."""
+    opened = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as lines:
+        header = next(lines, "")
+    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "error", pd.errors.ParserWarning
+        )  # a row longer than the header would be cut, or shifted
+        return pd.read_csv(
+            path, sep=delimiter, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
+
+
+def write_json(record: Mapping[str, object], path: Path) -> None:
+    """Write a record as JSON.
+
+    Raises:
+        ExperimentError: the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,130 @@
+"""The commands ``recsys experiment power`` and ``recsys experiment simulate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from recsys.cli import app
+from recsys.errors import ExperimentError
+from recsys.jobs import power, simulate_experiment
+from recsys.settings import Settings
+from tests.experiments.analysis.test_analyse import table
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.load({}, warehouse=str(tmp_path / "warehouse"))
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> power.Past:
+    table(600).to_csv(tmp_path / "past.csv", index=False)
+    return power.Past(str(tmp_path / "past.csv"), "id", ("revenue", "bought", "clicks/views", "before:p90"))
+
+
+def test_every_metric_is_planned_for_every_lift(settings: Settings, past: power.Past) -> None:
+    found = power.run(settings, past, power.Question(effects=(0.1, 0.2)))
+    assert [(r.metric, r.plan.effect) for r in found.rows] == [
+        (name, effect) for name in ("revenue", "bought", "clicks/views", "before") for effect in (0.1, 0.2)
+    ]
+    assert all(
+        a.plan.units > 2 * b.plan.units for a, b in zip(found.rows[::2], found.rows[1::2], strict=True)
+    )
+    assert found.rows[2].baseline == pytest.approx(table(600)["bought"].mean())
+
+
+def test_so_many_units_show_so_much(settings: Settings, past: power.Past) -> None:
+    (row, *_) = power.run(settings, past, power.Question(units=5_000)).rows
+    assert row.plan.units == 5_000 and row.plan.power == pytest.approx(0.8, abs=1e-6)
+    (told, *_) = power.run(settings, past, power.Question(units=5_000, effects=(row.plan.effect / 2,))).rows
+    assert 0.2 < told.plan.power < 0.4
+
+
+def test_a_plan_from_figures_needs_no_table(settings: Settings) -> None:
+    rows = power.run(settings, None, power.Question(effects=(0.02,)), mean=3.0, spread=9.0).rows
+    assert rows[0].plan.units > 300_000
+    assert len(power.run(settings, None, power.Question(), rate=0.1).rows) == len(power.EFFECTS)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"mean": 3.0}, {"spread": 3.0}, {"mean": 3.0, "spread": 1.0, "rate": 0.1}]
+)
+def test_a_plan_needs_one_ground(settings: Settings, past: power.Past, given: dict[str, float]) -> None:
+    with pytest.raises(ExperimentError, match="give one of the three"):
+        power.run(settings, None, power.Question(), **given)
+    with pytest.raises(ExperimentError, match="give one of the three"):
+        power.run(settings, past, power.Question(), rate=0.1)
+
+
+def test_power_prints_and_writes(past: power.Past, tmp_path: Path) -> None:
+    target = tmp_path / "plan.json"
+    result = CliRunner().invoke(app, ["experiment", "power", past.source, "--unit", "id", "--metric", "revenue", "--covariate", "before",
+                                      "--winsorise", "0.99", "--effect", "0.01", "--weights", "a=1,b=1,c=1", "--design", "pocock", "--json", str(target)])  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "alpha 0.05 over 2 arms" in result.output and "pocock, 14 looks" in result.output
+    (first, *_) = json.loads(target.read_text(encoding="utf-8"))["results"]
+    assert first["effect"] == 0.01 and set(first["units_by_arm"]) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["power", "--unit", "id"], "--unit goes with a table"),
+        (["simulate", "--winsorise", "0.9"], "--winsorise goes with a table"),
+        (["power", "x.csv"], "needs --unit and --metric"),
+        (["simulate", "x.csv", "--unit", "id"], "needs --unit and --metric"),
+    ],
+)
+def test_options_that_go_with_a_table(arguments: list[str], told: str) -> None:
+    result = CliRunner().invoke(app, ["experiment", *arguments])
+    assert isinstance(result.exception, ExperimentError) and told in str(result.exception)
+
+
+def test_experiments_are_played_on_the_units_of_a_table(settings: Settings, past: power.Past) -> None:
+    asked = power.Past(past.source, "id", ("revenue", "bought"), covariate="before", winsorise=0.98)
+    found = simulate_experiment.run(settings, asked, simulate_experiment.Question(runs=80))
+    cases = {(r.metric, r.cuped, r.winsorised) for r in found.rows}
+    assert len(cases) == 6 and len(found.rows) == 12
+    assert all(abs(r.rejected - r.promised) < 4.5 * r.error for r in found.rows)
+    assert all(r.units == 600 and r.effect >= 0 for r in found.rows)
+    wide, narrow = (
+        next(r.effect for r in found.rows if r.effect and r.metric == "revenue" and r.cuped == on)
+        for on in (False, True)
+    )
+    assert narrow < wide, "with a covariate, a smaller lift is found as often"
+
+
+def test_a_lift_that_is_asked_for_is_played(settings: Settings, past: power.Past) -> None:
+    asked = power.Past(past.source, "id", ("bought",))
+    found = simulate_experiment.run(
+        settings, asked, simulate_experiment.Question(runs=20, units=200, effect=-0.5)
+    )
+    assert [r.effect for r in found.rows] == [0.0, -0.5]
+    assert found.rows[1].rejected > 0.5 and found.rows[1].ks_p_value is None
+
+
+def test_simulate_plays_without_a_table_and_writes(tmp_path: Path) -> None:
+    target = tmp_path / "played.json"
+    result = CliRunner().invoke(
+        app, ["experiment", "simulate", "--runs", "3", "--units", "400", "--json", str(target)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "3 experiments each" in result.output and "CUPED" in result.output
+    record = json.loads(target.read_text(encoding="utf-8"))
+    assert record["runs"] == 3 and {r["kind"] for r in record["results"]} == {
+        "mean",
+        "proportion",
+        "ratio",
+        "quantile",
+    }
+
+
+def test_too_little_to_play(settings: Settings, tmp_path: Path) -> None:
+    table(3).to_csv(tmp_path / "t.csv", index=False)
+    few = power.Past(str(tmp_path / "t.csv"), "id", ("revenue",))
+    with pytest.raises(ExperimentError, match="3 units of revenue are no experiment"):
+        simulate_experiment.run(settings, few, simulate_experiment.Question(runs=3))
