@@ -4,6 +4,12 @@ docs/experiments-statistics.md has the formulas, their sources and what was chos
 """
 
 from recsys.experiments.statistics.bayes import Posterior, best_arm
+from recsys.experiments.statistics.cluster import (
+    Permutation,
+    compare_clusters,
+    permutation_test,
+    sums_by_cluster,
+)
 from recsys.experiments.statistics.compare import Comparison, Estimate, Kind, compare, estimate
 from recsys.experiments.statistics.history import (
     Expected,
@@ -35,11 +41,13 @@ from recsys.experiments.statistics.sequential import (
     sequential_interval,
 )
 from recsys.experiments.statistics.srm import SRM_ALPHA, sample_ratio_p_value
+from recsys.experiments.statistics.switchback import Cells, switchback
 from recsys.experiments.statistics.winsorise import pooled_cap, winsorise
 
 __all__ = [
     "SRM_ALPHA",
     "Bounds",
+    "Cells",
     "Comparison",
     "Estimate",
     "Expected",
@@ -48,6 +56,7 @@ __all__ = [
     "Kind",
     "Moments",
     "MomentsHistory",
+    "Permutation",
     "Plan",
     "Posterior",
     "QuantileHistory",
@@ -61,6 +70,7 @@ __all__ = [
     "benjamini_hochberg",
     "best_arm",
     "compare",
+    "compare_clusters",
     "compare_quantiles",
     "error_spent",
     "estimate",
@@ -69,11 +79,14 @@ __all__ = [
     "interval",
     "mean_sample",
     "minimum_effect",
+    "permutation_test",
     "pooled_cap",
     "power",
     "ratio_sample",
     "sample_ratio_p_value",
     "sequential_interval",
+    "sums_by_cluster",
+    "switchback",
     "units_needed",
     "welch_difference",
     "winsorise",

@@ -79,6 +79,10 @@ class MomentsHistory:
                 raise ExperimentError(
                     f"A proportion of {float(self.moments.mean[0]):g} cannot change by {effect:+.0%}."
                 )
+            # Ones come at random among the zeros, or go among the ones: what they share with a covariate thins out.
+            before = float(self.moments.mean[0])
+            kept = min(1 + effect, (1 - share) / max(1 - before, 1e-12))
+            cross[0, 1:] = cross[1:, 0] = self.moments.cross[0, 1:] * kept
             cross[0, 0] = self.moments.units * share * (1 - share)
         return Moments(self.moments.units, self.moments.mean * factor, cross)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from scipy import optimize, stats
 
@@ -68,14 +69,13 @@ def power(
     expected = history.expected(effect, control, treatment)
     drift = expected.difference / expected.error
     if looks is not None:
-        upper, lower = crossing(looks.fractions, looks.critical, drift)
-        return float(upper.sum() + lower.sum())
+        return float(sum(side.sum() for side in crossing(looks.fractions, looks.critical, drift)))
     ratio = expected.tested / expected.error
     if expected.degrees > _NORMAL_FROM or ratio != 1:
-        bound = float(stats.norm.isf(alpha / 2)) * ratio
-        return float(stats.norm.sf(bound - drift) + stats.norm.sf(bound + drift))
+        limit = float(stats.norm.isf(alpha / 2)) * ratio
+        return float(stats.norm.sf(limit - drift) + stats.norm.sf(limit + drift))
     bound = float(stats.t.isf(alpha / 2, expected.degrees))
-    spread = stats.nct(expected.degrees, abs(drift))
+    spread: Any = stats.nct(expected.degrees, abs(drift))
     upper, lower = float(spread.sf(bound)), float(spread.cdf(-bound))
     # Far out the noncentral t is not computed any more, and is a normal to all digits that count.
     far = float(stats.norm.sf(bound - abs(drift)))
