@@ -158,12 +158,10 @@ def guardrail(label: str, metric: str, arm: str, state: str, told: str) -> Check
     return Check(f"guardrail:{metric}:{arm}", state != "breached", False, words[state], observed=state)
 
 
-def interference(metric: str, beside: Sequence[str]) -> Check:
+def interference(beside: Sequence[str] = ()) -> Check:
     """The warning beside revenue of a split of buyers. ``beside``: the same policies split by cluster or seller."""
     more = f" Beside it: {'; '.join(beside)}." if beside else ""
-    return Check(
-        f"interference:{metric}", False, False, INTERFERENCE + more, observed="; ".join(beside) or None
-    )
+    return Check("interference", False, False, INTERFERENCE + more, observed="; ".join(beside) or None)
 
 
 def _listed(counts: Mapping[str, int]) -> str:
