@@ -85,7 +85,7 @@ def register(ds: Ds, warehouse: Warehouse = None) -> None:
 
 @app.command()
 def assign(ds: Ds, warehouse: Warehouse = None) -> None:
-    """Record the arm of every active user for each running experiment."""
+    """Record who takes part in each running experiment, in which arm, and since when."""
     from recsys.jobs import assign as job
 
     show(job.run(existing(warehouse), parse_ds(ds)))

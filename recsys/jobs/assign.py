@@ -10,8 +10,9 @@ import pyarrow as pa
 from recsys import schema
 from recsys.errors import WarehouseError
 from recsys.experiments.assignment import arms_of
-from recsys.experiments.definition import Experiment, load_experiments
+from recsys.experiments.definition import Experiment, check_metrics, load_experiments
 from recsys.experiments.enrolment import eligibility_table, first_day, queries
+from recsys.experiments.metrics import load_metrics
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 from recsys.warehouse.frames import arrow_schema
@@ -35,6 +36,8 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         WarehouseError: the eligibility table of ``ds`` is missing.
     """
     running = [e for e in load_experiments(settings.experiments_dir) if e.is_assigned_on(ds)]
+    if running:
+        check_metrics(running, load_metrics(settings.metrics_path))
     with open_warehouse(settings) as warehouse:
         missing = {day.isoformat() for one in running for day in _missing_days(warehouse, settings, one, ds)}
         parts = [_rows(warehouse, settings, experiment, ds) for experiment in running]

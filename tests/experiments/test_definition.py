@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 import yaml
 
 from recsys.errors import ExperimentError
-from recsys.experiments.definition import load_experiments, parse_experiment
-from recsys.settings import Settings
+from recsys.experiments.definition import Design, Layer, check_metrics, load_experiments, parse_experiment
+from recsys.experiments.definition.checks import problems_between
+from recsys.experiments.definition.parse import FIELDS
+from recsys.experiments.metrics import load_metrics
+from recsys.settings import PROJECT_ROOT, Settings
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -85,3 +89,194 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("a: [")
     with pytest.raises(ExperimentError, match=r"broken\.yaml is no valid YAML"):
         load_experiments(tmp_path)
+
+
+def documented() -> list[dict[str, Any]]:
+    """The YAML blocks of the page about definitions."""
+    page = (PROJECT_ROOT / "docs" / "experiment-definition.md").read_text(encoding="utf-8")
+    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+
+
+def test_the_examples_of_the_documents_load_and_every_field_is_explained() -> None:
+    least, most = (parse_experiment(block, "page") for block in documented())
+    assert set(documented()[1]) == set(FIELDS)
+    assert (least.primary, least.secondary, least.design, least.looks) == (
+        "rpu",
+        ("conversion", "ctr"),
+        Design("fixed"),
+        (),
+    )
+    assert most.layer == Layer("lists", 0, 4999)
+    assert [(step.day.day, step.buckets) for step in most.ramp] == [(2, 500), (5, 5000), (9, 10_000)]
+    assert most.design == Design("group_sequential", (7, 14, 21, 28), "obrien_fleming")
+    assert most.looks == tuple(date(2026, 3, day) for day in (8, 15, 22, 29))
+    assert most.metrics == ("rpu", "conversion", "ctr", "cancel_rate", "bounce_rate")
+    page = (PROJECT_ROOT / "docs" / "experiment-definition.md").read_text(encoding="utf-8")
+    table = page[page.index("| field |") : page.index("## Who takes part")]
+    named = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert named == set(FIELDS)
+
+
+DAY = date(2026, 2, 10)
+END = date(2026, 3, 9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"hypothesis": ""}, "hypothesis is ''; write a text"),
+        ({"start": None}, "start is None; write the first day of serving"),
+        ({"start": datetime(2026, 2, 10, 1)}, "write a date as YYYY-MM-DD"),
+        ({"salt": "layer:x"}, "may not begin with holdout:, layer:, ramp:"),
+        ({"alpha": True}, "alpha is True; it has to lie between 0 and 1"),
+        ({"alpha": float("nan")}, "alpha is nan"),
+        ({"power": 1}, "power is 1; it has to lie between 0 and 1"),
+        ({"minimum_effect": 0}, "minimum_effect is 0"),
+        ({"holdout": 1}, r"holdout is 1; it has to lie between 0 \(included\) and 1"),
+        ({"winsorise": 0.2}, "winsorise is 0.2; it has to lie between 0.5 and 1"),
+        ({"covariate_days": 1.5}, "covariate_days is 1.5; write a whole number between 0 and 365"),
+        ({"segments": "region"}, "segments is 'region'; write a list"),
+        ({"secondary": ["ctr", "ctr"]}, "write a list of distinct names"),
+        ({"primary": "ctr", "secondary": ["ctr"]}, "metric 'ctr' is primary and secondary"),
+        ({"guardrails": ["ctr"]}, "guardrails is .*; write a mapping of fields"),
+        ({"guardrails": {"ctr": 1}}, "guardrails.ctr is 1"),
+        ({"guardrails": {"ctr": None}}, "guardrails.ctr is None; write the relative loss"),
+        (
+            {"arms": {"a": {"policy": "hybrid", "weight": 0}, "b": {"policy": "hybrid", "weight": 1}}},
+            "has weight 0",
+        ),
+        (
+            {"arms": {"a": {"policy": "hybrid", "weight": "1/2"}, "b": 3}},
+            "arm 'b' needs exactly policy and weight",
+        ),
+        (
+            {
+                "arms": {
+                    "a": {"policy": "hybrid", "weight": 0.99999},
+                    "b": {"policy": "hybrid", "weight": 0.00001},
+                }
+            },
+            "the least is one bucket, 0.0001",
+        ),
+        ({"layer": {"name": "l"}}, "write either its last bucket or its share"),
+        ({"layer": {"name": "l", "last": 9, "share": 0.1}}, "write either its last bucket or its share"),
+        (
+            {"layer": {"name": "l", "first": 10, "last": 9}},
+            "layer.last is 9; write a whole number between 10 and 9999",
+        ),
+        ({"layer": {"name": "l", "first": 6000, "share": 0.5}}, "bucket 10999 would be its last"),
+        ({"layer": {"name": "l", "last": 9, "size": 3}}, r"unknown field layer\.size"),
+        ({"ramp": {"share": 1}}, "ramp is .*; write a list of steps"),
+        ({"ramp": [{"from": DAY}]}, r"ramp\[1\]\.from is .* a step needs from"),
+        ({"ramp": [{"from": END, "share": 1}]}, "ramp begins on 2026-03-09; its first step is the start"),
+        (
+            {"ramp": [{"from": DAY, "share": 0.5}, {"from": DAY, "share": 1}]},
+            "does not come after 2026-02-10",
+        ),
+        ({"ramp": [{"from": DAY, "share": 0.5}, {"from": END, "share": 0.1}]}, "a share only grows"),
+        (
+            {"ramp": [{"from": DAY, "share": 0.5}, {"from": END, "share": 1}], "end": date(2026, 3, 1)},
+            "after the end",
+        ),
+        ({"ramp": [{"from": DAY, "share": 0.00001}]}, "less than one bucket"),
+        (
+            {"eligibility": {"table": "staging.events", "where": "TRUE"}},
+            r"eligibility\.table is 'staging.events'; choose",
+        ),
+        (
+            {"eligibility": {"where": "purchases > 0"}},
+            r"eligibility\.where is .* has no column 'purchases' to ask",
+        ),
+        ({"eligibility": "is_new"}, "eligibility is 'is_new'; write a mapping of fields"),
+        ({"design": {"kind": "bayes"}}, "design.kind is 'bayes'; choose one of"),
+        ({"design": {"kind": "fixed", "looks": 3}}, "design.looks is 3; a design of kind fixed has no looks"),
+        ({"design": {"kind": "group_sequential"}}, "write either looks .* or days"),
+        ({"design": {"kind": "group_sequential", "looks": 4}}, "a number of looks needs an end"),
+        ({"design": {"kind": "group_sequential", "days": [7, 7]}}, "each look has to be later"),
+        ({"design": {"kind": "group_sequential", "days": [0]}}, "design.days is .* counted from the start"),
+        (
+            {"design": {"kind": "group_sequential", "days": [7, 40]}, "end": END},
+            "looks last on 2026-03-21, after the end",
+        ),
+        ({"design": {"kind": "group_sequential", "days": [7], "spending": "x"}}, "design.spending is 'x'"),
+        (
+            {"design": {"kind": "group_sequential", "days": [7], "rho": 3}},
+            "only spending: power has an exponent",
+        ),
+        ({"design": {"kind": "always_valid", "rho": -1}}, "design.rho is -1"),
+    ],
+)
+def test_every_field_is_held_to_what_is_allowed(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ExperimentError, match=told) as error:
+        parse_experiment(content(**changes), "file.yaml")
+    assert str(error.value).startswith("file.yaml: ")
+
+
+def test_one_error_tells_everything() -> None:
+    wrong = content(alpha=2, holdout=-1, salt="", control="c", colour="red", design={"kind": "x"})
+    with pytest.raises(ExperimentError) as error:
+        parse_experiment(wrong, "file.yaml")
+    for told in (
+        "alpha is 2",
+        "holdout is -1",
+        "salt is ''",
+        "'c' is no arm",
+        "colour",
+        "design.kind is 'x'",
+    ):
+        assert told in str(error.value)
+
+
+def test_designs_say_when_they_look() -> None:
+    powers = {"kind": "group_sequential", "days": [1, 8], "spending": "power", "rho": 3}
+    assert parse_experiment(content(design=powers), "x").design == Design(
+        "group_sequential", (1, 8), "power", 3.0
+    )
+    assert parse_experiment(content(design=powers), "x").looks == (DAY, date(2026, 2, 17))
+    three = content(design={"kind": "group_sequential", "looks": 3}, end=date(2026, 2, 19))
+    assert parse_experiment(three, "x").looks == tuple(date(2026, 2, day) for day in (13, 16, 19))
+    always = parse_experiment(content(design={"kind": "always_valid", "rho": 0.1}, end=END), "x")
+    assert (always.design, always.looks) == (Design("always_valid", rho=0.1), ())
+    assert parse_experiment(content(end=END), "x").looks == (END,)
+
+
+def two(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
+    made = (content(id="one", salt="1") | one, content(id="other", salt="2") | other)
+    return [parse_experiment(fields, "x") for fields in made]
+
+
+def test_experiments_are_held_against_each_other() -> None:
+    def layer(first: int, last: int, name: str = "l") -> dict[str, Any]:
+        return {"layer": {"name": name, "first": first, "last": last}}
+
+    seller = {"unit": "seller", "arms": {"a": {"weight": 0.5}, "b": {"weight": 0.5}}}
+    assert problems_between(two({}, {})) == []
+    assert "share the salt '1'" in problems_between(two({}, {"salt": "1"}))[0]
+    assert problems_between(two(layer(0, 4999), layer(5000, 9999))) == []
+    (told,) = problems_between(two(layer(0, 5000), layer(5000, 9999)))
+    assert (
+        "'one' (buckets 0..5000) and 'other' (buckets 5000..9999) run at the same time in layer 'l'" in told
+    )
+    assert problems_between(two(layer(0, 5000), layer(5000, 9999, "m"))) == []
+    assert problems_between(two(layer(0, 9) | {"end": DAY}, layer(0, 9) | {"start": date(2026, 2, 11)})) == []
+    assert len(problems_between(two(layer(0, 9) | {"end": DAY}, layer(0, 9)))) == 1
+    (told,) = problems_between(two(layer(0, 9), layer(10, 19) | seller))
+    assert "a layer divides units of one kind" in told
+
+
+def test_metrics_have_to_be_declared_and_suit_the_unit() -> None:
+    metrics = load_metrics(Settings.load({}).metrics_path)
+    fine = parse_experiment(content(guardrails={"cancel_rate": 0.1}), "x")
+    check_metrics([fine], metrics)
+    with pytest.raises(
+        ExperimentError, match=r"experiment 'e': there is no metric 'rpuu'\. Did you mean rpu"
+    ):
+        check_metrics([parse_experiment(content(primary="rpuu"), "x")], metrics)
+    with pytest.raises(
+        ExperimentError, match="metric 'exposure_gini' is measured for the unit seller, not user"
+    ):
+        check_metrics([parse_experiment(content(secondary=["exposure_gini"]), "x")], metrics)

@@ -34,7 +34,10 @@ Rows = list[dict[str, Any]]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings.load({}, warehouse=str(tmp_path / "warehouse"), home=str(tmp_path))
+    found = Settings.load({}, warehouse=str(tmp_path / "warehouse"), home=str(tmp_path))
+    found.metrics_path.parent.mkdir(parents=True)
+    shutil.copy(Settings.load({}).metrics_path, found.metrics_path)
+    return found
 
 
 def define(settings: Settings, name: str = "e", **changes: Any) -> None:
@@ -249,6 +252,9 @@ def test_a_wrong_definition_writes_nothing(settings: Settings) -> None:
     assign.run(settings, EVE)
     define(settings, "other", salt="e")
     with pytest.raises(ExperimentError, match="share the salt 'e'"):
+        assign.run(settings, EVE)
+    define(settings, "other", primary="rpuu")
+    with pytest.raises(ExperimentError, match="there is no metric 'rpuu'"):
         assign.run(settings, EVE)
     with open_warehouse(settings) as warehouse:
         assert len(warehouse.read(TABLE, EVE)) == 1

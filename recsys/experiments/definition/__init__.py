@@ -1,5 +1,6 @@
 """Experiment definitions: YAML in, frozen and checked objects out. See ``docs/experiment-definition.md``."""
 
+from recsys.experiments.definition.checks import check_metrics
 from recsys.experiments.definition.model import (
     BUCKETS,
     DESIGNS,
@@ -27,6 +28,7 @@ __all__ = [
     "Experiment",
     "Layer",
     "RampStep",
+    "check_metrics",
     "load_experiments",
     "parse_experiment",
 ]

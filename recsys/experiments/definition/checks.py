@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 
 from recsys.errors import ExperimentError
 from recsys.experiments.definition.model import BUCKETS, POLICIES, Experiment
 from recsys.experiments.eligibility import Condition
+from recsys.experiments.metrics import Metric, pick
 
 RESERVED = ("holdout:", "layer:", "ramp:")
 """Salts of the other draws begin so; an experiment's may not, or its arms would follow them."""
@@ -134,3 +135,20 @@ def _overlap(one: Experiment, other: Experiment) -> bool:
     """Whether there is a day on which both serve."""
     begins = max(one.start, other.start)
     return all(experiment.serves_on(begins) for experiment in (one, other))
+
+
+def check_metrics(experiments: Sequence[Experiment], metrics: Mapping[str, Metric]) -> None:
+    """Hold every metric that is named to those declared, and to the unit it is measured for.
+
+    Raises:
+        ExperimentError: names the experiment, the metric and the nearest that there is.
+    """
+    for experiment in experiments:
+        where = f"experiment {experiment.id!r}"
+        for name in experiment.metrics:
+            metric = pick(metrics, name, where)
+            if not metric.suits(experiment.unit):
+                raise ExperimentError(
+                    f"{where}: metric {name!r} is measured for the unit {metric.unit}, not {experiment.unit}; "
+                    "name another."
+                )
