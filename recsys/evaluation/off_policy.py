@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import ModelError
-from recsys.experiments.statistics import interval, ratio_sample
+from recsys.experiments.statistics import Moments, estimate
 
 Method = Literal["log", "normal", "bootstrap"]
 RESAMPLES = 2_000
@@ -202,11 +202,9 @@ class _Maker:
         return Estimate(value, low, high)
 
     def _normal(self, num: np.ndarray, den: np.ndarray) -> tuple[float, float]:
-        sums = (num, den, num**2, den**2, num * den)
-        sample = ratio_sample(len(num), *(float(values.sum()) for values in sums))
-        assert sample is not None
-        found = interval(sample, 1 - self.level)
-        value = found.value
+        found = estimate("ratio", Moments.of(num, den), alpha=1 - self.level)
+        assert found is not None
+        value = found.mean
         if self.method == "log" and value > 0:
             times = math.exp(min((found.high - value) / value, 700.0))
             return value / times, value * times
