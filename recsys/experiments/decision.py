@@ -28,6 +28,7 @@ from scipy import stats
 
 from recsys.errors import ExperimentError
 from recsys.experiments.definition import Experiment
+from recsys.experiments.guardrails import BREACHED, HOLDS, decisive, guardrails
 from recsys.experiments.looks import elapsed, is_over, last_day
 
 SHIP, STOP, CONTINUE, INVALID = "ship", "stop", "continue", "invalid"
@@ -111,7 +112,7 @@ def _forbidden(experiment: Experiment, now: pd.DataFrame, checks: pd.DataFrame) 
     failed = checks[~checks["success"].astype(bool) & checks["blocks"].astype(bool)]
     if len(failed):
         return INVALID, "check", f"{_listed(failed['check_id'])}: {failed['message'].iloc[0]}"
-    harmed = [told for told, state in _guardrails(experiment, now) if state == "breached"]
+    harmed = [guard.told for guard in guardrails(experiment, now) if guard.state == BREACHED]
     if harmed:
         return STOP, "guardrail", f"A guardrail is breached: {'; '.join(harmed)}."
     if not _compared(experiment, now):
@@ -152,8 +153,8 @@ def _at_look(experiment: Experiment, day: date, rows: pd.DataFrame) -> Found | N
     if arms and all(arm.loses for arm in arms):
         return STOP, "loss", f"{_told(arms)} at the look of {day}."
     for arm in winners:
-        states = _guardrails(experiment, rows, arm.name)
-        still_open = [told for told, state in states if state != "holds"]
+        guards = guardrails(experiment, rows, arm.name)
+        still_open = [guard.told for guard in guards if guard.state != HOLDS]
         if not still_open:
             return SHIP, "win", f"{arm.told} at the look of {day}; every guardrail holds."
     if winners:
@@ -164,24 +165,6 @@ def _at_look(experiment: Experiment, day: date, rows: pd.DataFrame) -> Found | N
 
 def _is_grouped(experiment: Experiment) -> bool:
     return experiment.design.kind == "group_sequential"
-
-
-def decisive(row: Mapping[Any, Any], *, fixed: bool) -> tuple[float, float, float] | None:
-    """Difference, low and high that a design decides on, from a row of ``experiments.results``; None without them.
-
-    A fixed design decides on its interval, adjusted by the covariate where one is declared; a sequential one on its
-    bounds, which are those of the adjusted estimate then.
-    """
-    value = row["difference"] if pd.isna(row["cuped_difference"]) else row["cuped_difference"]
-    if not fixed:
-        found = (value, row["bound_low"], row["bound_high"])
-    elif pd.isna(row["cuped_low"]):
-        found = (value, row["difference_low"], row["difference_high"])
-    else:
-        found = (value, row["cuped_low"], row["cuped_high"])
-    return (
-        None if any(pd.isna(part) for part in found) else (float(found[0]), float(found[1]), float(found[2]))
-    )
 
 
 def _compared(experiment: Experiment, rows: pd.DataFrame) -> bool:
@@ -209,39 +192,6 @@ def _arms(experiment: Experiment, rows: pd.DataFrame) -> list[_Arm]:
 
 def _adjusted(row: Mapping[Any, Any]) -> float:
     return float(row["p_value"] if pd.isna(row["p_adjusted"]) else row["p_adjusted"])
-
-
-def _guardrails(experiment: Experiment, rows: pd.DataFrame, arm: str | None = None) -> list[tuple[str, str]]:
-    """What is told of each guardrail (of one arm), and whether it is "breached", "holds" or "open"."""
-    chosen = rows[rows["metric"].isin(list(experiment.guardrails)) & (rows["arm"] != experiment.control)]
-    chosen = chosen if arm is None else chosen[chosen["arm"] == arm]
-    means = rows[rows["arm"] == experiment.control].set_index("metric")["mean"]
-    fixed = experiment.design.kind == "fixed"
-    states = []
-    for row in chosen.to_dict("records"):
-        margin = experiment.guardrails[row["metric"]] * abs(means.get(row["metric"], math.nan))
-        state = guardrail_state(row, margin, fixed=fixed)
-        states.append(
-            (f"{row['label']} of {row['arm']} {row['difference']:+.4g} (may lose {margin:.4g})", state)
-        )
-    seen = set(chosen["metric"])
-    return states + [
-        (f"{name} is not measured", "open") for name in experiment.guardrails if name not in seen
-    ]
-
-
-def guardrail_state(row: Mapping[Any, Any], margin: float, *, fixed: bool) -> str:
-    """Whether a guardrail is "breached", "holds" or is "open", from one row of ``experiments.results``.
-
-    Breached: its confidence sequence, which is valid on every day, lies wholly beyond the margin. Holds: the interval
-    that the design decides on excludes a loss of the margin. ``margin`` is absolute, in units of the metric.
-    """
-    sign = 1 if row["direction"] == "up" else -1
-    sequence, interval = decisive(row, fixed=False), decisive(row, fixed=fixed)
-    if sequence is not None and max(sign * sequence[1], sign * sequence[2]) < -margin:
-        return "breached"
-    holds = interval is not None and min(sign * interval[1], sign * interval[2]) > -margin
-    return "holds" if holds else "open"
 
 
 def power_left(experiment: Experiment, ds: date, rows: pd.DataFrame) -> float | None:

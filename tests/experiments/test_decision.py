@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 from recsys.errors import ExperimentError
-from recsys.experiments.decision import decide, guardrail_state, inputs_hash, standing
+from recsys.experiments.decision import decide, inputs_hash, standing
 from recsys.experiments.definition import Arm, Design, Experiment
+from recsys.experiments.guardrails import guardrail_state
 
 START = date(2026, 2, 1)
 END = START + timedelta(days=13)

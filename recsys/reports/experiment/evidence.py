@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from recsys.experiments.decision import guardrail_state
 from recsys.experiments.definition import Experiment
+from recsys.experiments.guardrails import guardrail_state
 
 ALL = "all"
 CUMULATIVE = "cumulative"
@@ -145,6 +145,7 @@ def _lift(row: Mapping[str, Any], control_mean: float | None, definition: Experi
     numbers = ("p_value", "p_adjusted", "variance_reduction", "probability_best", "expected_loss", "cap")
     difference = _interval(row, "difference", "difference_low", "difference_high")
     bound = _interval(row, "difference", "bound_low", "bound_high")
+    cuped = _interval(row, "cuped_difference", "cuped_low", "cuped_high")
     fixed = definition is None or definition.design.kind == "fixed"
     margin = definition.guardrails.get(str(row["metric"])) if definition else None
     guarded = None
@@ -168,11 +169,11 @@ def _lift(row: Mapping[str, Any], control_mean: float | None, definition: Experi
         difference=difference,
         relative=_interval(row, "relative", "relative_low", "relative_high"),
         bound=bound,
-        cuped=_interval(row, "cuped_difference", "cuped_low", "cuped_high"),
+        cuped=cuped,
         **{name: number(row[name]) for name in numbers},
         method=text(row["method"]),
         is_valid=bool(row["is_valid"]),
-        decisive=difference if fixed else bound,
+        decisive=(cuped or difference) if fixed else bound,
         margin=margin,
         guarded=guarded,
     )
