@@ -1,4 +1,4 @@
-"""The command that overrules what the rules decided on an experiment."""
+"""What was decided on an experiment: the read-out that tells it, and the command that overrules it."""
 
 from __future__ import annotations
 
@@ -38,3 +38,22 @@ def override(
     if withdraw == (verdict is not None):
         raise typer.BadParameter("give either --verdict or --withdraw.")
     show(decide.override(existing(warehouse), parse_ds(ds), experiment, by=by, why=why, verdict=verdict))
+
+
+@app.command()
+def report(
+    experiment: Annotated[
+        str | None,
+        typer.Argument(help="Id of the experiment. Default: all that were read out.", metavar="EXPERIMENT"),
+    ] = None,
+    *,
+    ds: Ds,
+    warehouse: Warehouse = None,
+) -> None:
+    """Write the read-out of experiments as HTML and Markdown, to be mailed; the page in Airflow shows the same.
+
+    Example: `recsys experiment report hybrid_vs_popularity --ds 2026-02-14`.
+    """
+    from recsys.jobs import experiment_report
+
+    show(experiment_report.run(existing(warehouse), parse_ds(ds), experiment))

@@ -107,8 +107,36 @@ def test_a_check_that_blocks_comes_first() -> None:
     rows = planted.checks()
     rows.loc[rows["check_id"] == "missing_days", "success"] = False
     one = read_out(checks=rows)
-    assert short(one)[2] == "Blocked: Missing days"
+    assert short(one)[:3] == ["No number may be believed", "Not at all", "Blocked: Missing days"]
+    assert "A check blocks: Missing days." in render_page(one)
     assert one.checks[0].name == "missing_days"
+
+
+def test_parts_that_passed_make_one_row_and_one_that_failed_its_own() -> None:
+    rows = pd.concat(
+        [planted.checks(), planted.checks().iloc[[1]].assign(segment_value="south", p_value=0.2)]
+    )
+    by_region = [check for check in read_out(checks=rows).checks if check.about]
+    assert [(check.about, check.p_value) for check in by_region] == [("by region", 0.012)]
+    rows.loc[rows["segment_value"] == "south", "success"] = False
+    by_region = [check for check in read_out(checks=rows).checks if check.about]
+    assert [(check.about, check.success) for check in by_region] == [
+        ("region south", False),
+        ("by region", True),
+    ]
+
+
+def test_the_warning_of_interference_stands_beside_money() -> None:
+    one = read_out()
+    assert [one.overstated(lift) for lift in (*one.primary, *one.others)] == [True] * 2 + [False] * 4 + [
+        True
+    ] * 2
+    assert render_page(one).count("may be overstated") == 4
+    assert "Revenue per user (may be overstated)" in render_letter(one)
+    calm = planted.checks().assign(success=True)
+    assert "may be overstated" not in render_page(read_out(checks=calm)) + render_markdown(
+        read_out(checks=calm)
+    )
 
 
 def test_the_decision_that_stands_is_a_persons_until_withdrawn() -> None:

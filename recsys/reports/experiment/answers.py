@@ -48,7 +48,8 @@ def _better(made: ReadOut) -> Answer:
         waiting = "Nobody has been counted yet." if best is None else "There are too few units to compare."
         return Answer(question, "Not known yet", waiting, "quiet")
     if not made.is_valid:
-        return Answer(question, NOT_BELIEVED, "The split is not the configured one.", "warn")
+        stopping = [words(check.name) for check in made.checks if check.stops] or ["The sample ratio"]
+        return Answer(question, NOT_BELIEVED, f"A check blocks: {stopping[0]}.", "warn")
     change = percent(best.relative.value) if best.relative else _difference(best, made)
     if made.is_fixed and made.state == "running":
         short, tone = f"Not to be decided yet: {change} so far", "calm"
@@ -97,7 +98,7 @@ def _wrong(made: ReadOut) -> Answer:
     if not made.checks:
         return Answer(question, "Not checked yet", "No check has run on this day.", "quiet")
     failed = [check for check in made.checks if not check.success]
-    blocking = [check for check in failed if check.blocks]
+    blocking = [check for check in failed if check.stops]
     if blocking:
         more = f" And {len(blocking) - 1} more that block." if len(blocking) > 1 else ""
         return Answer(question, f"Blocked: {words(blocking[0].name)}", blocking[0].message + more, "bad")

@@ -34,7 +34,7 @@ def _content(one: ReadOut) -> dict[str, object]:
 def _row(lift: Lift, one: ReadOut) -> dict[str, str]:
     unit = one.unit(lift)
     return {
-        "metric": lift.label,
+        "metric": lift.label + (" (may be overstated)" if one.overstated(lift) else ""),
         "arm": lift.arm,
         "control": measure(lift.control_mean, lift, unit),
         "mean": measure(lift.mean.value if lift.mean else None, lift, unit),

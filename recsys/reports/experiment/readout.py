@@ -22,6 +22,7 @@ from recsys.reports.experiment.evidence import (
 )
 
 ROLES = {"primary": 0, "secondary": 1, "guardrail": 2}
+INTERFERENCE = "interference"
 STATES = {"planned": "Planned", "running": "Running", "ended": "Ended", "undefined": "Not defined any more"}
 
 
@@ -50,6 +51,11 @@ class Check:
     p_value: float | None
     observed: str | None
     message: str
+
+    @property
+    def stops(self) -> bool:
+        """Whether it makes every number unbelievable."""
+        return self.blocks and not self.success
 
     @property
     def tone(self) -> str:
@@ -117,6 +123,11 @@ class ReadOut:
         """Confidence of the intervals, as a share."""
         return 1 - (self.definition.alpha if self.definition else 0.05)
 
+    def overstated(self, lift: Lift) -> bool:
+        """Whether a lift of this metric may be sales taken from the other arm: money, where buyers were split."""
+        warned = any(check.name == INTERFERENCE and not check.success for check in self.checks)
+        return warned and lift.metric in self.money
+
     def unit(self, lift: Lift) -> str:
         """What a metric counts, to be printed behind it; empty where nothing helps."""
         return self.currency if lift.metric in self.money else ""
@@ -134,6 +145,7 @@ def read(evidence: Evidence) -> ReadOut:
     of_primary = [lift for lift in whole if lift.metric == name]
     primary = tuple(sorted((lift for lift in of_primary if not lift.is_control), key=_best_first))
     decisions = _decisions(evidence.decisions)
+    checks = _checks(evidence.checks)
     holds = _decisions(standing(evidence.decisions))
     treated = [lift for lift in known if lift.metric == name and not lift.is_control]
     others = sorted((x for x in whole if x.metric != name and not x.is_control), key=_in_order)
@@ -146,7 +158,7 @@ def read(evidence: Evidence) -> ReadOut:
         definition=definition,
         hypothesis=definition.hypothesis if definition else "",
         state=state_of(definition, evidence.day),
-        is_valid=all(lift.is_valid for lift in of_primary),
+        is_valid=all(lift.is_valid for lift in of_primary) and not any(check.stops for check in checks),
         label=of_primary[0].label if of_primary else "Revenue per user",
         control=definition.control if definition else of_primary[0].control if of_primary else "",
         decision=holds[0] if holds else None,
@@ -156,7 +168,7 @@ def read(evidence: Evidence) -> ReadOut:
         others=tuple(lift for lift in others if lift.role != "guardrail"),
         guardrails=tuple(lift for lift in others if lift.role == "guardrail"),
         segments=_segments(lift for lift in now if lift.metric == name and not lift.is_control),
-        checks=_checks(evidence.checks),
+        checks=checks,
         decisions=decisions,
     )
 
@@ -213,18 +225,24 @@ def _segments(rows: Any) -> dict[str, tuple[Lift, ...]]:
 
 
 def _checks(frame: pd.DataFrame) -> tuple[Check, ...]:
-    made = [
-        Check(
-            name=str(row["check_id"]),
-            about="" if row["segment"] == ALL else f"{row['segment']} {row['segment_value']}",
-            success=bool(row["success"]),
-            blocks=bool(row["blocks"]),
-            p_value=number(row["p_value"]),
-            observed=text(row["observed"]),
-            message=str(row["message"]),
+    """What failed first, what blocks before all; parts of the units (segments, days) that passed make one row."""
+    made, parts = [], dict[tuple[str, str], list[float | None]]()
+    for row in frame.to_dict("records"):
+        name, segment, p = str(row["check_id"]), str(row["segment"]), number(row["p_value"])
+        if segment != ALL and row["success"]:
+            parts.setdefault((name, segment), []).append(p)
+            continue
+        about = "" if segment == ALL else f"{segment} {row['segment_value']}"
+        observed, message = text(row["observed"]), str(row["message"])
+        made.append(Check(name, about, bool(row["success"]), bool(row["blocks"]), p, observed, message))
+    for (name, segment), found in parts.items():
+        least = min((p for p in found if p is not None), default=None)
+        told = (
+            f"{len(found)} passed; the least p-value is shown."
+            if least is not None
+            else f"{len(found)} passed."
         )
-        for row in frame.to_dict("records")
-    ]
+        made.append(Check(name, f"by {segment}", True, False, least, None, told))
     return tuple(sorted(made, key=lambda check: (check.success, not check.blocks)))
 
 

@@ -24,8 +24,8 @@ def verdict_word(verdict: str) -> tuple[str, str, str]:
 
 
 def words(name: object) -> str:
-    """An identifier as words: ``sample_ratio`` becomes "Sample ratio"."""
-    return str(name).replace("_", " ").capitalize()
+    """An identifier as words: ``guardrail:cancel_rate`` becomes "Guardrail, cancel rate"."""
+    return str(name).replace("_", " ").replace(":", ", ").capitalize()
 
 
 def plain(value: float | None, digits: int = 4) -> str:

@@ -1,0 +1,88 @@
+"""Read-outs come from either warehouse, as of any day, and are written where they can be mailed from."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import ExperimentError
+from recsys.jobs import experiment_report as job
+from recsys.jobs import migrate
+from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+from tests.dags.site import planted_settings
+from tests.endpoint import BigQueryEndpoint
+from tests.reports import planted
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return planted_settings(tmp_path)
+
+
+def test_bigquery_tells_the_same(endpoint: BigQueryEndpoint, settings: Settings, tmp_path: Path) -> None:
+    remote = Settings.load(
+        {}, warehouse="bigquery://test-project/demo_", files=str(tmp_path / "files"), home=settings.home
+    )
+    migrate.run(remote)
+    assert [one.state for one in job.overview(remote)] == ["planned", "planned"]  # nothing was read out yet
+    with open_warehouse(remote) as warehouse:
+        planted.plant(warehouse)
+    assert job.overview(remote) == job.overview(settings)
+    assert job.read_out(remote, planted.ID) == job.read_out(settings, planted.ID)
+
+
+def test_the_list_has_what_is_defined_and_what_was_read_out(settings: Settings) -> None:
+    Path(settings.experiments_dir, f"{planted.ID}.yaml").unlink()
+    states = {one.id: (one.state, one.verdict, len(one.primary)) for one in job.overview(settings)}
+    assert states == {"planted_soon": ("planned", "", 0), planted.ID: ("undefined", "continue", 2)}
+
+
+def test_a_read_out_is_that_of_its_day(settings: Settings) -> None:
+    now, then = (job.read_out(settings, planted.ID, day) for day in (None, date(2026, 2, 10)))
+    assert (now.day, now.verdict, len(now.history), len(now.checks)) == (planted.LAST, "continue", 28, 4)
+    assert (then.day, [d.revision for d in then.decisions], len(then.history)) == (date(2026, 2, 10), [1], 20)
+    assert then.days == now.days
+    assert now.segments and not then.segments
+
+
+def test_days_without_decisions_or_checks_are_no_error(settings: Settings) -> None:
+    with open_warehouse(settings) as warehouse:
+        for name in ("experiments.decisions", "experiments.checks"):
+            for day in warehouse.partitions(name):
+                warehouse.drop(name, day)
+    one = job.read_out(settings, planted.ID)
+    assert (one.verdict, one.checks, len(one.primary)) == ("", (), 2)
+
+
+def test_letters_are_written(settings: Settings) -> None:
+    written = job.run(settings, planted.LAST)
+    folder = settings.files_dir / "_reports" / "experiments"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{planted.ID}_ds=2026-02-14.html",
+        f"{planted.ID}_ds=2026-02-14.md",
+    ]
+    assert list(written) == [planted.ID]
+    assert job.run(settings, planted.LAST, planted.ID) == written
+
+
+@pytest.mark.parametrize(
+    ("experiment", "day", "told"),
+    [
+        ("planted_list", planted.LAST, "Did you mean planted_lists"),
+        ("planted_soon", planted.LAST, "has no read-out of 2026-02-14"),
+        (None, date(2026, 3, 1), "No experiment has a read-out of 2026-03-01"),
+    ],
+)
+def test_what_was_not_read_out_is_named(
+    settings: Settings, experiment: str | None, day: date, told: str
+) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        job.run(settings, day, experiment)
+
+
+def test_an_unknown_experiment_is_no_empty_page(settings: Settings) -> None:
+    with pytest.raises(ExperimentError, match="There is no experiment 'x'"):
+        job.read_out(settings, "x")
