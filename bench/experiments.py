@@ -80,7 +80,7 @@ def power(runs: int, seed: int) -> list[Row]:
     rows = []
     asked = terms(None, None, alpha=0.05, target=0.8, design="fixed", looks=1)
     for name, drawn in POPULATIONS.items():
-        past = drawn.draw(200_000, np.random.default_rng(seed + 1))
+        past = drawn.draw(500_000, np.random.default_rng(seed + 1))
         for cuped, cap in variants(drawn.kind):
             known = Values(name, drawn.kind, past, np.zeros(len(past), np.int64), cuped, drawn.quantile, ())
             plan = needed(history_of(known, cap), EFFECTS[name], asked)

@@ -22,6 +22,7 @@ from recsys.experiments.statistics.sequential import (
     always_valid_critical,
     group_sequential,
 )
+from recsys.experiments.statistics.winsorise import pooled_cap
 
 DESIGNS = ("fixed", *get_args(Spending), "always_valid")
 _KNOWN_UNITS = 10**9
@@ -113,9 +114,13 @@ def history_of(taken: Values, winsorise: float | None = None) -> History:
     """Return what is known of a metric from the units of a table; ``winsorise`` as the test will do it."""
     if taken.quantile is not None:
         return QuantileHistory(ValueCounts.of(taken.columns[:, 0]), taken.quantile)
-    columns, kind = tuple(taken.columns.T), cast("Kind", taken.kind)
+    columns, kind = list(taken.columns.T), cast("Kind", taken.kind)
     if winsorise is not None and kind != "proportion":
-        return ValuesHistory(kind, columns, winsorise, taken.cuped)
+        place = 2 if kind == "ratio" else 1
+        if taken.cuped:
+            columns[place] = np.minimum(columns[place], pooled_cap([columns[place]], winsorise))
+        columns = columns if taken.cuped else columns[:place]
+        return ValuesHistory(kind, tuple(columns), winsorise, taken.cuped)
     return MomentsHistory(kind, Moments.of(*columns), taken.cuped)
 
 

@@ -18,6 +18,7 @@ from recsys.experiments.analysis.asked import (
     require_column,
 )
 from recsys.experiments.analysis.units import Repeats
+from recsys.experiments.statistics.multiple import holm
 from recsys.jobs.any_table import read_any
 from recsys.settings import Settings
 
@@ -81,10 +82,20 @@ def print_analysis(found: Analysis, console: Console) -> None:
 
 def _print_rows(found: Analysis, console: Console) -> None:
     console.print(f"Against {found.control}, {1 - found.alpha:.0%} intervals:", highlight=False)
+    adjusted = iter(holm([row.p_value for row in found.results]))
     for metric, rows in groupby(found.results, key=lambda row: (row.metric, row.method)):
         console.print(f"\n{metric[0]} ({metric[1]})", markup=False, highlight=False, style="bold")
         grid = RichTable(box=None, padding=(0, 1, 0, 1))
-        for name in ("arm", "units", "value", "difference", "relative", "p"):
+        several = len(found.results) > 1
+        for name in (
+            "arm",
+            "units",
+            "value",
+            "difference",
+            "relative",
+            "p",
+            *(["p, Holm"] if several else []),
+        ):
             grid.add_column(name, justify="left" if name == "arm" else "right")
         for row in rows:
             cells = (
@@ -93,7 +104,7 @@ def _print_rows(found: Analysis, console: Console) -> None:
                 _number(row.mean),
                 _with_interval(row.difference, row.difference_ci, "{:.4g}"),
                 _with_interval(row.relative, row.relative_ci, "{:+.2%}"),
-                "" if row.p_value is None else f"{row.p_value:.3g}",
+                *(_p_value(p) for p in (row.p_value, next(adjusted))[: 1 + several]),
             )
             grid.add_row(*map(Text, cells))
         console.print(grid)
@@ -101,6 +112,10 @@ def _print_rows(found: Analysis, console: Console) -> None:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
+
+
+def _p_value(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _with_interval(value: float | None, ends: Ends, form: str) -> str:

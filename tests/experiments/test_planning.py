@@ -85,6 +85,15 @@ def test_a_covariate_saves_the_units_that_its_correlation_says() -> None:
     assert adjusted / plain == pytest.approx(1 - np.corrcoef(rows.T)[0, 1] ** 2, rel=0.02)
 
 
+def test_a_covariate_is_winsorised_in_the_plan_as_in_the_test() -> None:
+    rng = np.random.default_rng(5)
+    taste = rng.normal(size=20_000)
+    rows = np.column_stack([np.exp(taste + rng.normal(0, 1.2, 20_000)) for _ in range(2)])
+    capped = np.minimum(rows, np.quantile(rows, 0.95, axis=0, method="inverted_cdf"))
+    planned = history_of(of_mean(rows, cuped=True), 0.95).expected(0.0, 500, 500).error
+    assert planned == pytest.approx(history_of(of_mean(capped, cuped=True)).expected(0.0, 500, 500).error)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -129,7 +129,7 @@ def test_the_command_prints_and_writes_what_was_asked(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "Blocked" in result.output and "clicks/views (delta" in result.output
-    assert "added up" in result.output
+    assert "added up" in result.output and "p, Holm" in result.output
     record = json.loads(target.read_text(encoding="utf-8"))
     assert list(record) == ["srm", "results"] and record["srm"]["blocked"] is True
     assert list(record["results"][0]) == ["metric", "arm", "control", "n", "mean", "difference", "difference_ci",

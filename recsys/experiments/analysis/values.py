@@ -54,8 +54,11 @@ def values(units: Units, asked: Asked, covariate: tuple[str, ...], winsorise: fl
             f"Metric {asked.name} is asked for as a proportion, but column {asked.numerator} holds {other:g}; a "
             "proportion holds 0 and 1 only. Ask for a mean, or correct the column."
         )
+    if asked.denominator is not None:
+        below = units.raw(asked.denominator)
+        raw, below = (np.where(np.isnan(raw) | np.isnan(below), np.nan, part) for part in (raw, below))
     columns = [units.highest(raw) if kind == "proportion" else units.total(raw)]
-    columns += [units.total(units.raw(name)) for name in asked.columns[1:]]
+    columns += [units.total(below)] if asked.denominator is not None else []
     there: Flags = ~np.logical_or.reduce([np.isnan(column) for column in columns])
     columns = [column[there] for column in columns]
     notes = _missing_note(units, asked.name, there)

@@ -99,6 +99,18 @@ def test_sessions_of_a_unit_give_what_the_units_give() -> None:
     assert _close(of(sessions, "clicks/views", "revenue", "bought", covariate=("before",)), whole)
 
 
+def test_a_row_that_lacks_one_side_of_a_ratio_counts_on_neither() -> None:
+    rows = [
+        ("u1", "a", 1.0, 2.0),
+        ("u1", "a", 9.0, None),
+        ("u2", "a", 2.0, 3.0),
+        ("u3", "b", 1.0, 1.0),
+        ("u4", "b", 2.0, 5.0),
+    ]
+    frame = pd.DataFrame(rows, columns=["id", "arm", "x", "y"])
+    assert only(of(frame, "x/y")) == only(of(frame.drop(1), "x/y"))
+
+
 def test_a_covariate_narrows_the_interval_and_a_constant_one_changes_nothing() -> None:
     frame = table()
     plain, adjusted = only(of(frame, "revenue")), only(of(frame, "revenue", covariate=("before",)))
