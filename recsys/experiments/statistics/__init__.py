@@ -33,6 +33,7 @@ from recsys.experiments.statistics.samples import (
 from recsys.experiments.statistics.sequential import (
     Bounds,
     Spending,
+    accrued_information,
     always_valid,
     always_valid_critical,
     always_valid_p_value,
@@ -64,6 +65,7 @@ __all__ = [
     "Spending",
     "Values",
     "ValuesHistory",
+    "accrued_information",
     "always_valid",
     "always_valid_critical",
     "always_valid_p_value",

@@ -11,7 +11,12 @@ import numpy as np
 from scipy import special, stats
 
 from recsys.experiments.statistics.moments import Floats
-from recsys.experiments.statistics.sequential import Spending, always_valid_critical, group_sequential
+from recsys.experiments.statistics.sequential import (
+    Spending,
+    accrued_information,
+    always_valid_critical,
+    group_sequential,
+)
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 """Draws one value per unit, in the shape asked for."""
@@ -49,6 +54,7 @@ def rejections(
     units: int,
     alpha: float = 0.05,
     lift: float = 0.0,
+    accrue: bool = False,
 ) -> Peeking:
     """Simulate two-arm experiments that are looked at after every day.
 
@@ -60,6 +66,8 @@ def rejections(
         units: new units per arm and day.
         alpha: two-sided error that is promised.
         lift: relative effect: treated values are (1 + lift) times what they would have been. 0 gives the error.
+        accrue: whether units draw a new value on every day since they came, and their totals are compared; the bounds
+            are then those for accrued information.
 
     Example:
         >>> rng = np.random.default_rng(1)
@@ -67,13 +75,16 @@ def rejections(
         >>> found.peeking > found.fixed
         True
     """
-    at_once = max(_AT_ONCE // (looks * units), 1)
+    at_once = max(_AT_ONCE // (looks * units * (looks if accrue else 1)), 1)
     sizes = [min(at_once, runs - start) for start in range(0, runs, at_once)]
-    z = np.concatenate([_z(rng, draw, (size, looks, units), lift) for size in sizes])
+    z = np.concatenate([_z(rng, draw, (size, looks, units), lift, accrue) for size in sizes])
     fractions = [(look + 1) / looks for look in range(looks)]
+    information = accrued_information(fractions) if accrue else fractions
     limit = float(stats.norm.isf(alpha / 2))
     bounds: dict[str, Floats] = {
-        name: np.array(group_sequential(fractions, alpha=alpha, spending=name).critical)
+        name: np.array(
+            group_sequential(fractions, alpha=alpha, spending=name, information=information).critical
+        )
         for name in get_args(Spending)
     }
     bounds["always_valid"] = np.array([always_valid_critical(t, alpha=alpha) for t in fractions])
@@ -85,20 +96,35 @@ def rejections(
     )
 
 
-def _z(rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int], lift: float) -> Floats:
+def _z(
+    rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int], lift: float, accrue: bool
+) -> Floats:
     """Welch's statistic after every look, as the absolute normal value of the same tail; shape (runs, looks)."""
     seen = shape[2] * np.arange(1, shape[1] + 1)
     means, errors = [], []
     for factor in (1.0, 1.0 + lift):
-        values = factor * draw(rng, shape)
-        mean = values.sum(axis=2).cumsum(axis=1) / seen
-        squares = (values**2).sum(axis=2).cumsum(axis=1) - seen * mean**2
+        sums, products = _accrued(rng, draw, shape) if accrue else _once(rng, draw, shape)
+        mean = factor * sums / seen
+        squares = factor**2 * products - seen * mean**2
         means.append(mean)
         errors.append(np.maximum(squares, 0.0) / (seen - 1) / seen)
     variance = errors[0] + errors[1]
-    safe = np.where(variance > 0, variance, 1.0)
-    degrees = np.where(
-        variance > 0, safe**2 * (seen - 1) / (errors[0] ** 2 + errors[1] ** 2 + (variance <= 0)), 1.0
-    )
-    t = np.where(variance > 0, np.abs(means[1] - means[0]) / np.sqrt(safe), 0.0)
+    some = variance > 0
+    safe = np.where(some, variance, 1.0)
+    degrees = np.where(some, safe**2 * (seen - 1) / np.where(some, errors[0] ** 2 + errors[1] ** 2, 1.0), 1.0)
+    t = np.where(some, np.abs(means[1] - means[0]) / np.sqrt(safe), 0.0)
     return -special.ndtri(special.stdtr(degrees, -t))
+
+
+def _once(rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int]) -> tuple[Floats, Floats]:
+    """Sum and sum of squares over units after every look, each of shape (runs, looks); a unit has one value."""
+    values = draw(rng, shape)
+    return values.sum(axis=2).cumsum(axis=1), (values**2).sum(axis=2).cumsum(axis=1)
+
+
+def _accrued(rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int]) -> tuple[Floats, Floats]:
+    """Sum the same of the totals of units that draw a value on the day they come and on every day after."""
+    runs, looks, units = shape
+    since = np.tri(looks, dtype=bool).T[None, :, None, :]  # (came on, of day)
+    totals = (draw(rng, (runs, looks, units, looks)) * since).cumsum(axis=3)
+    return totals.sum(axis=(1, 2)), (totals**2).sum(axis=(1, 2))

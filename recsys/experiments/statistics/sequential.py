@@ -107,6 +107,21 @@ def group_sequential(
     return Bounds(tuple(map(float, fractions)), tuple(spent), tuple(critical))
 
 
+def accrued_information(fractions: Sequence[float]) -> tuple[float, ...]:
+    """Information at looks, of units that go on adding to their total after they came: the square of the time.
+
+    After k of K days, with as many units coming each day and all of them spending on every day since, the sum over
+    units holds k (k + 1) / 2 unit-days. If these are independent, two looks are correlated by j / k, and not by
+    sqrt(j / k). Units that come earlier, or spend alike from day to day, tie the looks closer, and bounds for a looser
+    tie then spend less than alpha. Pass it to ``group_sequential`` for totals per unit.
+
+    Example:
+        >>> accrued_information([0.5, 1.0])
+        (0.25, 1.0)
+    """
+    return tuple(fraction**2 for fraction in fractions)
+
+
 def crossing(times: Sequence[float], critical: Sequence[float], drift: float = 0.0) -> tuple[Floats, Floats]:
     """Probabilities of first crossing the upper and the lower bound at each look, each of shape (looks,).
 

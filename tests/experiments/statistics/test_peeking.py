@@ -21,6 +21,13 @@ def test_designs_hold_their_error_and_peeking_breaks_it() -> None:
         assert share <= 0.05 + 3 * found.error
 
 
+def test_designs_hold_their_error_on_totals_that_grow() -> None:
+    found = rejections(np.random.default_rng(6), revenue, runs=1_000, looks=10, units=60, accrue=True)
+    assert found.peeking > 0.15
+    for share in found.sequential.values():
+        assert share <= 0.05 + 3 * found.error
+
+
 def test_designs_find_what_is_there() -> None:
     found = rejections(np.random.default_rng(4), revenue, runs=200, looks=5, units=800, lift=0.4)
     assert min(found.sequential.values()) > 0.7

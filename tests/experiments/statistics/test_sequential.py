@@ -13,6 +13,7 @@ from scipy import stats
 from recsys.errors import ExperimentError
 from recsys.experiments.statistics import Moments, compare
 from recsys.experiments.statistics.sequential import (
+    accrued_information,
     always_valid_critical,
     always_valid_p_value,
     crossing,
@@ -102,6 +103,19 @@ def test_calendar_time_may_be_spent_while_information_comes_otherwise() -> None:
     steps = rng.normal(0, np.sqrt(np.diff(information, prepend=0)), (400_000, 3)).cumsum(axis=1)
     z = np.abs(steps / np.sqrt(information))
     assert (z >= found.critical).any(axis=1).mean() == pytest.approx(0.05, abs=0.0011)
+
+
+def test_totals_that_grow_break_bounds_made_for_single_values() -> None:
+    days = [(day + 1) / 14 for day in range(14)]
+    squares = accrued_information(days)
+    for spending in ("obrien_fleming", "pocock", "power"):
+        single = group_sequential(days, alpha=0.05, spending=spending)  # type: ignore[arg-type]
+        grown = group_sequential(days, alpha=0.05, spending=spending, information=squares)  # type: ignore[arg-type]
+        assert sum(side.sum() for side in crossing(squares, single.critical)) > 0.06
+        assert sum(side.sum() for side in crossing(squares, grown.critical)) == pytest.approx(0.05)
+        assert (
+            sum(side.sum() for side in crossing(days, grown.critical)) < 0.05
+        )  # closer ties only spend less
 
 
 @pytest.mark.parametrize(
