@@ -9,7 +9,7 @@ moving anybody from one arm to another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import numpy as np
@@ -53,17 +53,25 @@ def takes_part(experiment: Experiment, unit_ids: Iterable[str], day: date) -> np
 
     True where the layer gives the unit to this experiment, it is not held out, and the ramp has let it in.
     """
-    units = list(unit_ids)
-    inside = np.ones(len(units), dtype=bool)
+    units = np.array(list(unit_ids), dtype=object)
+    inside = np.arange(len(units))
+    for salt, first, last in draws(experiment, day):
+        bucket = buckets(salt, units[inside])
+        inside = inside[(first <= bucket) & (bucket <= last)]
+    taken = np.zeros(len(units), dtype=bool)
+    taken[inside] = True
+    return taken
+
+
+def draws(experiment: Experiment, day: date) -> Iterator[tuple[str, int, int]]:
+    """Salt, first and last bucket of each draw that a unit has to pass to be in on ``day``; none where all are in."""
     if experiment.layer is not None:
-        bucket = buckets(layer_salt(experiment.layer.name), units)
-        inside &= (experiment.layer.first <= bucket) & (bucket <= experiment.layer.last)
+        yield layer_salt(experiment.layer.name), experiment.layer.first, experiment.layer.last
     if experiment.holdout:
-        inside &= buckets(holdout_salt(experiment.unit), units) >= held_out(experiment)
-    joins = max((step.buckets for step in experiment.steps if step.day <= day), default=0)
-    if joins < BUCKETS:
-        inside &= buckets(ramp_salt(experiment), units) < joins
-    return inside
+        yield holdout_salt(experiment.unit), held_out(experiment), BUCKETS - 1
+    joined = max((step.buckets for step in experiment.steps if step.day <= day), default=0)
+    if joined < BUCKETS:
+        yield ramp_salt(experiment), 0, joined - 1
 
 
 def held_out(experiment: Experiment) -> int:
