@@ -6,7 +6,12 @@ from datetime import date, timedelta
 from typing import cast
 
 from recsys.experiments.definition import Experiment
-from recsys.experiments.statistics import Spending, always_valid_critical, group_sequential
+from recsys.experiments.statistics import (
+    Spending,
+    accrued_information,
+    always_valid_critical,
+    group_sequential,
+)
 
 PLANNED_DAYS = 28
 """What an always-valid design without an end is planned for: its interval is narrowest around that day."""
@@ -58,7 +63,11 @@ def critical(experiment: Experiment, day: date, *, guards: bool, tests: int = 1)
             return None
         fractions = [elapsed(experiment, look) for look in experiment.looks if look <= day]
         bounds = group_sequential(
-            fractions, alpha=alpha, spending=cast(Spending, design.spending), rho=design.rho or POWER_FAMILY
+            fractions,
+            alpha=alpha,
+            spending=cast(Spending, design.spending),
+            rho=design.rho or POWER_FAMILY,
+            information=accrued_information(fractions),
         )
         return bounds.critical[-1]
     rho = design.rho if design.kind == "always_valid" else None
