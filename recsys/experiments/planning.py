@@ -19,6 +19,7 @@ from recsys.experiments.statistics.quantile import Values as ValueCounts
 from recsys.experiments.statistics.sequential import (
     Bounds,
     Spending,
+    accrued_information,
     always_valid_critical,
     group_sequential,
 )
@@ -67,7 +68,12 @@ class Terms:
         if self.design == "always_valid":
             critical = tuple(always_valid_critical(at, alpha=self.alpha_of_one) for at in fractions)
             return Bounds(fractions, (self.alpha_of_one,) * self.looks, critical)
-        return group_sequential(fractions, alpha=self.alpha_of_one, spending=cast("Spending", self.design))
+        return group_sequential(
+            fractions,
+            alpha=self.alpha_of_one,
+            spending=cast("Spending", self.design),
+            information=accrued_information(fractions),
+        )
 
 
 @dataclass(frozen=True)
