@@ -43,6 +43,7 @@ sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 
 from bench.closed_loop import TRAIN_EVERY, Loop, _history, _publish  # noqa: E402
 from bench.contenders import RANKERS, Answer, K, split  # noqa: E402
+from bench.fingerprint import ALL, digest_of  # noqa: E402
 from bench.machine import describe  # noqa: E402
 from recsys.errors import ModelError  # noqa: E402
 from recsys.evaluation.bootstrap import intervals  # noqa: E402
@@ -59,8 +60,8 @@ Say = Callable[[str], None]
 
 
 def shown(loop: Loop, root: Path, say: Say) -> Examples:
-    """The pairs that were shown in ``loop``, with their outcomes; played once and kept under ``root``."""
-    kept = root / f"{loop.name}-{loop.days}.npz"
+    """The pairs that were shown in ``loop``, with their outcomes; played once for this code and kept under ``root``."""
+    kept = root / f"{loop.name}-{loop.days}-{digest_of(ALL)}.npz"
     if not kept.is_file():
         pairs = _played(loop, root, say)
         np.savez(kept, **{f.name: np.asarray(getattr(pairs, f.name)) for f in fields(pairs)})
@@ -97,7 +98,7 @@ def _train(settings: Settings, evening: date, say: Say) -> None:
 def _labelled(settings: Settings, first: date, last: date) -> Examples:
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
-        outcomes = {day: train._outcomes(warehouse, day, last) for day in days}
+        outcomes = {day: train.outcome_of(warehouse, day, last) for day in days}
         parts = train._examples(warehouse, settings, outcomes, "impressions")
     pairs = Examples.join([parts[day] for day in sorted(parts)])
     texts = {name: np.asarray(getattr(pairs, name)).astype(str) for name in ("users", "category")}

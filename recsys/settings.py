@@ -227,6 +227,11 @@ class Settings:
         return Path(self.home) / "include" / "metrics.yaml"
 
     @property
+    def tuned_path(self) -> Path:
+        """Where the values that ``recsys tune`` has chosen for this kind of marketplace stand."""
+        return Path(self.home) / "include" / "tuned" / f"{self.item_unit}.yaml"
+
+    @property
     def rules_dir(self) -> Path:
         """Folder of the business rules."""
         return Path(self.rules) if self.rules else Path(self.home) / "include" / "rules"

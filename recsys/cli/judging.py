@@ -120,7 +120,7 @@ def off_policy(
 @app.command()
 def tune(
     ds: Ds,
-    minutes: Annotated[float, typer.Option(help="Time to search, shared by the retrievers.", min=0.0)] = 10.0,
+    minutes: Annotated[float, typer.Option(help="Time to search, shared by what is tuned.", min=0.0)] = 10.0,
     days: Annotated[int, typer.Option(help="Days of a validation period.", min=1)] = 14,
     folds: Annotated[int, typer.Option(help="Validation periods, one after the other.", min=1)] = 2,
     keep: Annotated[int, typer.Option(help="Last days that are left for a test and not read.", min=1)] = 14,
@@ -128,7 +128,10 @@ def tune(
     k: Annotated[int, typer.Option(help="Length of the lists that are judged.", min=1)] = 10,
     metric: Annotated[str, typer.Option(help="What is maximised: ndcg, recall, revenue, ...")] = "ndcg",
     model: Annotated[
-        list[str] | None, typer.Option(help="A retriever to tune; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(
+            help="A retriever to tune, or of a shop the ranker; may be repeated. Default: all retrievers."
+        ),
     ] = None,
     into: Annotated[
         Path | None,
@@ -136,7 +139,7 @@ def tune(
     ] = None,
     warehouse: Warehouse = None,
 ) -> None:
-    """Search the retrievers' settings on later days; the same command goes on where it was stopped."""
+    """Search the settings of retrievers and ranker on later days; the same command goes on where it was stopped."""
     from recsys.jobs import tune as job
 
     show(

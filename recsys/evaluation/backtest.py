@@ -20,9 +20,11 @@ from recsys.evaluation.compare import HYBRID, SEGMENT, Occasion, compare, judge
 from recsys.evaluation.split import temporal_split
 from recsys.features.history import unit_prices
 from recsys.models import ALS, EASE, ItemKNN, OwnHistory, Popularity, Recommender
+from recsys.ranking.champion import Champion
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import SHOP_QUOTAS, ShopData, train_shop
+from recsys.ranking.tuned import UNTUNED, Tuned
 from recsys.schema import ITEM_ID, RANK, USER_ID
 
 BY_CHANCE = Money(exponent=0.0)
@@ -69,6 +71,7 @@ def occasion_of(
     *,
     seed: int,
     money: Money = BY_CHANCE,
+    chosen: Tuned = UNTUNED,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Occasion, dict[str, dict[str, float]]]:
     """Every model's lists of the eve of ``cut``, what was then bought, and coverage and the like by model.
@@ -90,7 +93,9 @@ def occasion_of(
     for model in baselines(seed):
         say(f"Fitting {model.name}")
         lists[model.name] = model.fit(history).recommend(list(users), k)
-    lists[HYBRID] = _hybrid_lists(known, last, pd.Index(users), k=k, seed=seed, money=money, say=say)
+    champion = train_shop(known, last, seed, say, chosen=chosen)
+    say("Ranking with the hybrid")
+    lists[HYBRID] = hybrid_lists(champion, known, last, pd.Index(users), k=k, money=money)
     bought = split.bought.assign(**{SEGMENT: _segments(split.bought, split.train)})
     return Occasion(str(cut), lists, bought), _about(lists, known, split.train, k)
 
@@ -119,18 +124,10 @@ def _about(
     }
 
 
-def _hybrid_lists(
-    known: ShopData,
-    last: date,
-    users: pd.Index,
-    *,
-    k: int,
-    seed: int,
-    money: Money,
-    say: Callable[[str], None],
+def hybrid_lists(
+    champion: Champion, known: ShopData, last: date, users: pd.Index, *, k: int, money: Money
 ) -> pd.DataFrame:
-    champion = train_shop(known, last, seed, say)
-    say("Ranking with the hybrid")
+    """[user_id, item_id, rank]: ``k`` places for each of ``users``, by what was ``known`` on the evening ``last``."""
     snapshot = known.snapshot(last, users)
     ranker = Ranker(
         champion.with_history(snapshot.history),

@@ -34,7 +34,7 @@ def market_lists(
 
     Returns:
         Lists [user_id, item_id, rank] of at least ``k`` places by model, popularity first, the hybrid last; and
-        [user_id, item_id, p_purchase] of every pair on a list of a policy, reserve included.
+        [user_id, item_id, p_purchase] of every place of the hybrid, reserve included.
     """
     whole = {name: ranker.rank(snapshot.audience, users, name) for name in (POPULARITY, HYBRID)}
     short = {name: frame.loc[frame[RANK] <= k, [USER_ID, ITEM_ID, RANK]] for name, frame in whole.items()}
@@ -43,8 +43,7 @@ def market_lists(
         if name != POPULARITY:
             lists[name] = filled(expanded(model, snapshot, users, k), short[POPULARITY], k)
     lists[HYBRID] = short[HYBRID]
-    judged = pd.concat([frame[[USER_ID, ITEM_ID, "p_purchase"]] for frame in whole.values()])
-    return lists, judged.drop_duplicates([USER_ID, ITEM_ID], ignore_index=True)
+    return lists, whole[HYBRID][[USER_ID, ITEM_ID, "p_purchase"]]
 
 
 def expanded(model: Recommender, snapshot: Snapshot, users: np.ndarray, k: int) -> pd.DataFrame:

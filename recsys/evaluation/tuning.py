@@ -133,23 +133,40 @@ def _faded(past: pd.DataFrame, ds: date) -> pd.DataFrame:
     return frame[frame["weight"] > 0]
 
 
-def scores(model: Recommender, folds: Sequence[Fold], k: int, metric: str) -> list[pd.Series]:
-    """The metric of each user in each fold, by user."""
-    return [_score(model, fold, k, metric) for fold in folds]
-
-
 def _score(model: Recommender, fold: Fold, k: int, metric: str) -> pd.Series:
     users = np.sort(fold.bought[USER_ID].unique().astype(object))
     lists = model.fit(fold.history).recommend(list(users), k)
     return user_metrics(lists, fold.bought, k)[metric]
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is searched: ``space`` by field, the values in place, and ``score``, the metric of each user on a period.
+
+    ``score(values, number)`` judges values on the validation period ``number`` of ``periods``.
+    """
+
+    name: str
+    space: Mapping[str, Range | tuple[Value, ...]]
+    in_place: Mapping[str, Value]
+    score: Callable[[Mapping[str, Value], int], pd.Series]
+    periods: int
+
+
+def of_retriever(name: str, model: Recommender, folds: Sequence[Fold], k: int, metric: str) -> Task:
+    """The search for the values of one retriever."""
+
+    def score(values: Mapping[str, Value], number: int) -> pd.Series:
+        return _score(replace(model, **values), folds[number], k, metric)
+
+    space = SPACES[name]
+    return Task(name, space, {field: getattr(model, field) for field in space}, score, len(folds))
+
+
 def search(
-    model: Recommender,
-    folds: Sequence[Fold],
+    task: Task,
     *,
-    k: int,
-    metric: str,
+    label: str,
     study_name: str,
     storage: str | None,
     seed: int,
@@ -157,7 +174,7 @@ def search(
     most_trials: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Chosen:
-    """Search the space of one retriever until ``seconds`` are over or the study holds ``most_trials`` trials.
+    """Search a space until ``seconds`` are over or the study holds ``most_trials`` trials; ``label`` names the metric.
 
     A study in ``storage`` (an SQLAlchemy address; None for none) goes on where it was left: finished trials are neither
     lost nor made again.
@@ -173,31 +190,31 @@ def search(
     )
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=STARTUP_TRIALS)
     if not study.trials:
-        study.enqueue_trial({name: getattr(model, name) for name in SPACES[model.name]})
+        study.enqueue_trial(dict(task.in_place))
     else:
-        say(f"{model.name}: going on after {len(study.trials)} trials")
+        say(f"{task.name}: going on after {len(study.trials)} trials")
     until = time.monotonic() + seconds
     while time.monotonic() < until or not _finished(study):
         if most_trials is not None and len(study.trials) >= most_trials and _finished(study):
             break
-        study.optimize(lambda trial: _try(trial, model, folds, k, metric), n_trials=1)
+        study.optimize(lambda trial: _try(trial, task), n_trials=1)
         last = study.trials[-1]
         told = f"{last.value:.4f}" if last.state.name == "COMPLETE" else last.state.name.lower()
-        say(f"{model.name}: trial {last.number} {metric}@{k} {told}, best {study.best_value:.4f}")
-    return _choose(study, model, folds, k, metric)
+        say(f"{task.name}: trial {last.number} {label} {told}, best {study.best_value:.4f}")
+    return _choose(study, task)
 
 
 def _finished(study: optuna.Study) -> bool:
     return any(trial.state.name == "COMPLETE" for trial in study.trials)
 
 
-def _try(trial: optuna.Trial, model: Recommender, folds: Sequence[Fold], k: int, metric: str) -> float:
-    values = {name: _suggest(trial, name, where) for name, where in SPACES[model.name].items()}
+def _try(trial: optuna.Trial, task: Task) -> float:
+    values = {name: _suggest(trial, name, where) for name, where in task.space.items()}
     done: list[float] = []
-    for number, fold in enumerate(folds):
-        done.append(float(_score(replace(model, **values), fold, k, metric).mean()))
+    for number in range(task.periods):
+        done.append(float(task.score(values, number).mean()))
         trial.report(float(np.mean(done)), number)
-        if number < len(folds) - 1 and trial.should_prune():
+        if number < task.periods - 1 and trial.should_prune():
             raise optuna.TrialPruned
     return float(np.mean(done))
 
@@ -212,10 +229,12 @@ def _suggest(trial: optuna.Trial, name: str, where: Range | tuple[Value, ...]) -
     return trial.suggest_float(name, where.low, where.high, log=not where.even)
 
 
-def _choose(study: optuna.Study, model: Recommender, folds: Sequence[Fold], k: int, metric: str) -> Chosen:
+def _choose(study: optuna.Study, task: Task) -> Chosen:
     """The best values, if they beat those in place by more than PROOF errors of the difference."""
     values = {name: _rounded(value) for name, value in study.best_params.items()}
-    best, base = (scores(m, folds, k, metric) for m in (replace(model, **values), model))
+    best, base = (
+        [task.score(given, number) for number in range(task.periods)] for given in (values, task.in_place)
+    )
     gaps = [(b - a).to_numpy() for b, a in zip(best, base, strict=True)]
     error = float(np.sqrt(sum(g.var(ddof=1) / len(g) if len(g) > 1 else np.inf for g in gaps)) / len(gaps))
     gain = float(np.mean([g.mean() for g in gaps]))

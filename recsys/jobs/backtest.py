@@ -19,7 +19,7 @@ from recsys.evaluation.split import slices
 from recsys.jobs.market import run_market
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import ShopData
-from recsys.ranking.tuned import tuned_until
+from recsys.ranking.tuned import Tuned
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 
@@ -96,11 +96,11 @@ def run(
             result = found.as_dict(settings.seed)
         else:
             result = _run_items(settings, parts, k, say)
-    chosen = tuned_until(settings.item_unit)
-    if chosen is not None and chosen >= cut:
-        result["tuned_until"] = str(chosen)
+    chosen = Tuned.read(settings.tuned_path)
+    if chosen.until is not None and chosen.until >= cut:
+        result["tuned_until"] = str(chosen.until)
         say(
-            f"Mind: include/tuned/{settings.item_unit}.yaml was chosen on days up to {chosen}, and the test begins on "
+            f"Mind: {chosen.source} was chosen on days up to {chosen.until}, and the test begins on "
             f"{cut}: the hybrid is flattered. Take a later --cut."
         )
     if json_path is not None:
@@ -112,6 +112,7 @@ def _run_items(
     settings: Settings, parts: list[tuple[date, date]], k: int, say: Callable[[str], None]
 ) -> dict[str, object]:
     occasions, about, cold = [], [], []
+    chosen = Tuned.read(settings.tuned_path)
     by_item = settings.item_unit == "item"
     money = Money(settings.price_cap, settings.price_exponent) if by_item else BY_CHANCE
     for first, until in parts:
@@ -122,7 +123,9 @@ def _run_items(
                 f"Judging groups: of {listings['purchases']} listings bought from {first}, {listings['cold']} were "
                 f"listed since, {listings['without_group']} have no group and are left out"
             )
-        occasion, lists = occasion_of(data, first, until, k, seed=settings.seed, money=money, progress=say)
+        occasion, lists = occasion_of(
+            data, first, until, k, seed=settings.seed, money=money, chosen=chosen, progress=say
+        )
         occasions.append(occasion)
         about.append(lists)
     found = compare(judge(occasions, k), k, settings.seed, about_lists=mean_of(about))

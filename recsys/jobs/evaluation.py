@@ -16,7 +16,7 @@ from recsys.evaluation.compare import Figure
 from recsys.evaluation.reliability import reliability
 from recsys.jobs.inputs import has_features
 from recsys.jobs.market import MarketRun, run_market
-from recsys.jobs.train import SHOWN
+from recsys.jobs.train import outcome_of
 from recsys.ranking.champion import Champion, load_champion, newest_day
 from recsys.reports.evaluation import STEP_COLUMNS, EvaluationReport, Projection, render
 from recsys.schema import ITEM_ID, USER_ID, table
@@ -135,7 +135,7 @@ def _shown(warehouse: Warehouse, day: date, ds: date) -> pd.DataFrame:
     The outcome is the one that training learns from.
     """
     evening = day - timedelta(days=1)
-    outcome = warehouse.query(SHOWN, {"day": day}, ds=ds).to_pandas()
+    outcome = outcome_of(warehouse, day, ds)
     published = pd.DataFrame(columns=[USER_ID, ITEM_ID, "p", "price"])
     if warehouse.exists("marts.recommendations", evening):
         published = warehouse.query(_PUBLISHED, {"policy": POLICY}, ds=evening).to_pandas()

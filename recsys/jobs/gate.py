@@ -68,9 +68,12 @@ def hold_against_champion(
     """
     try:
         before = newest_day(settings.models_dir, ds - timedelta(days=1))
+    except ModelError:
+        return {"unjudged": "there is no champion of an earlier day"}
+    try:
         champion = load_champion(settings.models_dir, before)
     except ModelError as error:
-        return {"unjudged": str(error)}
+        return {"against": str(before), "unjudged": str(error)}
     days = min(JUDGED_DAYS[settings.item_unit], ((ds - before).days + 1) // 2)
     cut = ds - timedelta(days=days)
     evenings = _evenings(warehouse, settings, cut, ds)

@@ -56,6 +56,9 @@ ORDER BY user_id
 """
 _MINE = "user_id BETWEEN @first_user AND @last_user"
 """A range of the column that the tables are clustered by, between constants: BigQuery reads its blocks alone."""
+ALL_USERS = 1_000_000
+DRAWN = "ABS(MOD(FARM_FINGERPRINT(CONCAT('train:', user_id)), 1000000)) < @most"
+"""So many of a million users, the same ones on every day: what a training learns from in a large marketplace."""
 _INTERACTIONS = """
 SELECT user_id, group_id, weight, purchases, purchase_days, first_date, last_date, last_purchase_date,
   CAST(revenue AS FLOAT64) AS revenue
@@ -150,12 +153,18 @@ def range_params(users: Range) -> dict[str, object]:
     return {"first_user": users[0], "last_user": users[1]}
 
 
-def snapshot_queries(settings: Settings, users: Range | None = None) -> dict[str, Query]:
+def snapshot_queries(
+    settings: Settings, users: Range | None = None, most: int = ALL_USERS
+) -> dict[str, Query]:
     """What ``read_snapshot`` asks the warehouse, by name of the frame."""
-    own = range_params(users) if users else {}
+    own: dict[str, object] = range_params(users) if users else {}
+    mine = [_MINE] if users else []
+    if most < ALL_USERS:
+        mine.append(DRAWN)
+        own["most"] = most
 
     def of_mine(sql: str, **params: object) -> Query:
-        return sql.format(users=_MINE if users else "TRUE"), own | params
+        return sql.format(users=" AND ".join(mine) or "TRUE"), own | params
 
     if settings.item_unit == "item":
         return {"users": of_mine(_USERS), **shop_queries(settings)}
@@ -182,10 +191,18 @@ def shop_queries(settings: Settings) -> dict[str, Query]:
     }
 
 
-def read_snapshot(warehouse: Warehouse, settings: Settings, ds: date, users: Range | None = None) -> Snapshot:
+def read_snapshot(
+    warehouse: Warehouse,
+    settings: Settings,
+    ds: date,
+    users: Range | None = None,
+    *,
+    most: int = ALL_USERS,
+) -> Snapshot:
     """Read the marketplace as it was known at the end of ``ds``, with the active users of a range (None: all).
 
-    A shop that restocks is read from its history, for scoring as for training.
+    With ``most`` below a million only so many of a million users, see DRAWN, are read. A shop that restocks is read
+    from its history, for scoring as for training.
 
     Raises:
         WarehouseError: the features of ``ds`` are missing.
@@ -193,7 +210,7 @@ def read_snapshot(warehouse: Warehouse, settings: Settings, ds: date, users: Ran
     for name in FEATURE_TABLES:
         if not warehouse.exists(name, ds):
             raise WarehouseError(warehouse.missing(name, ds))
-    queries = snapshot_queries(settings, users)
+    queries = snapshot_queries(settings, users, most)
     if settings.item_unit == "item":
         audience = pd.Index(_frame(warehouse, queries["users"], ds)["user_id"], dtype=object)
         return read_shop(warehouse, settings, ds).snapshot(ds, audience)

@@ -15,7 +15,7 @@ from recsys.evaluation.market import about_market, acquaintance, attention, kind
 from recsys.evaluation.reliability import expected_calibration_error, reliability
 from recsys.jobs.inputs import has_features, read_snapshot
 from recsys.jobs.score import ranker_of
-from recsys.jobs.train import train_market
+from recsys.jobs.train import outcome_of, train_market
 from recsys.ranking.champion import Champion
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import ITEM_ID, USER_ID
@@ -55,7 +55,8 @@ class MarketRun:
         champions: labels of the models that made them.
         bought, viewed: comparisons by purchases, and by listings looked at.
         segments: figures by kind of listing and of user.
-        shown: pairs that were truly shown, [user_id, item_id, p, price, outcome].
+        shown: places of the hybrid that were truly shown on the first day of a slice, [user_id, item_id, p, price,
+            outcome]; the outcome is the one that training learns from.
         attention: see ``evaluation.market.attention``, summed over the evenings.
     """
 
@@ -139,11 +140,12 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Day:
-    """An evening, and what happened from ``first`` on; ``arrived`` and ``closed`` are of the first day alone."""
+    """An evening, and what happened from ``first`` on; ``shown``, ``arrived`` and ``closed`` are of the first day."""
 
     first: date
     snapshot: Snapshot
     outcome: pd.DataFrame
+    shown: pd.DataFrame
     arrived: pd.Series
     closed: pd.Series
     sellers: pd.DataFrame
@@ -163,6 +165,7 @@ class _Day:
             first,
             read_snapshot(warehouse, settings, evening),
             warehouse.query(_OUTCOME, days).to_pandas(),
+            outcome_of(warehouse, first, max(last, first + timedelta(days=1 + settings.late_days))),
             arrived.set_index(USER_ID)["arrived"],
             closed.set_index(ITEM_ID)["closed"],
             warehouse.query(_SELLERS, ds=evening).to_pandas(),
@@ -205,8 +208,8 @@ class _Day:
         )
 
     def _shown(self, chances: pd.DataFrame) -> pd.DataFrame:
-        """Pairs that were truly shown and that the lists hold too: [user_id, item_id, p, price, outcome]."""
-        rows = self.outcome[self.outcome["impressions"] > 0].merge(chances, on=[USER_ID, ITEM_ID])
+        """Places of ``chances`` that were truly shown on the first day: [user_id, item_id, p, price, outcome]."""
+        rows = self.shown[self.shown["impressions"] > 0].merge(chances, on=[USER_ID, ITEM_ID])
         shelf = self.snapshot.shelf
         price = shelf.price[shelf.item_ids.get_indexer(pd.Index(rows[ITEM_ID]))]
         outcome = (rows["purchases"] > 0).astype(np.int64)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,8 @@ from threadpoolctl import threadpool_limits
 from recsys.errors import ModelError
 from recsys.jobs import register
 from recsys.jobs.gate import hold_against_champion
-from recsys.jobs.inputs import days_back, has_features, read_shop, read_snapshot
+from recsys.jobs.inputs import ALL_USERS, days_back, has_features, read_shop, read_snapshot
+from recsys.models import Recommender
 from recsys.ranking.champion import Champion, scorer_before
 from recsys.ranking.judge import Scorer
 from recsys.ranking.replay import replay_pairs
@@ -27,6 +27,7 @@ from recsys.ranking.training import (
     make_retrievers,
     train_scorer,
 )
+from recsys.ranking.tuned import Tuned
 from recsys.schema import ITEM_ID, USER_ID
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
@@ -46,6 +47,7 @@ WITH pairs AS (
     SUM(impressions) AS impressions, SUM(purchases) AS purchases
   FROM staging.user_item_daily
   WHERE ds BETWEEN @day AND @ds AND event_date BETWEEN @day AND DATE_ADD(@day, INTERVAL 1 DAY)
+    AND ABS(MOD(FARM_FINGERPRINT(CONCAT('train:', user_id)), 1000000)) < @most
   GROUP BY user_id, item_id, event_date
 )
 SELECT today.user_id, today.item_id, today.position, today.clicks, today.views, today.impressions,
@@ -58,7 +60,13 @@ LEFT JOIN pairs AS next_day ON next_day.user_id = today.user_id AND next_day.ite
 WHERE today.event_date = @day
 ORDER BY today.user_id, today.item_id
 """
-"""What became of each pair on a day; a purchase of the day after counts for the list shown last before it."""
+"""What became of each pair on a day; a purchase of the day after counts for the list shown last before it. Of users as
+``inputs.DRAWN`` has it."""
+_USERS = """
+SELECT COUNT(DISTINCT user_id) AS users
+FROM staging.user_item_daily
+WHERE ds BETWEEN @first AND @ds AND event_date BETWEEN @first AND @last
+"""
 
 
 def run(settings: Settings, ds: date, *, progress: Callable[[str], None] | None = None) -> dict[str, object]:
@@ -89,7 +97,12 @@ def _train(settings: Settings, ds: date, progress: Callable[[str], None] | None)
                 return train_market(warehouse, settings, day)
             in_place = scorer_before(settings.models_dir, day)
             return train_shop(
-                read_shop(warehouse, settings, day), day, settings.seed, progress, champion=in_place
+                read_shop(warehouse, settings, day),
+                day,
+                settings.seed,
+                progress,
+                champion=in_place,
+                chosen=Tuned.read(settings.tuned_path),
             )
 
         champion = trained(ds)
@@ -107,13 +120,18 @@ def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion
             f"Training for {ds} needs the features of 2 of the {TRAIN_DAYS} days before; found {len(days)}. "
             "Run the DAG features_daily for these days first."
         )
-    outcomes = sampled_users({day: _outcomes(warehouse, day, ds) for day in days})
+    most = most_users(warehouse, days, ds)
+    outcomes = {day: outcome_of(warehouse, day, ds, most) for day in days}
     shown = sum(int(o.loc[o["impressions"] > 0, "purchases"].sum()) for o in outcomes.values())
     source = "impressions" if shown >= LEAST_PURCHASES else "replay"
-    scorer, facts = _learn(settings, ds, _examples(warehouse, settings, outcomes, source))
+    scorer, facts = _learn(settings, ds, _examples(warehouse, settings, outcomes, source, most))
     history = read_snapshot(warehouse, settings, ds).history
-    retrievers = fit_retrievers(make_retrievers(settings.item_unit, settings.seed), history)
+    retrievers = fit_retrievers(_retrievers(settings), history)
     return Champion(retrievers, scorer, {**facts, "ds": str(ds), "learned_from": source})
+
+
+def _retrievers(settings: Settings) -> dict[str, Recommender]:
+    return make_retrievers(settings.item_unit, settings.seed, Tuned.read(settings.tuned_path))
 
 
 def _training_days(warehouse: Warehouse, settings: Settings, ds: date) -> list[date]:
@@ -126,28 +144,37 @@ def _training_days(warehouse: Warehouse, settings: Settings, ds: date) -> list[d
     return days
 
 
-def _outcomes(warehouse: Warehouse, day: date, ds: date) -> pd.DataFrame:
-    return warehouse.query(SHOWN, {"day": day}, ds=ds).to_pandas()
+def outcome_of(warehouse: Warehouse, day: date, ds: date, most: int = ALL_USERS) -> pd.DataFrame:
+    """What became of each pair on ``day``, as it is known at the end of ``ds``; of so many of a million users.
+
+    Returns:
+        [user_id, item_id, position, clicks, views, impressions, purchases], see SHOWN.
+    """
+    return warehouse.query(SHOWN, {"day": day, "most": most}, ds=ds).to_pandas()
 
 
-def sampled_users(outcomes: dict[date, pd.DataFrame], most: int = MOST_USERS) -> dict[date, pd.DataFrame]:
-    """The outcomes of about ``most`` users, drawn by a hash of their id, where there are more."""
-    users = pd.Index(np.unique(np.concatenate([frame[USER_ID].unique() for frame in outcomes.values()])))
-    if len(users) <= most:
-        return outcomes
-    hashes = np.array([crc32(f"train {user}".encode()) for user in users])
-    drawn = users[hashes < most / len(users) * 2**32]
-    return {day: frame[frame[USER_ID].isin(drawn)] for day, frame in outcomes.items()}
+def most_users(warehouse: Warehouse, days: Sequence[date], ds: date) -> int:
+    """How many of a million users to learn from, so that they are about MOST_USERS of those who were there."""
+    params = {"first": days[0], "last": days[-1]}
+    users = int(warehouse.query(_USERS, params, ds=ds).column("users")[0].as_py())
+    return ALL_USERS if users <= MOST_USERS else max(1, ALL_USERS * MOST_USERS // users)
 
 
 def _examples(
-    warehouse: Warehouse, settings: Settings, outcomes: dict[date, pd.DataFrame], source: str
+    warehouse: Warehouse,
+    settings: Settings,
+    outcomes: dict[date, pd.DataFrame],
+    source: str,
+    most: int = ALL_USERS,
 ) -> dict[date, Examples]:
     retrievers, examples = None, {}
     for day, outcome in outcomes.items():
-        snapshot = read_snapshot(warehouse, settings, day - timedelta(days=1))
-        if retrievers is None:  # fitted once, before the first outcome
-            retrievers = fit_retrievers(make_retrievers(settings.item_unit, settings.seed), snapshot.history)
+        evening = day - timedelta(days=1)
+        if retrievers is None:  # fitted once, before the first outcome, on what everybody did
+            snapshot = read_snapshot(warehouse, settings, evening)
+            retrievers = fit_retrievers(_retrievers(settings), snapshot.history)
+        else:
+            snapshot = read_snapshot(warehouse, settings, evening, most=most)
         known = {name: model.with_history(snapshot.history) for name, model in retrievers.items()}
         if source == "replay":
             pairs = replay_pairs(snapshot, known, outcome, item_unit=settings.item_unit, seed=settings.seed)

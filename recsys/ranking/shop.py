@@ -8,6 +8,7 @@ both history and customers learns boosted trees (``shop_training``), a smaller o
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from recsys.ranking.training import (
     make_retrievers,
     train_scorer,
 )
+from recsys.ranking.tuned import UNTUNED, Tuned
 
 KEPT_NEGATIVES = 0.15
 CALIBRATION_USERS = 1_500
@@ -48,12 +50,13 @@ def train_shop(
     champion: Scorer | None = None,
     *,
     recipe: Recipe = DEFAULT,
+    chosen: Tuned = UNTUNED,
 ) -> Champion:
     """Learn from replays up to ``ds`` and fit the retrievers on all that was known by then.
 
     The ranker is ``ShopScorer``, in a small shop ``PairScorer``; the facts say which, and why. ``champion`` is the
     scorer in place, if any; two logistic regressions are compared. (Boosted trees are not: those in place have learned
-    from the very days that judge.)
+    from the very days that judge.) Retrievers and trees have the values that ``recsys tune`` has ``chosen``.
 
     Raises:
         ModelError: the history is too short, or the gate refused.
@@ -62,29 +65,37 @@ def train_shop(
         raise ModelError(
             f"No actions or no items are known up to {ds}; build the staging tables up to it first."
         )
+    recipe = recipe.with_boosts(chosen)
     planned = plan_evenings(data.first_day, ds, recipe)
     why = too_small(data, planned, recipe)
     learned: tuple[Scorer, dict[str, object]]
     if why is None:
-        learned = train_boosted(data, seed, planned=planned, recipe=recipe, progress=progress)
+        learned = train_boosted(data, seed, planned=planned, recipe=recipe, chosen=chosen, progress=progress)
     else:
         if progress:
             progress(f"The ranker is a logistic regression: {why}")
-        learned = _train_logistic(data, ds, seed, progress, champion)
+        learned = _train_logistic(data, ds, seed, progress=progress, champion=champion, chosen=chosen)
     scorer, facts = learned
-    retrievers = fit_retrievers(make_retrievers("item", seed), data.snapshot(ds).history)
+    retrievers = fit_retrievers(make_retrievers("item", seed, chosen), data.snapshot(ds).history)
     kind = {"ranker": scorer.kind} | ({} if why is None else {"because": why})
     return Champion(retrievers, scorer, {**facts, "ds": str(ds), "learned_from": "replay", **kind})
 
 
 def _train_logistic(
-    data: ShopData, ds: date, seed: int, progress: Progress, champion: Scorer | None
+    data: ShopData,
+    ds: date,
+    seed: int,
+    *,
+    progress: Progress,
+    champion: Scorer | None,
+    chosen: Tuned,
 ) -> tuple[Scorer, dict[str, object]]:
     """A logistic regression; the horizon is HORIZON_DAYS, or a quarter of a shorter history."""
     horizon = max(LEAST_HORIZON_DAYS, min(HORIZON_DAYS, (ds - data.first_day).days // 4))
     days = replay_days(data.first_day, ds, horizon)
-    later = _replay(data, days[0], horizon, seed, keep=1.0, most_users=CALIBRATION_USERS, progress=progress)
-    past = [_replay(data, day, horizon, seed, keep=KEPT_NEGATIVES, progress=progress) for day in days[1:]]
+    replayed = partial(_replay, data, horizon=horizon, seed=seed, chosen=chosen, progress=progress)
+    later = replayed(days[0], keep=1.0, most_users=CALIBRATION_USERS)
+    past = [replayed(day, keep=KEPT_NEGATIVES) for day in days[1:]]
     scorer, metrics = train_scorer(Examples.join(past), later, seed, KEPT_NEGATIVES, champion)
     return scorer, {
         "metrics": metrics,
@@ -97,10 +108,11 @@ def _train_logistic(
 def _replay(
     data: ShopData,
     ds: date,
+    *,
     horizon: int,
     seed: int,
-    *,
     keep: float,
+    chosen: Tuned,
     most_users: int | None = None,
     progress: Progress = None,
 ) -> Examples:
@@ -111,7 +123,7 @@ def _replay(
     if progress:
         progress(f"Replaying {ds}")
     snapshot, rng = data.priced_on(ds).snapshot(ds), np.random.default_rng((seed, ds.toordinal()))
-    retrievers = fit_retrievers(make_retrievers("item", seed), snapshot.history)
+    retrievers = fit_retrievers(make_retrievers("item", seed, chosen), snapshot.history)
     users = np.arange(len(snapshot.audience))
     if most_users is not None and len(users) > most_users:
         users = np.sort(rng.choice(users, most_users, replace=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
 
 import lightgbm as lgb
@@ -15,6 +15,7 @@ from recsys.ranking.candidates import Quotas
 from recsys.ranking.shop_data import ShopData
 from recsys.ranking.shop_evenings import Evening, Outcome, replay_evening
 from recsys.ranking.shop_heads import (
+    Boost,
     Boosts,
     Lessons,
     fit_back,
@@ -27,6 +28,7 @@ from recsys.ranking.shop_heads import (
 )
 from recsys.ranking.shop_scorer import BACK, BUYS, PAYS, Joined, ShopScorer
 from recsys.ranking.training import fit_retrievers, gate, in_gate_half, make_retrievers
+from recsys.ranking.tuned import RANKER, UNTUNED, Tuned
 
 Progress = Callable[[str], None] | None
 SHOP_QUOTAS = Quotas(groups=80, per_group=1, categories=0, per_category=0, trending=80, per_seller=80)
@@ -59,6 +61,34 @@ class Recipe:
     customers: int = 3_000
     judging: int = 1_500
     boosts: Boosts = field(default_factory=Boosts)
+
+    def with_boosts(self, chosen: Tuned) -> Recipe:
+        """With the sizes of trees that a search has chosen, named ``<model>_<field>``, as in ``boost_values``.
+
+        Raises:
+            ModelError: the file names a size that there is not.
+        """
+        values = chosen.values.get(RANKER, {})
+        chosen.refuse_unknown(RANKER, values, set(boost_values(self.boosts)))
+        sizes = {model.name: getattr(self.boosts, model.name) for model in fields(Boosts)}
+        for name, value in values.items():
+            model, _, size = name.partition("_")
+            sizes[model] = replace(sizes[model], **{size: value})
+        return replace(self, boosts=Boosts(**sizes))
+
+
+def boost_values(boosts: Boosts) -> dict[str, float]:
+    """Every size by ``<model>_<field>``.
+
+    Example:
+        >>> boost_values(Boosts())["buys_leaves"]
+        63
+    """
+    return {
+        f"{model.name}_{size.name}": getattr(getattr(boosts, model.name), size.name)
+        for model in fields(Boosts)
+        for size in fields(Boost)
+    }
 
 
 @dataclass(frozen=True)
@@ -104,6 +134,7 @@ def train_boosted(
     *,
     planned: Sequence[Planned],
     recipe: Recipe,
+    chosen: Tuned = UNTUNED,
     progress: Progress = None,
 ) -> tuple[ShopScorer, dict[str, object]]:
     """Replay the ``planned`` evenings, newest first, and learn from them; also what the manifest has to say of it.
@@ -116,33 +147,24 @@ def train_boosted(
         ModelError: the gate refused.
     """
     say = progress or (lambda message: None)
-    evenings = [_replay(data, evening, seed, recipe, say=say) for evening in planned]
+    evenings = replay(data, seed, planned=planned, recipe=recipe, chosen=chosen, say=say)
     split = recipe.horizon // recipe.step
     older = evenings[split:]
-    later = _replay(data, planned[split - 1], seed, recipe, say=say, everyone=True)
+    later = _replay(data, planned[split - 1], seed, recipe, chosen=chosen, say=say, everyone=True)
     say("Learning from the older evenings, to calibrate and judge on a later one")
     horizons = [
         e.known for e in planned[: len(older)]
     ]  # as far from the later evening as these from the data day
     judged = _judged(older, horizons, later, seed, recipe)
     metrics, joined = _calibrate(judged, later, recipe)
-    lessons = Lessons.of(evenings, [e.known for e in evenings], recipe.kept)
-    back = fit_back(*returns(evenings, recipe.horizon), recipe.boosts.back, seed)
-    pairs = len(lessons.bought)
-    del evenings, older, later
-    say(f"Learning P(purchase) from {pairs:,} pairs")
-    models = {BUYS: fit_buys(lessons, recipe.boosts.buys, seed), BACK: back}
-    say("Learning the order")
-    models |= fit_orders(lessons, recipe.boosts.orders, seed)
-    say("Learning the amount")
-    models[PAYS], smear = fit_pays(lessons, recipe.boosts.pays, seed)
-    scorer = ShopScorer(models, slope_of(models, lessons), joined, smear, recipe.horizon)
+    del older, later
+    scorer, pairs, purchases = learn(evenings, seed, recipe, joined, say)
     facts = {
         "metrics": metrics,
         "training_days": sorted(str(e.ds) for e in planned),
         "calibration_days": [str(planned[split - 1].ds)],
         "pairs": pairs,
-        "purchases": int(lessons.bought.sum()),
+        "purchases": purchases,
         "parameters": {
             "seed": seed,
             "item_unit": "item",
@@ -153,19 +175,50 @@ def train_boosted(
     return scorer, facts
 
 
+def replay(
+    data: ShopData,
+    seed: int,
+    *,
+    planned: Sequence[Planned],
+    recipe: Recipe,
+    chosen: Tuned = UNTUNED,
+    say: Callable[[str], None],
+) -> list[Evening]:
+    """The ``planned`` evenings with the customers who came back after each."""
+    return [_replay(data, evening, seed, recipe, chosen=chosen, say=say) for evening in planned]
+
+
+def learn(
+    evenings: list[Evening], seed: int, recipe: Recipe, joined: Joined, say: Callable[[str], None]
+) -> tuple[ShopScorer, int, int]:
+    """Fit all models on ``evenings``; also how many pairs they hold, and how many of them were bought."""
+    lessons = Lessons.of(evenings, [e.known for e in evenings], recipe.kept)
+    back = fit_back(*returns(evenings, recipe.horizon), recipe.boosts.back, seed)
+    pairs = len(lessons.bought)
+    say(f"Learning P(purchase) from {pairs:,} pairs")
+    models = {BUYS: fit_buys(lessons, recipe.boosts.buys, seed), BACK: back}
+    say("Learning the order")
+    models |= fit_orders(lessons, recipe.boosts.orders, seed)
+    say("Learning the amount")
+    models[PAYS], smear = fit_pays(lessons, recipe.boosts.pays, seed)
+    scorer = ShopScorer(models, slope_of(models, lessons), joined, smear, recipe.horizon)
+    return scorer, pairs, int(lessons.bought.sum())
+
+
 def _replay(
     data: ShopData,
     planned: Planned,
     seed: int,
     recipe: Recipe,
     *,
+    chosen: Tuned,
     say: Callable[[str], None],
     everyone: bool = False,
 ) -> Evening:
     """One evening with the customers who came back after it, or with ``everyone`` and all of their candidates."""
     say(f"Replaying {planned.ds}" + (" with all customers" if everyone else ""))
     snapshot = data.snapshot(planned.ds)
-    retrievers = fit_retrievers(make_retrievers("item", seed), snapshot.history)
+    retrievers = fit_retrievers(make_retrievers("item", seed, chosen), snapshot.history)
     bought = data.paid_between(planned.ds, planned.ds + timedelta(days=planned.known))
     outcome = Outcome.of(snapshot, bought)
     rng = np.random.default_rng((seed, planned.ds.toordinal(), int(everyone)))

@@ -35,7 +35,7 @@ from recsys.ranking.segments import (
     segments_of,
 )
 from recsys.ranking.snapshot import Snapshot
-from recsys.ranking.tuned import tuned
+from recsys.ranking.tuned import UNTUNED, Tuned
 
 MOST_GROUPS = 20_000
 PAIRS_AT_ONCE = 200_000
@@ -105,20 +105,20 @@ class Examples:
         return np.asarray(self.day >= self.day[order[min(reached, len(order) - 1)]])
 
 
-def make_retrievers(item_unit: str, seed: int) -> dict[str, Recommender]:
+def make_retrievers(item_unit: str, seed: int, chosen: Tuned = UNTUNED) -> dict[str, Recommender]:
     """The retrievers of the hybrid, unfitted, by name; a shop has one model more than once, with other settings.
 
-    Where ``recsys tune`` has chosen values for one, it has these (``ranking.tuned``).
+    They have the values that ``recsys tune`` has ``chosen``.
     """
     models: list[Recommender] = [Popularity(), ItemKNN(), ALS(seed=seed), OwnHistory()]
     if item_unit != "item":
-        return tuned({model.name: model for model in models}, item_unit)
+        return chosen.of({model.name: model for model in models})
     models += [EASE(), BasketEASE(), UserKNN(), Transition()]
     variants = {
         "ease_recent": EASE(regularization=30.0, half_life_days=90.0),
         "user_knn_recent": UserKNN(window_days=42),
     }
-    return tuned({model.name: model for model in models} | variants, item_unit)
+    return chosen.of({model.name: model for model in models} | variants)
 
 
 def fit_retrievers(models: Mapping[str, Recommender], history: Interactions) -> dict[str, Recommender]:

@@ -3,50 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from recsys.errors import ModelError, did_you_mean, nearest
 from recsys.models import Recommender
-from recsys.settings import PROJECT_ROOT
 
-FOLDER = PROJECT_ROOT / "include" / "tuned"
-
-
-def tuned_file(item_unit: str) -> Path:
-    """Where the values for this kind of marketplace stand."""
-    return FOLDER / f"{item_unit}.yaml"
+RANKER = "ranker"
+"""The name that the ranker's values stand under, beside the retrievers'."""
 
 
-def tuned(models: Mapping[str, Recommender], item_unit: str) -> dict[str, Recommender]:
-    """The unfitted ``models`` with the values chosen for them; unchanged where nothing was chosen.
+@dataclass(frozen=True)
+class Tuned:
+    """``values`` by model and field, none where those in place stay; ``until`` is the last day they were chosen on.
 
-    Raises:
-        ModelError: the file names a model or a field that there is not.
+    ``source`` names the file in errors.
     """
-    path = tuned_file(item_unit)
-    if not path.is_file():
-        return dict(models)
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    chosen = {name: entry.get("values", {}) for name, entry in content.get("models", {}).items()}
-    for name, values in chosen.items():
-        if name not in models:
-            raise ModelError(f"{path} names no retriever: {name!r}.{did_you_mean(nearest(name, models))}")
-        known = {field.name for field in fields(models[name])}
-        for field in set(values) - known:
-            raise ModelError(f"{path}: {name} has no field {field!r}.{did_you_mean(nearest(field, known))}")
-    return {
-        name: replace(model, **chosen[name]) if chosen.get(name) else model for name, model in models.items()
-    }
+
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    until: date | None = None
+    source: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> Tuned:
+        """Read the file; one that is not there has chosen nothing."""
+        content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+        chosen = {name: entry for name, entry in content.get("models", {}).items() if entry.get("values")}
+        days = [str(entry["read_until"]) for entry in chosen.values() if "read_until" in entry]
+        return cls(
+            {name: entry["values"] for name, entry in chosen.items()},
+            date.fromisoformat(max(days)) if days else None,
+            str(path),
+        )
+
+    def of(self, models: Mapping[str, Recommender]) -> dict[str, Recommender]:
+        """The unfitted ``models`` with the values chosen for them.
+
+        Raises:
+            ModelError: values are chosen for a model or a field that there is not.
+        """
+        for name, values in self.values.items():
+            if name == RANKER:
+                continue
+            if name not in models:
+                told = did_you_mean(nearest(name, models))
+                raise ModelError(f"{self.source} names no retriever: {name!r}.{told}")
+            self.refuse_unknown(name, values, {field.name for field in fields(models[name])})
+        return {
+            name: replace(model, **self.values[name]) if name in self.values else model
+            for name, model in models.items()
+        }
+
+    def refuse_unknown(self, name: str, values: Mapping[str, object], known: set[str]) -> None:
+        """Raise ModelError for a field of ``values`` that is not ``known``."""
+        for odd in sorted(set(values) - known):
+            raise ModelError(
+                f"{self.source}: {name} has no field {odd!r}.{did_you_mean(nearest(odd, sorted(known)))}"
+            )
 
 
-def tuned_until(item_unit: str) -> date | None:
-    """The last day that the values in place were chosen on; None where none were."""
-    path = tuned_file(item_unit)
-    content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
-    entries = content.get("models", {}).values()
-    days = [str(entry["read_until"]) for entry in entries if entry.get("values") and "read_until" in entry]
-    return date.fromisoformat(max(days)) if days else None
+UNTUNED = Tuned()

@@ -37,7 +37,7 @@ BIGQUERY_ONLY = ("recsys/warehouse/bigquery/", "recsys/warehouse/erasure.py")
 """These speak to BigQuery alone, over its own names of tables: ``test_emitted`` analyses what they send."""
 FILLS: dict[frozenset[str], tuple[dict[str, str], ...]] = {
     frozenset(): ({},),
-    frozenset({"users"}): ({"users": "TRUE"}, {"users": inputs._MINE}),
+    frozenset({"users"}): ({"users": "TRUE"}, {"users": inputs._MINE}, {"users": inputs.DRAWN}),
     frozenset({"item", "join"}): (
         {"item": "actions.item_id", "join": ""},
         {"item": "groups_.group_id", "join": backtest._GROUPS},

@@ -15,7 +15,8 @@ from recsys.evaluation.compare import Occasion
 from recsys.evaluation.market import market_lists
 from recsys.jobs import backtest, market
 from recsys.jobs.inputs import read_snapshot
-from recsys.jobs.score import ranker_of, score_users
+from recsys.jobs.score import rank_users, ranker_of, score_users
+from recsys.jobs.train import outcome_of
 from recsys.ranking.champion import Champion, load_champion
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -86,6 +87,21 @@ def test_who_bought_is_judged_and_every_purchase_has_its_kind(
     for of in run.segments.values():
         assert sum(int(str(part["purchases"])) for part in of.values()) == facts["pairs"].iloc[0]
     assert run.evenings == (EVENING,)
+
+
+def test_calibration_is_of_the_places_of_the_hybrid_by_what_training_learns_from(played: Settings) -> None:
+    champion = load_champion(played.models_dir, DS)
+    with open_warehouse(played) as warehouse:
+        found = market.run_market(warehouse, played, [(EVENING, DS)], 10, champion=lambda _: champion)
+        snapshot = read_snapshot(warehouse, played, EVENING - timedelta(days=1))
+        learned = outcome_of(warehouse, EVENING, DS)
+    lists = rank_users(ranker_of(played, snapshot, champion), snapshot, None, "hybrid")
+    seen = learned[learned["impressions"] > 0].merge(lists, on=["user_id", "item_id"])
+    assert len(seen) > 100
+    both = found.shown.merge(seen, on=["user_id", "item_id"], validate="1:1")
+    assert len(both) == len(seen) == len(found.shown)
+    assert (both["outcome"] == (both["purchases"] > 0)).all()
+    np.testing.assert_allclose(both["p"], both["p_purchase"], rtol=1e-12)
 
 
 def test_shares_of_attention_add_up(run: market.MarketRun) -> None:

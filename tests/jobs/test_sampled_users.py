@@ -1,29 +1,64 @@
-"""Training draws users by hash: about as many as wanted, the same ones on every day."""
+"""Training reads a part of the users of a large marketplace: about as many as wanted, the same ones on every day."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import timedelta
 
 import pandas as pd
+import pytest
 
-from recsys.jobs.train import sampled_users
+from recsys.jobs import inputs, train
+from recsys.ranking.champion import load_champion
+from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+from tests.jobs.conftest import PLAYED_DAYS, PLAYED_FROM
+
+DS = PLAYED_FROM + timedelta(days=PLAYED_DAYS - 1)
+DAYS = [DS - timedelta(days=back) for back in (2, 1, 0)]
+HALF = inputs.ALL_USERS // 2
 
 
-def day(first: int, last: int) -> pd.DataFrame:
-    ids = [f"u{n:05d}" for n in range(first, last)]
-    return pd.DataFrame({"user_id": ids * 2, "item_id": ["a"] * len(ids) + ["b"] * len(ids)})
+def test_of_few_users_all_are_read_and_of_many_about_as_many_as_wanted(
+    played: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_warehouse(played) as warehouse:
+        assert train.most_users(warehouse, DAYS, DS) == inputs.ALL_USERS
+        users = set().union(*(train.outcome_of(warehouse, day, DS)["user_id"] for day in DAYS))
+        monkeypatch.setattr(train, "MOST_USERS", len(users) // 2)
+        assert train.most_users(warehouse, DAYS, DS) == pytest.approx(HALF, rel=2 / len(users))
 
 
-def test_few_users_all_stay() -> None:
-    outcomes = {date(2026, 1, 1): day(0, 10)}
-    assert sampled_users(outcomes, 10) is outcomes
+def test_a_user_is_in_on_every_day_or_on_none(played: Settings) -> None:
+    with open_warehouse(played) as warehouse:
+        whole, part = (
+            [train.outcome_of(warehouse, day, DS, most) for day in DAYS] for most in (inputs.ALL_USERS, HALF)
+        )
+    drawn = set(pd.concat(part)["user_id"])
+    assert 0.35 < len(drawn) / pd.concat(whole)["user_id"].nunique() < 0.65
+    for before, after in zip(whole, part, strict=True):
+        kept = before[before["user_id"].isin(drawn)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(after, kept)
 
 
-def test_a_user_is_in_on_every_day_or_on_none() -> None:
-    outcomes = {date(2026, 1, 1): day(0, 3_000), date(2026, 1, 2): day(1_000, 4_000)}
-    first, second = sampled_users(outcomes, 1_000).values()
-    everyone = set(first["user_id"]) | set(second["user_id"])
-    assert 850 < len(everyone) < 1_150
-    shared = {f"u{n:05d}" for n in range(1_000, 3_000)}
-    assert set(first["user_id"]) & shared == set(second["user_id"]) & shared
-    assert (first.groupby("user_id").size() == 2).all()
+def test_the_snapshot_holds_the_users_that_are_learned_from_and_the_whole_shelf(played: Settings) -> None:
+    assert inputs.DRAWN in train.SHOWN
+    with open_warehouse(played) as warehouse:
+        whole = inputs.read_snapshot(warehouse, played, DS)
+        part = inputs.read_snapshot(warehouse, played, DS, most=HALF)
+        learned = train.outcome_of(warehouse, DS, DS, HALF)["user_id"]
+    known = learned[learned.isin(whole.audience.user_ids)]
+    assert known.isin(part.audience.user_ids).all()
+    assert 0.35 < len(part.audience) / len(whole.audience) < 0.65
+    assert part.history.user_ids.isin(part.audience.user_ids).all()
+    assert part.shelf.item_ids.equals(whole.shelf.item_ids)
+
+
+def test_a_model_is_trained_on_a_part(played: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_warehouse(played) as warehouse:
+        days = train._training_days(warehouse, played, DS)
+        users = set().union(*(train.outcome_of(warehouse, day, DS)["user_id"] for day in days))
+        monkeypatch.setattr(train, "MOST_USERS", int(0.8 * len(users)))
+        few = train.train_market(warehouse, played, DS).facts
+    many = load_champion(played.models_dir, DS).facts
+    assert few["learned_from"] == many["learned_from"] == "impressions"
+    assert 0.6 < int(str(few["pairs"])) / int(str(many["pairs"])) < 0.95

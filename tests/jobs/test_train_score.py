@@ -300,7 +300,7 @@ def test_the_days_whose_late_events_are_out_do_not_train_once_a_week_is_settled(
 def test_a_purchase_of_the_next_day_counts_once(played: Settings) -> None:
     day = DS - timedelta(days=3)
     with open_warehouse(played) as warehouse:
-        found = train._outcomes(warehouse, day, DS).set_index(["user_id", "item_id"])
+        found = train.outcome_of(warehouse, day, DS).set_index(["user_id", "item_id"])
         rows = pd.concat(
             [warehouse.read("staging.user_item_daily", day + timedelta(days=n)) for n in range(4)]
         )

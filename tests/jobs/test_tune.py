@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,20 @@ import yaml
 
 from recsys import schema
 from recsys.errors import ModelError
-from recsys.jobs import tune
+from recsys.evaluation import tuning_ranker
+from recsys.evaluation.tuning import Range
+from recsys.jobs import train, tune
 from recsys.models import EASE, ItemKNN, OwnHistory
-from recsys.ranking import tuned as tuned_module
+from recsys.ranking import shop as shop_ranking
+from recsys.ranking.shop_data import ShopData
+from recsys.ranking.shop_heads import Boosts
+from recsys.ranking.shop_training import Recipe, boost_values
 from recsys.ranking.training import make_retrievers
-from recsys.ranking.tuned import tuned, tuned_until
+from recsys.ranking.tuned import Tuned
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from tests.jobs.test_backtest import CUT, LAST, shop
+from tests.ranking.test_shop_scorer import SMALL
 
 __all__ = ["shop"]
 END = CUT - timedelta(days=1)
@@ -31,15 +38,10 @@ KEEP = (LAST - END).days
 OPTIONS: dict[str, Any] = {"keep": KEEP, "days": 21, "k": 5, "models": ("item_knn", "own_history")}
 
 
-@pytest.fixture(autouse=True)
-def untuned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tuned_module, "FOLDER", tmp_path / "tuned")
-
-
 @pytest.fixture
 def copied(shop: Settings, tmp_path: Path) -> Iterator[Settings]:
     shutil.copytree(shop.warehouse, tmp_path / "copy")
-    yield replace(shop, warehouse=str(tmp_path / "copy"))
+    yield replace(shop, warehouse=str(tmp_path / "copy"), home=str(tmp_path / "home"))
 
 
 def trials(settings: Settings, model: str) -> list[optuna.trial.FrozenTrial]:
@@ -55,7 +57,8 @@ def values(settings: Settings, model: str) -> list[tuple[dict[str, Any], float |
 def test_the_choice_lands_in_a_file_that_training_reads(copied: Settings) -> None:
     said: list[str] = []
     found = tune.run(copied, LAST, minutes=5, most_trials=6, progress=said.append, **OPTIONS)
-    content = yaml.safe_load(Path(str(found["written"])).read_text())
+    assert found["written"] == str(copied.tuned_path)
+    content = yaml.safe_load(copied.tuned_path.read_text())
     assert content["item_unit"] == "item"
     assert set(content["models"]) == {"item_knn", "own_history"}
     for name, entry in content["models"].items():
@@ -67,7 +70,7 @@ def test_the_choice_lands_in_a_file_that_training_reads(copied: Settings) -> Non
         best = max(value for value in done if value is not None)
         assert entry["value"] == pytest.approx(best, abs=2e-3)
         # Values are taken only where they are better by more than the error, and then training has them.
-        model = make_retrievers("item", 1)[name]
+        model = make_retrievers("item", 1, Tuned.read(copied.tuned_path))[name]
         assert bool(entry["values"]) == (entry["value"] - entry["default"] > entry["error"])
         assert {field: getattr(model, field) for field in entry["values"]} == entry["values"]
     assert sum("best" in line for line in said) == 12
@@ -95,7 +98,7 @@ def test_no_row_after_the_validation_is_read(copied: Settings, shop: Settings, t
     options = OPTIONS | {"models": ("own_history",)}
     tune.run(copied, LAST, minutes=5, most_trials=3, **options)
     shutil.copytree(shop.warehouse, tmp_path / "blind")
-    blind = replace(shop, warehouse=str(tmp_path / "blind"))
+    blind = replace(copied, warehouse=str(tmp_path / "blind"))
     with open_warehouse(blind) as warehouse:
         for table in (*schema.STAGING, *schema.FEATURES):
             for day in warehouse.partitions(table.name):
@@ -107,7 +110,9 @@ def test_no_row_after_the_validation_is_read(copied: Settings, shop: Settings, t
 
 
 def test_what_cannot_be_tuned_is_refused(copied: Settings) -> None:
-    with pytest.raises(ModelError, match="No retriever 'as' to tune; choose from popularity, item_knn, als"):
+    with pytest.raises(
+        ModelError, match=r"how to tune 'as'; choose from popularity, item_knn, als, .* ranker"
+    ):
         tune.run(copied, LAST, models=("as",))
     with pytest.raises(ModelError, match="No metric 'luck'"):
         tune.run(copied, LAST, metric="luck")
@@ -115,29 +120,79 @@ def test_what_cannot_be_tuned_is_refused(copied: Settings) -> None:
         tune.run(copied, LAST, keep=KEEP, days=100)
 
 
-def test_a_file_with_a_typo_is_refused() -> None:
+def test_the_trees_of_a_shop_are_tuned_on_days_before_those_that_are_kept(
+    copied: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "of_ranker", partial(tuning_ranker.of_ranker, recipe=SMALL))
+    small = {"trees": Range(2, 40, whole=True), "leaves": Range(2, 15, whole=True)}
+    space = {f"{model}_{size}": where for model in ("buys", "orders") for size, where in small.items()}
+    monkeypatch.setattr(tuning_ranker, "SPACE", space)
+    seen: list[date] = []
+    honest = tuning_ranker.replay
+
+    def replay(data: ShopData, *given: Any, **options: Any) -> list[Any]:
+        seen.append(data.daily["event_date"].max().date())
+        return honest(data, *given, **options)
+
+    monkeypatch.setattr(tuning_ranker, "replay", replay)
+    options = OPTIONS | {"models": ("ranker",), "folds": 1, "days": 28}
+    tune.run(copied, LAST, minutes=5, most_trials=3, **options)
+    assert seen == [END - timedelta(days=28)]  # replayed once for all trials, before the period that judges
+    tried = values(copied, "ranker")
+    now = boost_values(SMALL.boosts)
+    assert tried[0][0] == {name: now[name] for name in space}
+    assert len({value for _, value in tried}) > 1 and all(value > 0 for _, value in tried if value)
+    entry = yaml.safe_load(copied.tuned_path.read_text())["models"]["ranker"]
+    assert entry["default"] == pytest.approx(tried[0][1], abs=1e-5)
+
+
+def test_a_file_with_a_typo_is_refused(tmp_path: Path) -> None:
     models = {model.name: model for model in (ItemKNN(), OwnHistory(), EASE())}
-    path = tuned_module.FOLDER / "item.yaml"
-    path.parent.mkdir()
+    path = tmp_path / "item.yaml"
     path.write_text("models: {ease: {values: {regularisation: 3.0}}}")
     with pytest.raises(ModelError, match=r"ease has no field 'regularisation'\. Did you mean regularization"):
-        tuned(models, "item")
+        Tuned.read(path).of(models)
     path.write_text("models: {esae: {values: {regularization: 3.0}}}")
     with pytest.raises(ModelError, match=r"names no retriever: 'esae'\. Did you mean ease"):
-        tuned(models, "item")
+        Tuned.read(path).of(models)
     path.write_text("models: {ease: {values: {regularization: 3.0}}, own_history: {values: {}}}")
-    assert tuned(models, "item") == models | {"ease": EASE(regularization=3.0)}
-    assert tuned(models, "group") == models
+    assert Tuned.read(path).of(models) == models | {"ease": EASE(regularization=3.0)}
+    assert Tuned.read(tmp_path / "group.yaml").of(models) == models
+    path.write_text("models: {ranker: {values: {buys_leavs: 31}}}")
+    with pytest.raises(ModelError, match=r"ranker has no field 'buys_leavs'\. Did you mean buys_leaves"):
+        Recipe().with_boosts(Tuned.read(path))
+    path.write_text("models: {ranker: {values: {buys_leaves: 31, orders_rate: 0.1}}}")
+    chosen = Tuned.read(path)
+    assert chosen.of(models) == models
+    sizes, usual = boost_values(Recipe().with_boosts(chosen).boosts), boost_values(Boosts())
+    assert sizes == usual | {"buys_leaves": 31, "orders_rate": 0.1}
 
 
-def test_the_last_day_that_values_were_chosen_on() -> None:
-    assert tuned_until("item") is None
-    path = tuned_module.FOLDER / "item.yaml"
-    path.parent.mkdir()
+def test_training_takes_the_values_below_the_home(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied.tuned_path.parent.mkdir(parents=True)
+    chosen = "models: {ranker: {values: {buys_trees: 31}}, als: {values: {factors: 9}}}"
+    copied.tuned_path.write_text(chosen)
+    given: list[Any] = []
+
+    def train_boosted(*_: object, recipe: Recipe, chosen: Tuned, **options: object) -> None:
+        given.extend([recipe, chosen])
+        raise ModelError("Enough is known.")
+
+    monkeypatch.setattr(shop_ranking, "train_boosted", train_boosted)
+    monkeypatch.setattr(train, "train_shop", partial(shop_ranking.train_shop, recipe=SMALL))
+    with pytest.raises(ModelError, match="Enough"):
+        train.run(replace(copied, mlflow="off"), LAST)
+    assert given[0] == SMALL.with_boosts(Tuned({"ranker": {"buys_trees": 31}})) != SMALL
+    als: Any = make_retrievers("item", 1, given[1])["als"]
+    assert als.factors == 9
+
+
+def test_the_last_day_that_values_were_chosen_on(tmp_path: Path) -> None:
+    path = tmp_path / "item.yaml"
+    assert Tuned.read(path).until is None
     chosen = "models: {ease: {values: {regularization: 3.0}, read_until: '2026-01-03'}, als: {values: {}, read_until: '2026-02-01'}}"
     path.write_text(chosen)
-    assert tuned_until("item") == date(2026, 1, 3)  # what kept its values has read nothing into them
-    assert tuned_until("group") is None
+    assert Tuned.read(path).until == date(2026, 1, 3)  # what kept its values has read nothing into them
 
 
 def test_the_periods_end_before_the_days_that_are_kept() -> None:
