@@ -16,7 +16,7 @@ from recsys.experiments.analysis.units import Repeats, Units, gather
 from recsys.experiments.analysis.values import Values, values
 from recsys.experiments.statistics.srm import SRM_ALPHA, sample_ratio_p_value
 
-CONTROLS = ("control", "baseline")
+CONTROLS = ("control", "ctrl", "baseline")
 
 Ends = tuple[float | None, float | None]
 
