@@ -72,12 +72,13 @@ def row(
     if ARMS[arm] is not None:
         relative = lift * (ARMS[arm] or 0.0) * (1 + 1.5 / (day + 1))
         made |= {
-            "difference": base * relative, "difference_low": base * (relative - half),
-            "difference_high": base * (relative + half), "relative": relative, "relative_low": relative - half,
-            "relative_high": relative + half, "bound_low": base * (relative - 1.5 * half),
-            "bound_high": base * (relative + 1.5 * half), "p_value": 0.0004 if abs(relative) > half else 0.21,
-            "p_adjusted": 0.0024 if abs(relative) > half else 0.42, "cuped_difference": base * relative * 0.96,
-            "cuped_low": base * (relative * 0.96 - 0.8 * half), "cuped_high": base * (relative * 0.96 + 0.8 * half),
+            "difference": base * relative * 1.04, "difference_low": base * (relative * 1.04 - 1.25 * half),
+            "difference_high": base * (relative * 1.04 + 1.25 * half), "relative": relative,
+            "relative_low": relative - half, "relative_high": relative + half,
+            "bound_low": base * (relative - 1.5 * half), "bound_high": base * (relative + 1.5 * half),
+            "p_value": 0.0004 if abs(relative) > half else 0.21, "p_adjusted": 0.0024 if abs(relative) > half else 0.42,
+            "cuped_difference": base * relative, "cuped_low": base * (relative - half),
+            "cuped_high": base * (relative + half),
             "variance_reduction": 0.36, "expected_loss": 0.001, "method": "Welch",
         }  # fmt: skip
     return made | changes

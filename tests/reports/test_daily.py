@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from recsys.reports.charts import Point, Series, interval_chart
-from recsys.reports.daily import DailyReport, estimates, render, verdict
+from recsys.reports.daily import DailyReport, estimates, metrics_of, render, verdict
 
 DAY = date(2026, 2, 10)
 
@@ -34,6 +34,11 @@ def result(arm: str, scope: str, difference: float | None = None, **changes: Any
         "srm_p_value": 0.5,
         "is_valid": True,
         "ds": DAY,
+        "segment": "all",
+        "segment_value": "all",
+        "role": "primary",
+        "label": "Revenue per user",
+        "kind": "mean",
     }
     return row | changes
 
@@ -46,6 +51,18 @@ def report(title: str = "A jacket", **changes: Any) -> DailyReport:
         "ds": DAY,
         "currency": "EUR",
         "results": pd.DataFrame(rows),
+        "decisions": pd.DataFrame(
+            {
+                "experiment_id": ["e"],
+                "revision": [1],
+                "verdict": ["ship"],
+                "rule": ["win"],
+                "reason": ["It earns more."],
+                "decided_by": ["rule"],
+                "why": [None],
+                "ds": [DAY],
+            }
+        ),
         "truth": pd.DataFrame(
             {"ds": [DAY], "policy": ["hybrid"], "rpu": [0.55], "conversion": [0.1], "ctr": [0.02]}
         ),
@@ -93,6 +110,15 @@ def test_the_verdict_follows_the_interval(difference: float, says: str) -> None:
     assert says in verdict(rows)
 
 
+def test_segments_are_left_to_the_page_of_the_experiment() -> None:
+    one = report()
+    segment = one.results.assign(segment="region", segment_value="north", mean=9.0)
+    other = one.results.assign(metric="aov", role="other")
+    rows = estimates(pd.concat([one.results, segment, other]), one.truth, "day")
+    assert rows.loc[rows["metric"] == "rpu", "mean"].tolist() == [0.5, 0.5]
+    assert list(metrics_of(pd.concat([other, one.results]))) == ["rpu"]
+
+
 def test_a_broken_split_silences_the_verdict() -> None:
     rows = pd.DataFrame([result("hybrid", "cumulative", 0.2, is_valid=False, srm_p_value=1e-9)])
     assert "no number below may be believed" in verdict(rows)
@@ -121,6 +147,7 @@ def test_the_page_is_balanced_and_escapes_titles() -> None:
     assert "<script>" not in page
     assert "革ジャン 🧥" in page
     assert "hybrid earns more than popularity" in page
+    assert "Decision on e: ship. It earns more." in page
     parser = _Balance()
     parser.feed(page)
     assert parser.open == []
@@ -129,7 +156,8 @@ def test_the_page_is_balanced_and_escapes_titles() -> None:
 def test_a_day_without_anything_still_renders() -> None:
     one = report()
     empty = {
-        name: getattr(one, name).iloc[:0] for name in ("results", "truth", "checks", "examples", "rejected")
+        name: getattr(one, name).iloc[:0]
+        for name in ("results", "decisions", "truth", "checks", "examples", "rejected")
     }
     assert "No experiment has enough" in render(report(**empty))
 

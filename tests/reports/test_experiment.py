@@ -258,7 +258,7 @@ def test_a_letter_has_the_figures_of_the_page() -> None:
 def test_figures_in_words() -> None:
     (lift, *_) = read_out().primary
     assert measure(0.52, lift, "EUR") == "0.5200\u00a0EUR"
-    assert measures(lift.difference, lift, "EUR") == "+0.00562 to +0.0519\u00a0EUR"
+    assert measures(lift.effect, lift, "EUR") == "+0.00562 to +0.0519\u00a0EUR"
     share = next(one for one in read_out().others if one.metric == "conversion")
     assert measure(0.081, share, "") == "8.10\u00a0%"
     assert measure(-0.0021, share, "", sign=True) == "−0.210\u00a0pp"

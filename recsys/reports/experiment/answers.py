@@ -44,7 +44,7 @@ def answers(made: ReadOut) -> tuple[Answer, ...]:
 def _better(made: ReadOut) -> Answer:
     best = made.primary[0] if made.primary else None
     question = "Does it earn more?" if best is None or best.metric in made.money else "Is it better?"
-    if best is None or best.difference is None:
+    if best is None or best.effect is None:
         waiting = "Nobody has been counted yet." if best is None else "There are too few units to compare."
         return Answer(question, "Not known yet", waiting, "quiet")
     if not made.is_valid:
@@ -66,13 +66,13 @@ def _better(made: ReadOut) -> Answer:
 def _sure(made: ReadOut) -> Answer:
     question = "How sure are we?"
     best = made.primary[0] if made.primary else None
-    if best is None or best.difference is None:
+    if best is None or best.effect is None:
         return Answer(question, "Not at all", "There is no interval yet.", "quiet")
     if not made.is_valid:
         return Answer(question, "Not at all", "An interval of a broken experiment means nothing.", "warn")
     level = f"{100 * made.level:g}{NBSP}%"
     if made.is_fixed:
-        shown = percents(best.relative) if best.relative else measures(best.difference, best, made.unit(best))
+        shown = percents(best.relative) if best.relative else measures(best.effect, best, made.unit(best))
         looks = "It holds on the day set beforehand, not on the first day that looks good."
     else:
         shown = measures(best.decisive, best, made.unit(best)) if best.decisive else "none on this day"
@@ -121,12 +121,12 @@ def _beside(lift: Lift, made: ReadOut) -> str:
     own = lift.mean.value if lift.mean else None
     return (
         f"{lift.arm} {measure(own, lift, unit)}, {lift.control} {measure(lift.control_mean, lift, unit)}: "
-        f"{_difference(lift, made)} ({measures(lift.difference, lift, unit)})"
+        f"{_difference(lift, made)} ({measures(lift.effect, lift, unit)})"
     )
 
 
 def _difference(lift: Lift, made: ReadOut) -> str:
-    value = lift.difference.value if lift.difference else None
+    value = lift.effect.value if lift.effect else None
     return measure(value, lift, made.unit(lift), sign=True)
 
 

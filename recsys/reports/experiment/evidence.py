@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from recsys.experiments.definition import Experiment
-from recsys.experiments.guardrails import guardrail_state
+from recsys.experiments.guardrails import decisive, guardrail_state
 
 ALL = "all"
 CUMULATIVE = "cumulative"
@@ -57,9 +57,10 @@ class Interval:
 class Lift:
     """One metric of one arm on one day, beside the control: a row of ``experiments.results``.
 
-    ``difference`` and what follows is None for the control. ``bound`` is the interval that holds however often one
-    looks, and ``decisive`` the one that the design decides on. ``guarded`` is "holds", "open" or "breached", None
-    where the metric is no guardrail; ``margin`` the relative loss that it may have.
+    ``difference`` and what follows is None for the control; ``cuped`` is the difference adjusted by what was known of
+    the units before, None where no covariate is declared. ``relative`` and ``bound`` follow the adjusted one. ``bound``
+    is the interval that holds however often one looks, ``decisive`` the one that the design decides on. ``guarded`` is
+    "holds", "open" or "breached", None where the metric is no guardrail; ``margin`` the relative loss it may have.
     """
 
     day: date
@@ -96,6 +97,11 @@ class Lift:
     def is_control(self) -> bool:
         """Whether the row is of the control itself."""
         return self.arm == self.control
+
+    @property
+    def effect(self) -> Interval | None:
+        """The difference that counts: the adjusted one where a covariate is declared."""
+        return self.cuped or self.difference
 
     @property
     def says(self) -> str:
@@ -144,10 +150,10 @@ def _interval(row: Mapping[str, Any], value: str, low: str, high: str) -> Interv
 def _lift(row: Mapping[str, Any], control_mean: float | None, definition: Experiment | None) -> Lift:
     numbers = ("p_value", "p_adjusted", "variance_reduction", "probability_best", "expected_loss", "cap")
     difference = _interval(row, "difference", "difference_low", "difference_high")
-    bound = _interval(row, "difference", "bound_low", "bound_high")
     cuped = _interval(row, "cuped_difference", "cuped_low", "cuped_high")
     fixed = definition is None or definition.design.kind == "fixed"
     margin = definition.guardrails.get(str(row["metric"])) if definition else None
+    deciding = decisive(row, fixed=fixed)
     guarded = None
     if margin is not None and difference is not None:
         guarded = guardrail_state(row, margin * abs(control_mean or 0.0), fixed=fixed)
@@ -168,12 +174,12 @@ def _lift(row: Mapping[str, Any], control_mean: float | None, definition: Experi
         control_mean=control_mean,
         difference=difference,
         relative=_interval(row, "relative", "relative_low", "relative_high"),
-        bound=bound,
+        bound=_interval(row, "cuped_difference" if cuped else "difference", "bound_low", "bound_high"),
         cuped=cuped,
         **{name: number(row[name]) for name in numbers},
         method=text(row["method"]),
         is_valid=bool(row["is_valid"]),
-        decisive=(cuped or difference) if fixed else bound,
+        decisive=Interval(*deciding) if deciding else None,
         margin=margin,
         guarded=guarded,
     )

@@ -36,11 +36,11 @@ def lift_chart(history: Sequence[Lift], unit: str, width: int = 720, height: int
 
     One series per arm. Days without an estimate are left out. A narrow ``width`` makes a chart for a phone.
     """
-    drawn = [lift for lift in history if lift.difference is not None]
+    drawn = [lift for lift in history if lift.effect is not None]
     if not drawn:
         return '<p class="note">There is nothing to draw yet.</p>'
     days = sorted({lift.day for lift in drawn})
-    ends = [end for lift in drawn for end in (lift.difference.low, lift.difference.high)]  # type: ignore[union-attr]
+    ends = [end for lift in drawn for end in (lift.effect.low, lift.effect.high)]  # type: ignore[union-attr]
     low, high = _room(
         ends, [end for lift in drawn if lift.bound for end in (lift.bound.low, lift.bound.high)]
     )
@@ -80,7 +80,7 @@ def reach(intervals: Sequence[Interval | None]) -> float:
 
 
 def _value(lift: Lift) -> float | None:
-    return lift.difference.value if lift.difference else None
+    return lift.effect.value if lift.effect else None
 
 
 def _room(ends: Sequence[float], bounds: Sequence[float]) -> tuple[float, float]:
@@ -118,7 +118,7 @@ def _axes(scale: _Scale, lift: Lift, unit: str, labels: Sequence[str]) -> list[s
 
 
 def _series(points: Sequence[tuple[float, Lift]], scale: _Scale, colour: str, unit: str) -> list[str]:
-    ranges = [(x, lift, lift.difference) for x, lift in points if lift.difference]
+    ranges = [(x, lift, lift.effect) for x, lift in points if lift.effect]
     band = [f"{x:.1f},{scale.y(r.high):.1f}" for x, _, r in ranges]
     band += [f"{x:.1f},{scale.y(r.low):.1f}" for x, _, r in reversed(ranges)]
     line = " ".join(f"{x:.1f},{scale.y(r.value):.1f}" for x, _, r in ranges)

@@ -54,7 +54,7 @@ def render_page(one: ReadOut, *, letters: bool = True) -> str:
     """One experiment; ``letters`` adds links to the read-outs that can be mailed."""
     reference = one.primary[0] if one.primary else None
     unit = one.unit(reference) if reference else ""
-    arms = list(dict.fromkeys(lift.arm for lift in one.history if lift.difference))
+    arms = list(dict.fromkeys(lift.arm for lift in one.history if lift.effect))
     return (
         environment()
         .get_template("experiment_page.html")

@@ -184,7 +184,7 @@ def state_of(definition: Experiment | None, day: date) -> str:
 
 def _best_first(lift: Lift) -> tuple[bool, float, str]:
     sign = -1 if lift.direction == "down" else 1
-    return lift.difference is None, -sign * (lift.difference.value if lift.difference else 0), lift.arm
+    return lift.effect is None, -sign * (lift.effect.value if lift.effect else 0), lift.arm
 
 
 def _in_order(lift: Lift) -> int:
