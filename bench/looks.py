@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
@@ -9,8 +10,14 @@ import numpy.typing as npt
 from scipy import special
 
 from recsys.experiments.populations import bought, revenue, spending_days
-from recsys.experiments.statistics.peeking import rejections
-from recsys.experiments.statistics.sequential import Spending, always_valid_critical, group_sequential
+from recsys.experiments.simulation import Draw
+from recsys.experiments.statistics.peeking import Peeking, rejections
+from recsys.experiments.statistics.sequential import (
+    Spending,
+    accrued_information,
+    always_valid_critical,
+    group_sequential,
+)
 
 DAYS, UNITS_A_DAY = 28, 200
 Floats = npt.NDArray[np.float64]
@@ -19,39 +26,59 @@ Floats = npt.NDArray[np.float64]
 def looks(runs: int, seed: int) -> list[dict[str, object]]:
     """Share of runs in which a design rejects; at most alpha = 0.05 is right.
 
-    ``entering`` units are measured once, on the day they enter. ``returning`` ones go on to spend on later days, so
-    that what is known of a unit changes from look to look.
+    ``entering`` units are measured once, on the day they enter. ``returning`` ones go on to spend on later days, by a
+    taste of their own or by chance alone, so that what is known of a unit changes from look to look; their bounds are
+    those for totals that grow, as the read-out has them.
     """
     rng = np.random.default_rng(seed)
-    rows: list[dict[str, object]] = []
-    for name, draw in (("revenue, entering", revenue), ("conversion, entering", bought)):
-        found = rejections(
-            rng,
-            lambda g, shape, draw=draw: draw(int(np.prod(shape)), g)[:, 0].reshape(shape),
-            runs=runs,
-            looks=DAYS,
-            units=UNITS_A_DAY,
-        )
-        rows.append(
-            {"metric": name, "fixed, one look": found.fixed, "fixed, looked at daily": found.peeking}
-            | dict(found.sequential)
-        )
+    rows = [
+        _row("revenue, entering", rejections(rng, _first(revenue), runs=runs, looks=DAYS, units=UNITS_A_DAY)),
+        _row(
+            "conversion, entering", rejections(rng, _first(bought), runs=runs, looks=DAYS, units=UNITS_A_DAY)
+        ),
+        _row(
+            "revenue, returning, by chance",
+            rejections(
+                rng,
+                lambda g, shape: spending_days(int(np.prod(shape[:-1])), shape[-1], g, 0.0).reshape(shape),
+                runs=runs,
+                looks=DAYS,
+                units=UNITS_A_DAY,
+                accrue=True,
+            ),
+        ),
+    ]
     z = np.array([_returning(rng) for _ in range(runs)])
-    rows.append({"metric": "revenue, returning"} | _rejected(z, 0.05))
-    return rows
+    return [*rows, _row("revenue, returning, by taste", _rejected(z, 0.05))]
 
 
-def _rejected(z: Floats, alpha: float) -> dict[str, object]:
+def _first(draw: Draw) -> Callable[[np.random.Generator, tuple[int, ...]], Floats]:
+    """Draw the metric alone, in any shape."""
+    return lambda g, shape: draw(int(np.prod(shape)), g)[:, 0].reshape(shape)
+
+
+def _row(name: str, found: Peeking) -> dict[str, object]:
+    return {"metric": name, "fixed, one look": found.fixed, "fixed, looked at daily": found.peeking} | dict(
+        found.sequential
+    )
+
+
+def _rejected(z: Floats, alpha: float) -> Peeking:
     fractions = [(day + 1) / DAYS for day in range(DAYS)]
+    information = accrued_information(fractions)
     limit = float(special.ndtri(1 - alpha / 2))
-    bounds: dict[str, object] = {
-        name: np.array(group_sequential(fractions, alpha=alpha, spending=name).critical)
+    bounds = {
+        name: np.array(
+            group_sequential(fractions, alpha=alpha, spending=name, information=information).critical
+        )
         for name in get_args(Spending)
     } | {"always_valid": np.array([always_valid_critical(t, alpha=alpha) for t in fractions])}
-    return {
-        "fixed, one look": float((z[:, -1] >= limit).mean()),
-        "fixed, looked at daily": float((z >= limit).any(axis=1).mean()),
-    } | {name: float((z >= bound).any(axis=1).mean()) for name, bound in bounds.items()}
+    return Peeking(
+        float((z[:, -1] >= limit).mean()),
+        float((z >= limit).any(axis=1).mean()),
+        {name: float((z >= bound).any(axis=1).mean()) for name, bound in bounds.items()},
+        len(z),
+    )
 
 
 def _returning(rng: np.random.Generator) -> Floats:

@@ -45,9 +45,9 @@ def hours(units: int, rng: np.random.Generator) -> Floats:
     return rng.lognormal(3.0, 1.2, (units, 1))
 
 
-def spending_days(units: int, days: int, rng: np.random.Generator) -> Floats:
-    """Revenue of units on each of ``days``, by a taste of their own; shape (units, days)."""
-    taste = rng.normal(size=(units, 1))
+def spending_days(units: int, days: int, rng: np.random.Generator, spread: float = 1.0) -> Floats:
+    """Revenue of units on each of ``days``, by a taste of their own, which is ``spread`` wide; shape (units, days)."""
+    taste = spread * rng.normal(size=(units, 1))
     buys: Floats = (rng.random((units, days)) < np.minimum(0.04 * np.exp(0.7 * taste), 1)).astype(np.float64)
     return buys * np.exp(2.5 + 0.4 * taste + 0.9 * rng.normal(size=(units, days)))
 

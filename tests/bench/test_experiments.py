@@ -29,8 +29,8 @@ def test_a_covariate_narrows_as_its_correlation_promises() -> None:
 
 
 def test_looking_daily_at_the_fixed_design_errs_more() -> None:
-    rows = looks(60, 1)
-    assert [r["metric"] for r in rows] == ["revenue, entering", "conversion, entering", "revenue, returning"]
+    rows = looks(40, 1)
+    assert len(rows) == 4
     for row in rows:
         assert row["fixed, looked at daily"] > 0.12  # type: ignore[operator]
         assert row["always_valid"] < 0.12  # type: ignore[operator]
