@@ -70,6 +70,8 @@ def test_arms_that_are_numbers_keep_their_size_order_and_have_plain_names() -> N
     units = gather(table((1, 10, 1), (2, 2, 1), (3, 0, 1)), "id", "arm")
     assert units.arms == ("0", "2", "10")
     assert labels(pd.Series([1.0, np.nan, 0.0])).tolist() == ["1", pd.NA, "0"]
+    assert labels(pd.Series([1.5, 2.0])).tolist() == ["1.5", "2.0"]
+    assert len(set(labels(pd.Series([1e20, 1e300, np.inf])))) == 3
 
 
 @pytest.mark.parametrize(
