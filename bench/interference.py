@@ -1,6 +1,6 @@
 """What a split of buyers measures where every listing can be sold once, beside the truth that only a simulator knows.
 
-    python bench/interference.py                         # ten marketplaces, about ten minutes of one core
+    python bench/interference.py                         # thirty marketplaces, about seven minutes of one core
     python bench/interference.py --worlds 2 --days 4     # small and quick
 
 Each marketplace lives twenty days without a recommender and is then played on from the same evening, once for each
@@ -54,7 +54,7 @@ class Setup:
 
     users: int = 800
     days: int = 12
-    worlds: int = 10
+    worlds: int = 30
     scarcity: float = 0.12
     sessions: float = 2.0
     seed: int = 20260101
