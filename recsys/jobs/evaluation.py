@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from recsys.errors import ModelError
 from recsys.evaluation.compare import Figure
 from recsys.evaluation.reliability import reliability
+from recsys.experiments.decision import total
 from recsys.jobs.inputs import has_features
 from recsys.jobs.market import MarketRun, run_market
 from recsys.jobs.train import outcome_of
@@ -157,7 +158,7 @@ def project(results: pd.DataFrame, ds: date) -> Projection | None:
     """What the cumulative revenue per user of ``ds`` means, of the first experiment that holds the hybrid against a
     control; None where there is none, or its split of users is not the configured one. ``results``: rows of
     ``experiments.results`` of all its days."""
-    rows = results[(results["metric"] == "rpu") & (results["scope"] == "cumulative")]
+    rows = total(results[results["metric"] == "rpu"])
     newest = rows[pd.to_datetime(rows["ds"]) == pd.Timestamp(ds)]
     ours = newest[(newest["policy"] == POLICY) & (newest["arm"] != newest["control"])].dropna(
         subset="difference"

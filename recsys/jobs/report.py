@@ -13,9 +13,10 @@ from recsys.reports.daily import (
     CAVEATS,
     CUMULATIVE,
     DAY,
-    METRICS,
     DailyReport,
+    decided,
     estimates,
+    metrics_of,
     render,
     truth_in_words,
     verdict,
@@ -52,6 +53,7 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         ds=ds,
         currency=settings.currency,
         results=_read_days(warehouse, "experiments.results", ds),
+        decisions=_read_days(warehouse, "experiments.decisions", ds),
         truth=_read_days(warehouse, "synthetic.truth", ds),
         checks=_read_days(warehouse, "monitoring.check_results", ds, days=1),
         examples=warehouse.query(_EXAMPLES, {"ranks": EXAMPLE_RANKS}, ds=ds).to_pandas(),
@@ -64,7 +66,7 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
 
 
 def print_results(settings: Settings, ds: date, console: Console) -> None:
-    """Print revenue per user, conversion and click-through by arm, by day and since the start, and the verdict."""
+    """Print each metric of the definition by arm, by day and since the start, the decision, and the truth if known."""
     warehouse = open_warehouse(settings)
     results = _read_days(warehouse, "experiments.results", ds)
     if results.empty:
@@ -75,7 +77,7 @@ def print_results(settings: Settings, ds: date, console: Console) -> None:
     truth = _read_days(warehouse, "synthetic.truth", ds)
     by_day, so_far = (estimates(results, truth, scope) for scope in (DAY, CUMULATIVE))
     so_far = so_far[so_far["ds"] == so_far["ds"].max()]
-    for metric, label in METRICS.items():
+    for metric, label in metrics_of(results).items():
         title = f"{label} ({settings.currency})" if metric == "rpu" else label
         grid = _grid(title, not truth.empty)
         _fill(grid, by_day[by_day["metric"] == metric], "%m-%d", not truth.empty)
@@ -87,6 +89,8 @@ def print_results(settings: Settings, ds: date, console: Console) -> None:
         highlight=False,
     )
     console.print(verdict(so_far), highlight=False, style="bold")
+    for decision in decided(_read_days(warehouse, "experiments.decisions", ds)):
+        console.print(f"Decision on {decision}", highlight=False)
     if not truth.empty:
         console.print(truth_in_words(by_day), highlight=False)
     for caveat in CAVEATS:

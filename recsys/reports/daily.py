@@ -9,13 +9,17 @@ from datetime import date
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from recsys.experiments.checks import ALL, INTERFERENCE
+from recsys.experiments.decision import standing
 from recsys.reports.charts import Point, Series, interval_chart
 
-METRICS = {"rpu": "Revenue per user", "conversion": "Conversion", "ctr": "Click-through"}
+TRUE = ("rpu", "conversion", "ctr")
+"""Metrics whose truth a synthetic marketplace knows."""
 DAY, CUMULATIVE = "day", "cumulative"
+ROLES = ("primary", "secondary", "guardrail")
+"""Of what a definition names, in the order of the report; what is measured besides is on the page of the experiment."""
 CAVEATS = (
-    "Users are split by buyer and a listing has a stock of one, so a sale in one arm can be a sale taken from the "
-    "other: the difference tends to overstate what a launch for everybody would bring.",
+    INTERFERENCE,
     "The interval is that of a fixed horizon. Decide on the day set beforehand, not on the first day that looks good.",
 )
 
@@ -28,6 +32,7 @@ class DailyReport:
         ds: the last data day it covers.
         currency: printed beside money.
         results: rows of ``experiments.results`` of all days up to ``ds``.
+        decisions: rows of ``experiments.decisions`` of all days up to ``ds``.
         truth: rows of ``synthetic.truth`` of the same days; empty for a real marketplace.
         checks: rows of ``monitoring.check_results`` of ``ds``.
         examples: rows of ``marts.recommendations`` of ``ds`` for a few users, with their titles.
@@ -37,10 +42,21 @@ class DailyReport:
     ds: date
     currency: str
     results: pd.DataFrame
+    decisions: pd.DataFrame
     truth: pd.DataFrame
     checks: pd.DataFrame
     examples: pd.DataFrame
     rejected: pd.DataFrame
+
+
+def metrics_of(results: pd.DataFrame) -> dict[str, str]:
+    """Label by name of the metrics that a definition names, the primary one first."""
+    named = results[results["role"].isin(ROLES)].drop_duplicates("metric")
+    order = named["role"].map(ROLES.index) if len(named) else named["role"]
+    return {
+        str(row["metric"]): str(row["label"])
+        for row in named.assign(order=order).sort_values("order", kind="stable").to_dict("records")
+    }
 
 
 def estimates(results: pd.DataFrame, truth: pd.DataFrame, scope: str) -> pd.DataFrame:
@@ -49,15 +65,15 @@ def estimates(results: pd.DataFrame, truth: pd.DataFrame, scope: str) -> pd.Data
     Returns:
         Columns experiment_id, ds, metric, arm, control, users, mean, mean_low, mean_high, difference,
         difference_low, difference_high, p_value, srm_p_value, is_valid, truth; sorted by experiment, metric, day, arm.
+        Units of all segments together.
     """
-    rows = results[results["scope"] == scope]
+    rows = results[(results["scope"] == scope) & (results["segment"] == ALL)]
     if truth.empty or scope != DAY:
         rows = rows.assign(truth=float("nan"))
     else:
-        metrics = [metric for metric in METRICS if metric in truth.columns]
-        known = truth.melt(["ds", "policy"], metrics, "metric", "truth")
+        known = truth.melt(["ds", "policy"], list(TRUE), "metric", "truth")
         rows = rows.merge(known, on=["ds", "metric", "policy"], how="left")
-    order = {metric: i for i, metric in enumerate(METRICS)}
+    order = {metric: i for i, metric in enumerate(metrics_of(results))}
     return rows.sort_values(
         ["experiment_id", "metric", "ds", "arm"], key=lambda c: c.map(order) if c.name == "metric" else c
     ).reset_index(drop=True)
@@ -82,16 +98,15 @@ def chart(rows: pd.DataFrame, unit: str) -> str:
 
 
 def verdict(cumulative: pd.DataFrame) -> str:
-    """One plain sentence on the last cumulative revenue per user of the arm that is not control."""
-    rows = cumulative[(cumulative["metric"] == "rpu") & (cumulative["arm"] != cumulative["control"])]
+    """One plain sentence on the last cumulative value of the primary metric, of the arm that is not control."""
+    rows = cumulative[(cumulative["role"] == "primary") & (cumulative["arm"] != cumulative["control"])]
     rows = rows.dropna(subset=["difference"])
     if rows.empty:
         return "No experiment has enough exposed users for a comparison yet."
     last = rows.sort_values("ds").iloc[-1]
     if not last["is_valid"]:
         return (
-            f"The split of users is not the configured one (p = {last['srm_p_value']:.2g}): "
-            "no number below may be believed until the cause is found."
+            "A check of the experiment has failed: no number below may be believed until the cause is found."
         )
     low, high = last["difference_low"], last["difference_high"]
     if low > 0:
@@ -101,9 +116,22 @@ def verdict(cumulative: pd.DataFrame) -> str:
     else:
         verb = "cannot yet be told from"
     return (
-        f"{last['arm']} {verb} {last['control']}: {last['difference']:+.3f} revenue per user since the start "
+        f"{last['arm']} {verb} {last['control']}: {last['difference']:+.3f} {last['label'].lower()} since the start "
         f"(interval {low:+.3f} to {high:+.3f})."
     )
+
+
+def decided(decisions: pd.DataFrame) -> list[str]:
+    """What stands of each experiment, one sentence each: verdict, who or what gave it, and why."""
+    return [
+        " ".join(
+            filter(
+                None,
+                (f"{row['experiment_id']}: {row['verdict']}.", str(row["reason"]), str(row["why"] or "")),
+            )
+        )
+        for row in records(standing(decisions))
+    ]
 
 
 def truth_in_words(by_day: pd.DataFrame) -> str:
@@ -120,11 +148,10 @@ def sections(report: DailyReport) -> list[dict[str, object]]:
     """Title, chart and rows of each metric and scope, in reading order."""
     made: list[dict[str, object]] = []
     tables = {scope: estimates(report.results, report.truth, scope) for scope in (DAY, CUMULATIVE)}
-    for metric, label in METRICS.items():
+    for metric, label in metrics_of(report.results).items():
         for scope, heading in ((DAY, "by day"), (CUMULATIVE, "since the start")):
             rows = tables[scope][tables[scope]["metric"] == metric]
-            unit = f"{report.currency} per user" if metric == "rpu" else "share of users"
-            unit = "clicks per impression" if metric == "ctr" else unit
+            unit = _unit(metric, rows, report.currency)
             made.append(
                 {
                     "title": f"{label}, {heading}",
@@ -134,6 +161,12 @@ def sections(report: DailyReport) -> list[dict[str, object]]:
                 }
             )
     return made
+
+
+def _unit(metric: str, rows: pd.DataFrame, currency: str) -> str:
+    known = {"rpu": f"{currency} per user", "ctr": "clicks per impression"}
+    kind = "" if rows.empty else str(rows["kind"].iloc[0])
+    return known.get(metric, "share of users" if kind == "proportion" else "")
 
 
 def records(frame: pd.DataFrame) -> Sequence[dict[str, object]]:
@@ -156,6 +189,7 @@ def render(report: DailyReport) -> str:
         ds=report.ds,
         currency=report.currency,
         verdict=verdict(estimates(report.results, report.truth, CUMULATIVE)),
+        decided=decided(report.decisions),
         truth=truth_in_words(estimates(report.results, report.truth, DAY)),
         caveats=CAVEATS,
         sections=sections(report),

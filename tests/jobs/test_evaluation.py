@@ -29,6 +29,7 @@ def results(ds: date, arm: str, users: int, difference: float | None, **changes:
         "experiment_id": "e",
         "metric": "rpu",
         "scope": "cumulative",
+        "segment": "all",
         "arm": arm,
         "policy": arm,
     }
