@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from recsys.errors import ExperimentError
 from recsys.experiments.statistics import Moments, compare
@@ -42,13 +42,21 @@ def test_bounds_are_those_published(spending: str, published: tuple[float, ...])
     assert found.critical == pytest.approx(published, abs=2e-4)
 
 
-def test_two_looks_equal_the_bivariate_normal() -> None:
-    found = group_sequential([0.3, 1.0], alpha=0.05, spending="pocock")
-    first, second = found.critical
-    pair = stats.multivariate_normal(cov=[[1, math.sqrt(0.3)], [math.sqrt(0.3), 1]])
-    inside = pair.cdf([first, second], lower_limit=[-first, -second])
-    assert inside == pytest.approx(0.95, abs=1e-6)
-    assert 2 * stats.norm.sf(first) == pytest.approx(found.spent[0])
+@given(st.floats(0.05, 0.95), SPENDINGS, st.sampled_from([0.01, 0.05, 0.1]))
+def test_two_looks_equal_an_integral_written_out(first: float, spending: str, alpha: float) -> None:
+    found = group_sequential([first, 1.0], alpha=alpha, spending=spending)  # type: ignore[arg-type]
+    one, two = found.critical
+    assume(math.isfinite(one))
+    tie, loose = math.sqrt(first), math.sqrt(1 - first)
+
+    def inside(z: float) -> float:
+        return stats.norm.pdf(z) * (
+            stats.norm.cdf((two - tie * z) / loose) - stats.norm.cdf((-two - tie * z) / loose)
+        )
+
+    kept, _ = integrate.quad(inside, -one, one, epsabs=1e-14, epsrel=1e-13, limit=200)
+    assert 2 * stats.norm.sf(one) == pytest.approx(found.spent[0], rel=1e-9)
+    assert kept == pytest.approx(1 - alpha, rel=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
