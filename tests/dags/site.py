@@ -41,10 +41,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Site:
-    """A running server: ``url`` ends with a slash."""
+    """A running server: ``url`` ends with a slash; ``warehouse`` is the folder it reads."""
 
     url: str
     password: str
+    warehouse: Path
 
     def get(self, path: str, token: str | None = None, **headers: str) -> Answer:
         """Ask without following anything but redirects."""
@@ -87,7 +88,7 @@ def running(folder: Path) -> Iterator[Site]:
     airflow.cli("db", "migrate")
     try:
         airflow.processes["api-server"] = airflow._start("api-server")
-        site = Site(f"{airflow.url}/", airflow.password)
+        site = Site(f"{airflow.url}/", airflow.password, Path(settings.warehouse))
         _wait(airflow, site)
         yield site
     finally:

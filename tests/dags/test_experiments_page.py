@@ -243,3 +243,15 @@ def test_text_stands_out(site: Site, driver, dark: bool) -> None:
         sites.size(driver, 1280, dark=dark)
         driver.get(site.url + PAGE + path)
         assert driver.execute_script(CONTRAST) == []
+
+
+def test_a_warehouse_that_cannot_be_read_is_said(site: Site, token: str) -> None:
+    damaged = site.warehouse / "experiments" / "results" / "ds=2026-02-15.parquet"
+    damaged.write_bytes(b"no parquet")
+    try:
+        answer = site.get(PAGE, token)
+        assert site.get(PAGE).status == 401
+    finally:
+        damaged.unlink()
+    assert answer.status == 503
+    assert "ds=2026-02-15.parquet" in answer.text

@@ -154,6 +154,13 @@ def test_a_guardrail_is_held_against_its_margin(margin: float, state: str) -> No
     assert [lift.guarded for lift in one.guardrails] == [state, state]
 
 
+def test_a_metric_may_be_a_guardrail_and_more() -> None:
+    one = read_out(definition=planted.definition(guardrails={"conversion": 0.05, "rpu": 0.02}))
+    assert {lift.metric for lift in one.guardrails} == {"conversion", "rpu", "cancel_rate"}
+    assert {lift.metric for lift in one.others} == {"conversion", "ctr", "aov"}
+    assert {lift.guarded for lift in one.guardrails if lift.metric == "cancel_rate"} == {None}
+
+
 def test_arms_are_those_of_the_definition_with_their_shares() -> None:
     one = read_out()
     assert [(arm.name, arm.weight, arm.is_control) for arm in one.arms] == [

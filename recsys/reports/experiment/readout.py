@@ -166,7 +166,7 @@ def read(evidence: Evidence) -> ReadOut:
         primary=primary,
         history=tuple(lift for lift in treated if lift.segment == ALL),
         others=tuple(lift for lift in others if lift.role != "guardrail"),
-        guardrails=tuple(lift for lift in others if lift.role == "guardrail"),
+        guardrails=tuple(lift for lift in whole if not lift.is_control and _is_guarded(lift)),
         segments=_segments(lift for lift in now if lift.metric == name and not lift.is_control),
         checks=checks,
         decisions=decisions,
@@ -185,6 +185,11 @@ def state_of(definition: Experiment | None, day: date) -> str:
 def _best_first(lift: Lift) -> tuple[bool, float, str]:
     sign = -1 if lift.direction == "down" else 1
     return lift.effect is None, -sign * (lift.effect.value if lift.effect else 0), lift.arm
+
+
+def _is_guarded(lift: Lift) -> bool:
+    """A metric may have a margin and another role besides."""
+    return lift.margin is not None or lift.role == "guardrail"
 
 
 def _in_order(lift: Lift) -> int:
