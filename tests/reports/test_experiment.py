@@ -94,6 +94,17 @@ def test_less_is_better_where_the_metric_says_so() -> None:
     assert lift.says == "better"
 
 
+def test_what_is_not_there_has_no_column_and_units_have_their_name() -> None:
+    rows = planted.results().assign(cuped_difference=None, cuped_low=None, cuped_high=None)
+    plain, full = render_page(read_out(results=rows)), render_page(read_out())
+    assert "Not adjusted" not in plain
+    assert full.count('data-label="Not adjusted"') == 8
+    arms = {name: {"weight": 0.5} for name in ("popularity", "hybrid")}
+    sellers = planted.definition(unit="seller", arms=arms)
+    assert 'data-label="Sellers"' in render_page(read_out(definition=sellers))
+    assert 'data-label="Users"' in full
+
+
 def test_a_broken_experiment_shows_no_lift() -> None:
     one = read_out(results=planted.results(is_valid=False))
     assert short(one)[:2] == ["No number may be believed", "Not at all"]

@@ -123,6 +123,11 @@ class ReadOut:
         """Confidence of the intervals, as a share."""
         return 1 - (self.definition.alpha if self.definition else 0.05)
 
+    @property
+    def units(self) -> str:
+        """What was drawn at random, as the heading of a column."""
+        return f"{self.definition.unit}s".capitalize() if self.definition else "Units"
+
     def overstated(self, lift: Lift) -> bool:
         """Whether a lift of this metric may be sales taken from the other arm: money, where buyers were split."""
         warned = any(check.name == INTERFERENCE and not check.success for check in self.checks)
