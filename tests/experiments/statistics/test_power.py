@@ -21,6 +21,7 @@ from recsys.experiments.statistics import (
     ValuesHistory,
     always_valid,
     compare,
+    compare_clusters,
     compare_quantiles,
     group_sequential,
     minimum_effect,
@@ -99,6 +100,16 @@ def rejects_quantile(n0: int, n1: int) -> bool:
     return _rejected(compare_quantiles(*arms, 0.9, alpha=0.05, rng=RNG, replicates=1_000))
 
 
+def clusters(count: int, lift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and units of clusters of 5 to 60 users, who are alike within a cluster."""
+    size = RNG.integers(5, 61, count).astype(float)
+    return size * RNG.normal(3 * (1 + lift), 0.8, count) + RNG.normal(0, np.sqrt(size)), size
+
+
+def rejects_clusters(n0: int, n1: int) -> bool:
+    return _rejected(compare_clusters(clusters(n0), clusters(n1, LIFT / 2), alpha=0.05))
+
+
 def _more(values: np.ndarray, units: int) -> np.ndarray:
     return (1 + LIFT) * values[drawn(units)]
 
@@ -124,6 +135,15 @@ def test_the_promised_power_is_met(history, rejects) -> None:  # type: ignore[no
     found = np.mean([rejects(plan.control, plan.treatment) for _ in range(RUNS)])
     assert plan.power == pytest.approx(0.8, abs=0.02)
     assert found == pytest.approx(0.8, abs=0.02 + MONTE_CARLO)
+
+
+def test_the_promised_power_is_met_by_clusters() -> None:
+    plan = units_needed(
+        MomentsHistory("ratio", Moments.of(*clusters(4_000))), LIFT / 2, alpha=0.05, target=0.8
+    )
+    found = np.mean([rejects_clusters(plan.control, plan.treatment) for _ in range(RUNS)])
+    assert 20 < plan.control < 200
+    assert found == pytest.approx(0.8, abs=0.03 + MONTE_CARLO)
 
 
 @pytest.mark.parametrize("make", [group_sequential, always_valid])
