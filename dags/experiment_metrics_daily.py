@@ -1,12 +1,20 @@
 """Measure the running experiments: who was exposed, what they did, metrics by arm, intervals.
 
-**Reads** `staging.events`, `experiments.assignments`. **Writes** `experiments.exposures`, `user_outcomes_daily`,
-`metrics_daily`, `results`, `checks` and `decisions`.
+**Reads** `staging.*`, `marts.recommendations`, `experiments.assignments`, `include/experiments/*.yaml` and
+`include/metrics.yaml`. **Writes** `experiments.metrics`, `exposures`, `unit_daily`, `metrics_daily`, `value_counts`,
+`results`, `checks` and `decisions`.
+
+Days may be run in any order, and give the same rows: `fill` builds exposures and unit days of earlier days that no run
+has built yet. What is there it leaves alone, so after mending the data of earlier days run those days again first,
+oldest first.
 
 Triage
+- `declare` failed: the log names the experiment or metric, the field, and what is allowed.
+- `fill` failed: an earlier day has events but lacks something else; the log names it and the command that makes it.
 - `decide` gives the verdict `invalid`: a check in `experiments.checks` blocks, and its message says what to look for.
   Do not decide; look for lost impressions or a changed definition.
-- `after` waits: events or assignments of the day are not finished, or an earlier day of this DAG: metrics add up.
+- `after` waits: events or assignments of the day or of earlier days are not finished, or an earlier day of this DAG is
+  running.
 """
 
 from airflow.sdk import TaskGroup, dag
@@ -14,20 +22,20 @@ from airflow.sdk import TaskGroup, dag
 from recsys_order import after
 from recsys_tasks import DAILY, DEFAULTS, job, sql, wire
 
-TABLES = ("experiments.exposures", "experiments.user_outcomes_daily", "experiments.metrics_daily")
+DAYS = ("experiments.exposures", "experiments.unit_daily")
+READ_OUTS = ("experiments.metrics_daily", "experiments.value_counts")
 
 
 @dag(schedule=DAILY, doc_md=__doc__, tags=["recsys", "daily", "experiments"], **DEFAULTS)
 def experiment_metrics_daily() -> None:
     """Events to results."""
-    with TaskGroup("tables", prefix_group_id=False) as tables:
-        wire([sql(table) for table in TABLES])
-    (
-        after("features_daily", "experiment_assignment_daily", earlier_days=90)
-        >> tables
-        >> job("results")
-        >> job("decide")
-    )
+    with TaskGroup("days", prefix_group_id=False) as days:
+        of_day = [sql(table) for table in DAYS]
+    with TaskGroup("read_outs", prefix_group_id=False) as read_outs:
+        of_all = [sql(table) for table in READ_OUTS]
+    wire(of_day + of_all)
+    waited = after("features_daily", "experiment_assignment_daily", earlier_days=90)
+    waited >> job("declare") >> days >> job("fill") >> read_outs >> job("results") >> job("decide")
 
 
 experiment_metrics_daily()

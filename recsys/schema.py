@@ -284,19 +284,40 @@ EXPERIMENTS: Final = (
         ds DATE!""",
         "ds",
     ),
+    # The metrics that each running experiment is read by, and over what: what the YAML files said on ds.
     _table(
-        "experiments.user_outcomes_daily",
-        "experiment_id, unit_id",
-        """experiment_id STRING!, unit_id STRING!, arm STRING!, first_exposed_on DATE!, impressions INT64!,
-        clicks INT64!, purchases INT64!, gmv NUMERIC!, revenue NUMERIC!, ds DATE!""",
+        "experiments.metrics",
+        "experiment_id, metric",
+        """experiment_id STRING!, metric STRING!, unit STRING!, kind STRING!, numerator STRING!, denominator STRING,
+        winsorise FLOAT64, started_on DATE!, covariate_from DATE, segments STRING, ds DATE!""",
         "ds",
     ),
     _table(
+        "experiments.unit_daily",
+        "unit, unit_id, event_date",
+        """unit STRING!, unit_id STRING!, event_date DATE!, impressions INT64!, clicks INT64!, views INT64!,
+        likes INT64!, carts INT64!, sessions INT64!, bounces INT64!, purchases INT64!, cancels INT64!, gmv NUMERIC!,
+        revenue NUMERIC!, listings_sold INT64!, hours_to_sale NUMERIC!, new_sellers INT64!, first_sales INT64!,
+        ds DATE!""",
+        "ds",
+    ),
+    # Sums over the units of an arm of a metric's numerator and denominator, their covariates, and all products of two.
+    _table(
         "experiments.metrics_daily",
-        "experiment_id, arm, scope",
-        """experiment_id STRING!, arm STRING!, scope STRING!, users INT64!, revenue_sum FLOAT64!,
-        revenue_sq_sum FLOAT64!, converters INT64!, clicks_sum INT64!, impressions_sum INT64!,
-        clicks_sq_sum INT64!, impressions_sq_sum INT64!, clicks_impressions_sum INT64!, ds DATE!""",
+        "experiment_id, metric, arm, scope, segment, segment_value",
+        """experiment_id STRING!, metric STRING!, arm STRING!, scope STRING!, segment STRING!, segment_value STRING!,
+        units INT64!, cap FLOAT64, num FLOAT64!, den FLOAT64!, cov_num FLOAT64!, cov_den FLOAT64!, num_num FLOAT64!,
+        num_den FLOAT64!, num_cov_num FLOAT64!, num_cov_den FLOAT64!, den_den FLOAT64!, den_cov_num FLOAT64!,
+        den_cov_den FLOAT64!, cov_num_cov_num FLOAT64!, cov_num_cov_den FLOAT64!, cov_den_cov_den FLOAT64!,
+        ds DATE!""",
+        "ds",
+    ),
+    # How many units of an arm have a value, to three significant digits: what quantiles are drawn from.
+    _table(
+        "experiments.value_counts",
+        "experiment_id, metric, arm, scope, value",
+        """experiment_id STRING!, metric STRING!, arm STRING!, scope STRING!, value FLOAT64!, units INT64!,
+        ds DATE!""",
         "ds",
     ),
     # One row per metric, scope, segment and arm; difference and what follows it are against the control.

@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 
 from recsys.experiments.definition import load_experiments
-from recsys.jobs import assign, build, plan_shards, results, score, simulate, train
+from recsys.jobs import assign, build, declare, fill, plan_shards, results, score, simulate, train
 from recsys.settings import Settings
 
 (EXPERIMENT,) = load_experiments(Settings.load({}).experiments_dir)
 LISTS_FROM = EXPERIMENT.start - timedelta(days=1)
 FIRST = LISTS_FROM - timedelta(days=20)
 DAYS = [LISTS_FROM + timedelta(days=n) for n in range(3)]
-READ_OUT = ["experiments.exposures", "experiments.user_outcomes_daily", "experiments.metrics_daily"]
+UNIT_DAYS = ["experiments.exposures", "experiments.unit_daily"]
+READ_OUTS = ["experiments.metrics_daily", "experiments.value_counts"]
 
 
 def day_steps(settings: Settings, ds: date) -> list[tuple[str, Callable[[], Any]]]:
@@ -40,7 +41,10 @@ def day_steps(settings: Settings, ds: date) -> list[tuple[str, Callable[[], Any]
             lambda: [plan_shards.run(settings, ds), *[score.run(settings, ds, shard=s) for s in shards]],
         ),
         ("publish", lambda: build.run(settings, ds, table="marts.recommendations")),
-        ("metrics", lambda: build.history(settings, ds, ds, READ_OUT)),
+        ("declare", lambda: declare.run(settings, ds)),
+        ("units", lambda: build.history(settings, ds, ds, UNIT_DAYS)),
+        ("fill", lambda: fill.run(settings, ds)),
+        ("metrics", lambda: build.history(settings, ds, ds, READ_OUTS)),
         ("results", lambda: results.run(settings, ds)),
     ]
 

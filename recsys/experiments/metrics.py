@@ -33,6 +33,9 @@ MEASURES = (
 """Columns of ``experiments.unit_daily`` that add up over days."""
 DERIVED = ("exposure_spread",)
 """Made of a unit's total and those of the other units of its arm, when the totals are there."""
+SEGMENTS = ("region", "gender", "tenure")
+"""What units can be told apart by: what is known before the exposure. Of units that are no users all is "unknown".
+Tenure is "new" up to 28 days after registration, then "known"."""
 _REQUIRED = {"label", "kind", "numerator", "unit", "direction"}
 _FIELDS = _REQUIRED | {"denominator", "quantile", "money"}
 
@@ -55,6 +58,11 @@ class Metric:
     direction: str
     quantile: float | None = None
     money: bool = False
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the winsorise quantile of an experiment caps it."""
+        return self.kind == "mean" and self.money
 
     def suits(self, unit: str) -> bool:
         """Whether it is measured in experiments whose unit is ``unit``; a campaign counts as a seller."""

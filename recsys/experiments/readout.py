@@ -40,15 +40,14 @@ METRICS = (
         "Revenue per user",
         "mean",
         "primary",
-        lambda s: mean_sample(int(s["users"]), float(s["revenue_sum"]), float(s["revenue_sq_sum"])),
+        lambda s: mean_sample(int(s["units"]), float(s["num"]), float(s["num_num"])),
     ),
     Metric(
         "conversion",
         "Conversion",
         "proportion",
         "secondary",
-        # A converter counts 1, so the sum of squares is the sum.
-        lambda s: mean_sample(int(s["users"]), float(s["converters"]), float(s["converters"])),
+        lambda s: mean_sample(int(s["units"]), float(s["num"]), float(s["num_num"])),
     ),
     Metric(
         "ctr",
@@ -56,12 +55,12 @@ METRICS = (
         "ratio",
         "secondary",
         lambda s: ratio_sample(
-            int(s["users"]),
-            float(s["clicks_sum"]),
-            float(s["impressions_sum"]),
-            float(s["clicks_sq_sum"]),
-            float(s["impressions_sq_sum"]),
-            float(s["clicks_impressions_sum"]),
+            int(s["units"]),
+            float(s["num"]),
+            float(s["den"]),
+            float(s["num_num"]),
+            float(s["den_den"]),
+            float(s["num_den"]),
         ),
     ),
 )
@@ -79,11 +78,13 @@ def read_out(experiment: Experiment, metrics_daily: pd.DataFrame) -> pd.DataFram
         is off (p < 0.001): no number of that scope may be believed then.
     """
     rows: list[dict[str, object]] = []
-    for scope, of_scope in metrics_daily.groupby("scope", sort=True):
-        by_arm: dict[str, dict[str, Any]] = {str(row["arm"]): row for row in _records(of_scope)}
-        counts = {arm: int(row["users"]) for arm, row in by_arm.items()}
+    whole = metrics_daily[metrics_daily["segment"] == ALL]
+    for scope, of_scope in whole.groupby("scope", sort=True):
+        counts = {str(arm): int(units) for arm, units in of_scope.groupby("arm")["units"].max().items()}
         srm = sample_ratio_p_value(counts, experiment.weights)
         for metric in METRICS:
+            of_metric = of_scope[of_scope["metric"] == metric.name]
+            by_arm: dict[str, dict[str, Any]] = {str(row["arm"]): row for row in _records(of_metric)}
             samples = {arm: metric.sample(by_arm[arm]) for arm in experiment.weights if arm in by_arm}
             rows += [
                 {

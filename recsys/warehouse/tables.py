@@ -20,6 +20,7 @@ MADE_BY = {
     "scoring.lists": "recsys score --ds {ds}",
     "scoring.steps": "recsys score --ds {ds}",
     "experiments.assignments": "recsys assign --ds {ds}",
+    "experiments.metrics": "airflow dags test experiment_metrics_daily {ds}",
     "experiments.results": "airflow dags test experiment_metrics_daily {ds}",
     "experiments.checks": "airflow dags test experiment_metrics_daily {ds}",
     "experiments.decisions": "airflow dags test experiment_metrics_daily {ds}",

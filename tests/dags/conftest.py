@@ -17,7 +17,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "dags"
-JOBS = ("build", "check", "train", "register", "plan_shards", "score", "assign", "results", "decide")
+JOBS = (
+    *("build", "check", "train", "register", "plan_shards", "score"),
+    *("assign", "declare", "fill", "results", "decide"),
+)
 SHARDS: list[dict[str, Any]] = [
     {"shard": shard, "champion": "2011-11-27", "first_user": first, "last_user": last}
     for shard, (first, last) in enumerate(

@@ -47,16 +47,12 @@ def test_users_are_scored_shard_by_shard_and_published_once(calls):
 def test_the_other_dags_run_their_jobs(calls):
     for dag_id in ("train_weekly", "experiment_assignment_daily", "experiment_metrics_daily"):
         run_dag(dag_id, DAY)
-    assert [options.get("table", job) for job, _, options in calls] == [
-        "train",
-        "register",
-        "assign",
-        "experiments.exposures",
-        "experiments.user_outcomes_daily",
-        "experiments.metrics_daily",
-        "results",
-        "decide",
-    ]
+    names = [options.get("table", job) for job, _, options in calls]
+    jobs = ["train", "register", "assign", "declare", "fill", "results", "decide"]
+    assert [name for name in names if "." not in name] == jobs
+    assert names[3] == "declare"
+    assert set(names[4:6]) == {"experiments.exposures", "experiments.unit_daily"}
+    assert set(names[7:9]) == {"experiments.metrics_daily", "experiments.value_counts"}
 
 
 def test_a_critical_check_stops_everything_downstream(calls):

@@ -41,23 +41,28 @@ def write_metrics(settings: Settings, ds: date, users: tuple[int, int], revenue:
     rows = [
         {
             "experiment_id": "hybrid_vs_popularity",
+            "metric": metric,
             "arm": arm,
             "scope": scope,
-            "users": n,
-            "revenue_sum": total,
-            "revenue_sq_sum": total * total / n * 3,
-            "converters": n // 20,
-            "clicks_sum": n,
-            "impressions_sum": 10 * n,
-            "clicks_sq_sum": 2 * n,
-            "impressions_sq_sum": 120 * n,
-            "clicks_impressions_sum": 11 * n,
+            "segment": "all",
+            "segment_value": "all",
+            "units": n,
+            "num": num * n,
+            "den": den * n,
+            "num_num": num_num * n,
+            "num_den": num_den * n,
+            "den_den": den_den * n,
             "ds": ds,
         }
         for scope in ("day", "cumulative")
         for arm, n, total in zip(("popularity", "hybrid"), users, revenue, strict=True)
+        for metric, num, den, num_num, num_den, den_den in (
+            ("rpu", total / n, 0.0, 3 * (total / n) ** 2, 0.0, 0.0),
+            ("conversion", 0.05, 0.0, 0.05, 0.0, 0.0),
+            ("ctr", 1.0, 10.0, 2.0, 11.0, 120.0),
+        )
     ]
-    open_warehouse(settings).write("experiments.metrics_daily", pd.DataFrame(rows), ds)
+    open_warehouse(settings).write("experiments.metrics_daily", filled("experiments.metrics_daily", rows), ds)
     write_exposures(settings, ds, users)
 
 

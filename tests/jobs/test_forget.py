@@ -92,19 +92,12 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Settings:
                 "unit": "user",
             },
             "experiments.exposures": {"first_exposed_at": pd.Timestamp(DS, tz="UTC"), "impressions": 1},
-            "experiments.user_outcomes_daily": {
-                "first_exposed_on": DS,
-                "impressions": 1,
-                "clicks": 0,
-                "purchases": 0,
-                "gmv": 0,
-                "revenue": 0,
-            },
         }.items():
             warehouse.write(name, units.assign(**more, ds=DS), DS)
     for options in plan_shards.run(settings, DS)["shards"]:  # type: ignore[attr-defined]
         score.run(settings, DS, **options)
     build.run(settings, DS, table="marts.recommendations")
+    build.run(settings, DS, table="experiments.unit_daily")
     check.run(settings, DS, "features")
     check.run(settings, DS, "lists")
     plant(settings, person(settings))

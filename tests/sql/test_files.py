@@ -20,6 +20,7 @@ WRITTEN_BY_JOBS = {
     "scoring.lists",
     "scoring.steps",
     "experiments.assignments",
+    "experiments.metrics",
     "experiments.results",
     "experiments.checks",
     "experiments.decisions",
