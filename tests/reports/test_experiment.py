@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -239,8 +240,22 @@ def test_the_chart_holds_every_day_of_every_arm_and_its_bounds() -> None:
     assert drawn.count("<circle") == 28
     assert drawn.count('class="bound a"') == drawn.count('class="bound b"') == 2
     assert "14 days" in drawn
+    assert drawn.count(" Feb</text>") == 7
     assert lift_chart(read_out(results=planted.results(1)).history, "EUR").count("<circle") == 2
     assert "nothing to draw" in lift_chart([], "EUR")
+
+
+def test_the_axis_suits_the_later_days_and_gaps_stay_gaps() -> None:
+    rows = planted.results(12)
+    early = rows["ds"] == planted.START
+    rows.loc[early & rows["cuped_low"].notna(), ["cuped_low", "cuped_high"]] = [-900.0, 900.0]
+    assert "900" not in lift_chart(read_out(results=rows).history, "EUR").partition("<title>")[0]
+    with_gap = rows[~rows["ds"].isin([planted.START + timedelta(days=n) for n in range(3, 8)])]
+    across = [
+        float(x) for x in re.findall(r'cx="([\d.]+)"', lift_chart(read_out(results=with_gap).history, ""))[:7]
+    ]
+    steps = [later - earlier for earlier, later in pairwise(across)]
+    assert max(steps) == pytest.approx(6 * min(steps), abs=0.7)
 
 
 def test_a_bar_stays_inside_its_box() -> None:

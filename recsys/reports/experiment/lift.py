@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from html import escape
 from math import floor, log10
 
 from recsys.reports.experiment.evidence import Interval, Lift
 from recsys.reports.experiment.words import measure
 
-TOP, BOTTOM, LEFT, RIGHT = 14, 26, 58, 12
+TOP, BOTTOM, LEFT, RIGHT = 14, 26, 58, 14
+LABEL = 62
+"""Room for the label of a day."""
+EARLY = 6
+"""The first sixth of the days, when intervals are widest, does not stretch the axis; the table has them whole."""
 CLASSES = ("a", "b", "c", "d")
 """Colours of the arms are the page's: a class names them."""
 
@@ -19,13 +24,14 @@ CLASSES = ("a", "b", "c", "d")
 class _Scale:
     low: float
     high: float
+    first: date
     days: int
     width: int
     height: int
 
-    def x(self, day: int) -> float:
-        span = self.width - LEFT - RIGHT
-        return LEFT + span * (day / (self.days - 1) if self.days > 1 else 0.5)
+    def x(self, day: date) -> float:
+        passed = (day - self.first).days / self.days if self.days else 0.5
+        return LEFT + (self.width - LEFT - RIGHT) * passed
 
     def y(self, value: float) -> float:
         return TOP + (self.high - value) / (self.high - self.low) * (self.height - TOP - BOTTOM)
@@ -34,22 +40,24 @@ class _Scale:
 def lift_chart(history: Sequence[Lift], unit: str, width: int = 720, height: int = 280) -> str:
     """Difference to the control since the start, day by day: a line in its band, and the sequential bounds dashed.
 
-    One series per arm. Days without an estimate are left out. A narrow ``width`` makes a chart for a phone.
+    One series per arm. Days without an estimate are gaps; what lies beyond the axis
+    is cut. A narrow ``width`` makes a chart for a phone.
     """
     drawn = [lift for lift in history if lift.effect is not None]
     if not drawn:
         return '<p class="note">There is nothing to draw yet.</p>'
     days = sorted({lift.day for lift in drawn})
-    ends = [end for lift in drawn for end in (lift.effect.low, lift.effect.high)]  # type: ignore[union-attr]
-    low, high = _room(
-        ends, [end for lift in drawn if lift.bound for end in (lift.bound.low, lift.bound.high)]
-    )
-    scale = _Scale(low, high, len(days), width, height)
+    low, high = _room([lift for lift in drawn if lift.day >= days[len(days) // EARLY]])
+    scale = _Scale(low, high, days[0], (days[-1] - days[0]).days, width, height)
     arms = list(dict.fromkeys(lift.arm for lift in drawn))
-    body = _axes(scale, drawn[0], unit, [f"{day:%d %b}" for day in days])
+    body = _axes(scale, drawn[0], days)
+    inside = f"{LEFT - 5} {TOP} {width - LEFT - RIGHT + 10} {height - TOP - BOTTOM}"
+    x, y, w, h = inside.split()
+    body.append(f'<svg x="{x}" y="{y}" width="{w}" height="{h}" viewBox="{inside}" aria-hidden="true">')
     for index, arm in enumerate(arms):
-        points = [(scale.x(days.index(lift.day)), lift) for lift in drawn if lift.arm == arm]
+        points = [(scale.x(lift.day), lift) for lift in drawn if lift.arm == arm]
         body += _series(points, scale, CLASSES[index % len(CLASSES)], unit)
+    body.append("</svg>")
     last = {lift.arm: lift for lift in drawn}
     told = "; ".join(f"{arm} {measure(_value(last[arm]), last[arm], unit, sign=True)}" for arm in arms)
     label = f"Difference to {drawn[0].control} since the start, {len(days)} days. On the last day: {told}."
@@ -83,11 +91,13 @@ def _value(lift: Lift) -> float | None:
     return lift.effect.value if lift.effect else None
 
 
-def _room(ends: Sequence[float], bounds: Sequence[float]) -> tuple[float, float]:
-    """Low and high of the axis. Bounds may be huge on the first days: they count up to twice the intervals."""
-    low, high = min(0.0, *ends), max(0.0, *ends)
+def _room(drawn: Sequence[Lift]) -> tuple[float, float]:
+    """Low and high of the axis: all intervals, and bounds unless they are more than twice as wide."""
+    intervals = [lift.effect for lift in drawn if lift.effect]
+    bounds = [end for lift in drawn if lift.bound for end in (lift.bound.low, lift.bound.high)]
+    low, high = min(0.0, *(one.low for one in intervals)), max(0.0, *(one.high for one in intervals))
     span = (high - low) or 1.0
-    inside = [bound for bound in bounds if low - span <= bound <= high + span]
+    inside = [bound for bound in bounds if low - span / 2 <= bound <= high + span / 2]
     return min([low, *inside]) - span * 0.04, max([high, *inside]) + span * 0.04
 
 
@@ -98,22 +108,20 @@ def _ticks(low: float, high: float) -> list[float]:
     return [n * step for n in range(first, first + 14) if low <= n * step <= high]
 
 
-def _axes(scale: _Scale, lift: Lift, unit: str, labels: Sequence[str]) -> list[str]:
-    body = []
+def _axes(scale: _Scale, lift: Lift, days: Sequence[date]) -> list[str]:
+    body, right = [], scale.width - RIGHT
     for value in _ticks(scale.low, scale.high):
         y = scale.y(value)
         kind = "zero" if abs(value) < 1e-12 else "grid"
-        body.append(
-            f'<line x1="{LEFT}" y1="{y:.1f}" x2="{scale.width - RIGHT}" y2="{y:.1f}" class="{kind}"/>'
-        )
+        body.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" class="{kind}"/>')
         shown = escape(measure(value if kind == "grid" else 0.0, lift, "", sign=True))
         body.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{shown}</text>')
-    every = max(1, -(-len(labels) * 62 // (scale.width - LEFT - RIGHT)))
-    for n in range(len(labels) - 1, -1, -every):
-        anchor = "end" if n == len(labels) - 1 and len(labels) > 1 else "middle"
-        body.append(
-            f'<text x="{scale.x(n):.1f}" y="{scale.height - 6}" text-anchor="{anchor}">{labels[n]}</text>'
-        )
+    free = float(right + LABEL)
+    for day in reversed(days):  # the last day always has its label, the others where there is room
+        x = min(scale.x(day), right - LABEL / 3)
+        if x + LABEL / 2 <= free:
+            free = x - LABEL / 2
+            body.append(f'<text x="{x:.1f}" y="{scale.height - 6}" text-anchor="middle">{day:%d %b}</text>')
     return body
 
 
@@ -125,9 +133,8 @@ def _series(points: Sequence[tuple[float, Lift]], scale: _Scale, colour: str, un
     body = [f'<polygon points="{" ".join(band)}" class="band {colour}"/>']
     for side in ("low", "high"):
         ends = [(x, getattr(lift.bound, side)) for x, lift, _ in ranges if lift.bound]
-        inside = [(x, end) for x, end in ends if scale.low <= end <= scale.high]
-        if inside:
-            dashes = " ".join(f"{x:.1f},{scale.y(end):.1f}" for x, end in inside)
+        if ends:
+            dashes = " ".join(f"{x:.1f},{scale.y(end):.1f}" for x, end in ends)
             body.append(f'<polyline points="{dashes}" class="bound {colour}"/>')
     body.append(f'<polyline points="{line}" class="line {colour}"/>')
     for x, lift, r in ranges:
