@@ -1,4 +1,4 @@
-"""What was decided on an experiment: the read-out that tells it, and the command that overrules it."""
+"""Which experiments there are and what was decided on them: the read-out, and the command that overrules it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from recsys.cli.common import Ds, Warehouse, existing, show
-from recsys.settings import parse_ds
+from recsys.cli.common import Ds, Warehouse, console, existing, show
+from recsys.settings import Settings, parse_ds
 
 app = typer.Typer()
 
@@ -57,3 +57,14 @@ def report(
     from recsys.jobs import experiment_report
 
     show(experiment_report.run(existing(warehouse), parse_ds(ds), experiment))
+
+
+@app.command("list")
+def list_(ds: Ds) -> None:
+    """Read every definition, refuse what is wrong, and print which run, who takes part and when to look.
+
+    Example: `recsys experiment list --ds 2026-02-14`.
+    """
+    from recsys.jobs import experiment_list
+
+    experiment_list.print_list(Settings.load(), parse_ds(ds), console)
