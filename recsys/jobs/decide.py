@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 
@@ -19,11 +20,13 @@ from recsys.experiments.decision import (
     standing,
 )
 from recsys.experiments.definition import Experiment, load_experiments
+from recsys.jobs import declare, fill, results
 from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
 TABLE, RESULTS, CHECKS = "experiments.decisions", "experiments.results", "experiments.checks"
+MEASURED = ("experiments.metrics_daily", "experiments.value_counts")
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:
@@ -36,12 +39,13 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         WarehouseError: the read-out of ``ds`` is not there.
     """
     with open_warehouse(settings) as warehouse:
-        results, checks = warehouse.read(RESULTS, ds), warehouse.read(CHECKS, ds)
+        found, checks = warehouse.read(RESULTS, ds), warehouse.read(CHECKS, ds)
         before = _decisions(warehouse, ds)
         rows = before
         for experiment in load_experiments(settings.experiments_dir):
-            if (results["experiment_id"] == experiment.id).any():
-                rows = _decided(warehouse, experiment, ds, rows, checks)
+            if (found["experiment_id"] == experiment.id).any():
+                looks = {day: _read_out(settings, warehouse, day) for day in _looks(experiment, ds)}
+                rows = _decided(experiment, ds, rows, {**looks, ds: found}, checks)
         if len(rows) > len(before) or not warehouse.exists(TABLE, ds):
             warehouse.write(TABLE, rows.assign(ds=ds), ds)
         now = standing(_log(warehouse, ds))
@@ -114,15 +118,31 @@ def _log(warehouse: Warehouse, ds: date) -> pd.DataFrame:
     return warehouse.read(TABLE, ds, start=warehouse.partitions(TABLE)[0])
 
 
+def _looks(experiment: Experiment, ds: date) -> list[date]:
+    """Looks before ``ds`` that a decision of ``ds`` rests on."""
+    grouped = experiment.design.kind == "group_sequential"
+    return [day for day in experiment.looks if day < ds] if grouped else []
+
+
+def _read_out(settings: Settings, warehouse: Warehouse, day: date) -> pd.DataFrame:
+    """Results of a look; made where no run of its day has made them yet, so that days may be run in any order."""
+    if not warehouse.exists(RESULTS, day):
+        declare.run(settings, day)
+        fill.run(settings, day)
+        for name in MEASURED:
+            warehouse.build(name, day)
+        results.run(settings, day)
+    return warehouse.read(RESULTS, day)
+
+
 def _decided(
-    warehouse: Warehouse, experiment: Experiment, ds: date, rows: pd.DataFrame, checks: pd.DataFrame
+    experiment: Experiment,
+    ds: date,
+    rows: pd.DataFrame,
+    read_outs: Mapping[date, pd.DataFrame],
+    checks: pd.DataFrame,
 ) -> pd.DataFrame:
-    looks = [day for day in experiment.looks if day < ds and experiment.design.kind == "group_sequential"]
-    read_outs = {
-        day: found[found["experiment_id"] == experiment.id]
-        for day in [*looks, ds]
-        if len(found := warehouse.read(RESULTS, day))
-    }
+    read_outs = {day: found[found["experiment_id"] == experiment.id] for day, found in read_outs.items()}
     checks = checks[checks["experiment_id"] == experiment.id]
     made_of = inputs_hash(experiment, ds, read_outs, checks)
     mine = rows[(rows["experiment_id"] == experiment.id) & (rows["decided_by"] == BY_RULE)]

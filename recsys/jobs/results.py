@@ -1,45 +1,103 @@
-"""Read out every running experiment: intervals, differences, and what could be wrong with it."""
+"""Read out every experiment: intervals, differences, and what could be wrong with it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
+from zlib import crc32
 
+import numpy as np
 import pandas as pd
 
 from recsys.errors import ExperimentError
 from recsys.experiments import checks
-from recsys.experiments.definition import load_experiments
+from recsys.experiments.checks import DAY, Check
+from recsys.experiments.definition import Experiment, load_experiments
+from recsys.experiments.metrics import Metric, load_metrics
 from recsys.experiments.readout import read_out
+from recsys.experiments.suspicions import beside, of_read_out
 from recsys.jobs import experiment_checks
 from recsys.schema import table
 from recsys.settings import Settings
-from recsys.warehouse import open_warehouse
+from recsys.warehouse import Warehouse, open_warehouse
 
-TABLE, CHECKS = "experiments.results", "experiments.checks"
+TABLE, CHECKS, METRICS, VALUES = (
+    f"experiments.{name}" for name in ("results", "checks", "metrics_daily", "value_counts")
+)
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:
-    """Write ``experiments.results`` of ``ds`` from the sufficient statistics of ``experiments.metrics_daily``, and
-    ``experiments.checks``.
+    """Write ``experiments.results`` and ``experiments.checks`` of ``ds`` from ``experiments.metrics_daily``.
+
+    Read out is every experiment that serves on ``ds`` or was measured on it.
 
     Raises:
-        ExperimentError: an experiment has run for longer than the windows over its outcomes reach back.
+        ExperimentError: an experiment has run for longer than the windows over its outcomes reach back, or names a
+            metric that is not declared.
     """
-    warehouse = open_warehouse(settings)
-    metrics = warehouse.read("experiments.metrics_daily", ds)
-    running = [e for e in load_experiments(settings.experiments_dir) if e.serves_on(ds)]
-    for experiment in running:
-        if (ds - experiment.start).days >= settings.experiment_days:
-            raise ExperimentError(
-                f"Experiment {experiment.id} started on {experiment.start}, more than {settings.experiment_days} days "
-                f"before {ds}. Set its end, or raise RECSYS_EXPERIMENT_DAYS."
-            )
-    frames = [read_out(e, metrics[metrics["experiment_id"] == e.id]) for e in running]
-    frames = [frame for frame in frames if not frame.empty]
-    found = [checks.frame(e.id, experiment_checks.of_exposure(warehouse, e, ds)) for e in running]
-    rows = pd.concat(frames) if frames else pd.DataFrame(columns=table(TABLE).column_names)
-    warehouse.write(TABLE, rows.reindex(columns=table(TABLE).column_names).assign(ds=ds), ds)
-    told = pd.concat(found) if found else pd.DataFrame(columns=table(CHECKS).column_names)
-    warehouse.write(CHECKS, told.assign(ds=ds), ds)
-    invalid = sorted(set(rows.loc[~rows["is_valid"].astype(bool), "experiment_id"])) if len(rows) else []
-    return {"rows": len(rows), "invalid": invalid}
+    declared = load_metrics(settings.metrics_path)
+    with open_warehouse(settings) as warehouse:
+        daily, values = warehouse.read(METRICS, ds), warehouse.read(VALUES, ds)
+        measured = set(daily["experiment_id"])
+        running = [
+            e for e in load_experiments(settings.experiments_dir) if e.id in measured or e.serves_on(ds)
+        ]
+        results, found = {}, {}
+        for one in running:
+            _not_too_long(one, ds, settings)
+            mine = [frame[frame["experiment_id"] == one.id] for frame in (daily, values)]
+            rng = np.random.default_rng([settings.seed, crc32(one.id.encode()), ds.toordinal()])
+            results[one.id] = read_out(one, declared, *mine, ds=ds, rng=rng)
+            found[one.id] = experiment_checks.of_exposure(warehouse, one, ds)
+            found[one.id] += of_read_out(one, declared, mine[0], results[one.id])
+        for one in running:
+            found[one.id] += _warned(one, declared, beside(one, running, results))
+            results[one.id] = _with_checks(results[one.id], found[one.id], ds)
+        _write(warehouse, TABLE, list(results.values()), ds)
+        _write(warehouse, CHECKS, [checks.frame(name, told) for name, told in found.items()], ds)
+    blocked = sorted(name for name, told in found.items() if _blocked(told))
+    return {"rows": sum(map(len, results.values())), "invalid": blocked}
+
+
+def _not_too_long(experiment: Experiment, ds: date, settings: Settings) -> None:
+    if (ds - experiment.start).days >= settings.experiment_days:
+        raise ExperimentError(
+            f"Experiment {experiment.id} started on {experiment.start}, more than {settings.experiment_days} days "
+            f"before {ds}. Set its end, or raise RECSYS_EXPERIMENT_DAYS."
+        )
+
+
+def _warned(experiment: Experiment, declared: Mapping[str, Metric], told: Sequence[str]) -> list[Check]:
+    """The warning of a split of buyers, where what it measures is money."""
+    money = [name for name in experiment.metrics if name in declared and declared[name].money]
+    return [checks.interference(told)] if experiment.unit == "user" and money else []
+
+
+def _blocked(told: Sequence[Check]) -> bool:
+    return any(check.blocks and not check.success for check in told)
+
+
+def _with_checks(results: pd.DataFrame, told: Sequence[Check], ds: date) -> pd.DataFrame:
+    """Add the p-value of each row's own sample ratio, and whether its numbers may be believed."""
+    if results.empty:
+        return results
+    ratios = {(c.segment, c.segment_value): c for c in told if c.check_id == "sample_ratio"}
+    places = [
+        (DAY, str(ds)) if scope == DAY else (segment, value)
+        for scope, segment, value in zip(
+            results["scope"], results["segment"], results["segment_value"], strict=True
+        )
+    ]
+    own = [ratios.get(place) for place in places]
+    blocked = _blocked(told)
+    return results.assign(
+        srm_p_value=np.array([check.p_value if check else None for check in own], dtype=np.float64),
+        is_valid=[not blocked and (check is None or check.success) for check in own],
+    )
+
+
+def _write(warehouse: Warehouse, name: str, frames: Sequence[pd.DataFrame], ds: date) -> None:
+    columns = table(name).column_names
+    filled = [frame for frame in frames if not frame.empty]
+    rows = pd.concat(filled) if filled else pd.DataFrame(columns=columns)
+    warehouse.write(name, rows.reindex(columns=columns).assign(ds=ds), ds)

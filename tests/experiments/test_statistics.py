@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
-from recsys.experiments.readout import read_out
 from recsys.experiments.statistics import (
     interval,
     mean_sample,
@@ -15,7 +13,6 @@ from recsys.experiments.statistics import (
     sample_ratio_p_value,
     welch_difference,
 )
-from tests.experiments.test_assignment import experiment
 
 RNG = np.random.default_rng(7)
 
@@ -83,37 +80,3 @@ def test_sample_ratio_drops_arms_without_weight() -> None:
     assert two == with_empty
     assert sample_ratio_p_value({"a": 530, "b": 470, "c": 1}, {"a": 0.5, "b": 0.5, "c": 0.0}) == 0.0
     assert sample_ratio_p_value({}, {"a": 0.5, "b": 0.5}) is None
-
-
-def metrics_row(arm: str, users: int, revenue: float) -> dict[str, object]:
-    return {
-        "experiment_id": "e",
-        "arm": arm,
-        "scope": "day",
-        "users": users,
-        "revenue_sum": revenue,
-        "revenue_sq_sum": revenue * revenue / 10,
-        "converters": users // 10,
-        "clicks_sum": users,
-        "impressions_sum": users * 10,
-        "clicks_sq_sum": users * 2,
-        "impressions_sq_sum": users * 120,
-        "clicks_impressions_sum": users * 11,
-    }
-
-
-def test_read_out_has_a_row_per_metric_and_arm_with_the_difference_to_control() -> None:
-    frame = pd.DataFrame([metrics_row("arm0", 1000, 500.0), metrics_row("arm1", 1010, 707.0)])
-    results = read_out(experiment(0.5, 0.5), frame)
-    assert len(results) == 6
-    rpu = results[(results.metric == "rpu") & (results.arm == "arm1")].iloc[0]
-    assert rpu["mean"] == pytest.approx(0.7)
-    assert rpu["difference"] == pytest.approx(0.2)
-    assert rpu["difference_low"] < 0.2 < rpu["difference_high"]
-    assert bool(rpu["is_valid"])
-    assert results[results.arm == "arm0"]["difference"].isna().all()
-
-
-def test_read_out_marks_a_broken_split_invalid() -> None:
-    frame = pd.DataFrame([metrics_row("arm0", 1000, 500.0), metrics_row("arm1", 1500, 707.0)])
-    assert not read_out(experiment(0.5, 0.5), frame)["is_valid"].any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from recsys.errors import ExperimentError, WarehouseError
-from recsys.jobs import assign, decide, report, results
+from recsys.jobs import assign, decide, declare, fill, report, results
 from recsys.schema import table
-from recsys.settings import Settings
+from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse import open_warehouse
 
 START = date(2026, 2, 10)  # of include/experiments/hybrid_vs_popularity.yaml
@@ -63,7 +65,13 @@ def write_metrics(settings: Settings, ds: date, users: tuple[int, int], revenue:
         )
     ]
     open_warehouse(settings).write("experiments.metrics_daily", filled("experiments.metrics_daily", rows), ds)
+    write_values(settings, ds)
     write_exposures(settings, ds, users)
+
+
+def write_values(settings: Settings, ds: date) -> None:
+    nothing = pd.DataFrame(columns=table("experiments.value_counts").column_names)
+    open_warehouse(settings).write("experiments.value_counts", nothing, ds)
 
 
 def write_exposures(
@@ -81,6 +89,7 @@ def write_exposures(
     )
     warehouse.write("experiments.exposures", exposed, ds)
     before = assigned_on or ds - timedelta(days=1)
+    units["first_assigned_on"] = assigned_on or START - timedelta(days=1)
     rows = filled("experiments.assignments", units.assign(started_on=START, ds=before).to_dict("records"))
     warehouse.write("experiments.assignments", rows, before)
 
@@ -135,6 +144,7 @@ def test_results_of_a_day_without_an_experiment_are_empty(settings: Settings) ->
     open_warehouse(settings).write(
         "experiments.metrics_daily", filled("experiments.metrics_daily", [{}]).iloc[:0], ds
     )
+    write_values(settings, ds)
     assert results.run(settings, ds)["rows"] == 0
     assert open_warehouse(settings).read("experiments.checks", ds).empty
     assert decide.run(settings, ds) == {"added": 0, "verdicts": {}}
@@ -219,6 +229,28 @@ def test_a_person_overrules_by_name_and_stays_in_the_log(settings: Settings) -> 
     assert log["verdict"].tolist() == ["continue", "stop", "invalid", "invalid"]
     assert log["decided_by"].tolist() == ["rule", "p-17", "rule", "p-17"]
     assert log["why"].tolist()[1] == "The supplier left."
+
+
+def test_a_look_that_no_run_has_read_out_yet_is_read_out_by_the_decision(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(PROJECT_ROOT / "include", tmp_path / "include")
+    definition = tmp_path / "include" / "experiments" / "hybrid_vs_popularity.yaml"
+    text = definition.read_text(encoding="utf-8").replace("end:\n", "end: 2026-02-12\n")
+    definition.write_text(text + "design: {kind: group_sequential, days: [1, 3]}\n", encoding="utf-8")
+    settings, ds = replace(settings, home=str(tmp_path)), START + timedelta(days=1)
+    for day in (START, ds):
+        write_metrics(settings, day, users=(1000, 1010), revenue=(300.0, 606.0))
+    for job in (declare, fill):
+        monkeypatch.setattr(job, "run", lambda settings, ds: {})
+    monkeypatch.setattr(type(open_warehouse(settings)), "build", lambda self, table, ds: None)
+    results.run(settings, ds)
+    decide.run(settings, ds)
+    looked = decisions(settings, ds)
+    assert open_warehouse(settings).exists("experiments.results", START)
+    results.run(settings, START)
+    assert decide.run(settings, ds)["added"] == 0, "the same as if the look had been read out on its day"
+    assert looked["rule"].tolist() == ["win"]
 
 
 @pytest.mark.parametrize(
