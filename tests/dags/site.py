@@ -47,10 +47,10 @@ class Site:
     password: str
     warehouse: Path
 
-    def get(self, path: str, token: str | None = None, **headers: str) -> Answer:
+    def get(self, path: str, token: str | None = None, method: str = "GET", **headers: str) -> Answer:
         """Ask without following anything but redirects."""
         given = headers | ({"Authorization": f"Bearer {token}"} if token else {})
-        return self._send(urllib.request.Request(self.url + path, headers=given))
+        return self._send(urllib.request.Request(self.url + path, headers=given, method=method))
 
     def token(self) -> str:
         """Log in as a program does."""

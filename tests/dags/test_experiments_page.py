@@ -94,6 +94,13 @@ def test_an_anonymous_request_gets_no_data(site: Site, path: str) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("method", ["POST", "HEAD", "OPTIONS", "PUT"])
+def test_there_is_no_other_way_in(site: Site, method: str) -> None:
+    answer = site.get(PAGE, method=method)
+    assert answer.status in {401, 404, 405}
+    assert planted.ID not in answer.text
+
+
 def test_a_token_of_ones_own_making_gets_no_data(site: Site, token: str) -> None:
     import jwt
 
