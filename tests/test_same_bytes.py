@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from recsys.experiments.definition import load_experiments
-from recsys.jobs import assign, build, declare, fill, plan_shards, results, score, simulate, train
+from recsys.jobs import assign, build, decide, declare, fill, plan_shards, results, score, simulate, train
 from recsys.settings import Settings
 
 (EXPERIMENT,) = load_experiments(Settings.load({}).experiments_dir)
@@ -46,6 +46,7 @@ def day_steps(settings: Settings, ds: date) -> list[tuple[str, Callable[[], Any]
         ("fill", lambda: fill.run(settings, ds)),
         ("metrics", lambda: build.history(settings, ds, ds, READ_OUTS)),
         ("results", lambda: results.run(settings, ds)),
+        ("decide", lambda: decide.run(settings, ds)),
     ]
 
 
@@ -77,7 +78,12 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 def test_the_closed_loop_left_something_to_compare(played: Settings) -> None:
     tables = {name.rsplit("/", 1)[0] for name in fingerprint(played)}
-    assert {"marts/recommendations", "experiments/results", "features/item_cooccurrence"} <= tables
+    assert {
+        "marts/recommendations",
+        "experiments/results",
+        "experiments/decisions",
+        "features/item_cooccurrence",
+    } <= tables
 
 
 @pytest.mark.parametrize("seed", range(4))
