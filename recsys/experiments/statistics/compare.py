@@ -20,6 +20,7 @@ from recsys.experiments.statistics import proportions
 from recsys.experiments.statistics.moments import Floats, Moments
 
 Kind = Literal["mean", "proportion", "ratio"]
+_ROUNDING = 1e-12
 _PLACES: dict[str, dict[int, tuple[int, int | None, int | None, int | None]]] = {
     "mean": {1: (0, None, None, None), 2: (0, None, 1, None), 4: (0, None, 2, None)},
     "proportion": {1: (0, None, None, None), 2: (0, None, 1, None), 4: (0, None, 2, None)},
@@ -159,6 +160,8 @@ def _contrast(kind: Kind, old: _Arm, new: _Arm, alpha: float, cuped: bool) -> Co
     degrees = _welch(parts, (old.units, new.units))
     critical = _critical(alpha, degrees)
     difference = float(values[1] - values[0])
+    if variance == 0 and abs(difference) <= _ROUNDING * float(np.abs(values).max()):
+        difference = 0.0  # constants that differ in their last digit are one constant
     margin = critical * math.sqrt(variance)
     method = {"mean": "welch", "proportion": "welch", "ratio": "delta"}[kind] + (" cuped" if cuped else "")
     return Comparison(

@@ -187,6 +187,14 @@ def test_constant_values_have_a_point_interval() -> None:
     assert (other.low, other.high, other.p_value, other.relative_low) == (1.0, 1.0, 0.0, 0.5)
 
 
+def test_a_constant_differs_from_itself_by_rounding_alone() -> None:
+    old, new = (Moments.from_sums(n, [sum([0.1] * n)], [[sum([0.1 * 0.1] * n)]]) for n in (3, 10))
+    assert old.mean[0] != new.mean[0]
+    found = compare("mean", old, new, alpha=0.05)
+    assert found is not None
+    assert (found.difference, found.p_value, found.low, found.high) == (0.0, 1.0, 0.0, 0.0)
+
+
 def test_four_columns_serve_every_kind() -> None:
     rng = np.random.default_rng(3)
     old, new = ((rng.random(50) < 0.4, np.ones(50), rng.random(50) < 0.4, np.ones(50)) for _ in range(2))
