@@ -55,7 +55,8 @@ def takes_part(experiment: Experiment, unit_ids: Iterable[str], day: date) -> np
     """
     units = np.array(list(unit_ids), dtype=object)
     inside = np.arange(len(units))
-    for salt, first, last in draws(experiment, day):
+    joined = max((step.buckets for step in experiment.steps if step.day <= day), default=0)
+    for salt, first, last in draws(experiment, (0, joined - 1)):
         bucket = buckets(salt, units[inside])
         inside = inside[(first <= bucket) & (bucket <= last)]
     taken = np.zeros(len(units), dtype=bool)
@@ -63,32 +64,22 @@ def takes_part(experiment: Experiment, unit_ids: Iterable[str], day: date) -> np
     return taken
 
 
-def draws(experiment: Experiment, day: date) -> Iterator[tuple[str, int, int]]:
-    """Salt, first and last bucket of each draw that a unit has to pass to be in on ``day``; none where all are in."""
-    if experiment.layer is not None:
-        yield layer_salt(experiment.layer.name), experiment.layer.first, experiment.layer.last
+def draws(experiment: Experiment, ramp: tuple[int, int]) -> Iterator[tuple[str, int, int]]:
+    """Salt, first and last bucket of each draw that a unit has to pass; none where all pass.
+
+    ``ramp`` is the first and last bucket of the ramp that are asked for.
+    """
+    layer = experiment.layer
+    if layer is not None:
+        yield f"layer:{layer.name}", layer.first, layer.last
     if experiment.holdout:
-        yield holdout_salt(experiment.unit), held_out(experiment), BUCKETS - 1
-    joined = max((step.buckets for step in experiment.steps if step.day <= day), default=0)
-    if joined < BUCKETS:
-        yield ramp_salt(experiment), 0, joined - 1
-
-
-def held_out(experiment: Experiment) -> int:
-    """How many of the hold-out's buckets are kept out; the lowest, so that a larger hold-out contains a smaller one."""
-    return round(experiment.holdout * BUCKETS)
-
-
-def layer_salt(name: str) -> str:
-    """Salt of the draw that divides a layer."""
-    return f"layer:{name}"
+        # One draw for all experiments on a kind of unit, of which the lowest buckets are kept out: the same units
+        # everywhere, and a larger hold-out contains a smaller one.
+        yield holdout_salt(experiment.unit), round(experiment.holdout * BUCKETS), BUCKETS - 1
+    if ramp != (0, BUCKETS - 1):
+        yield f"ramp:{experiment.salt}", *ramp
 
 
 def holdout_salt(unit: str) -> str:
-    """Salt of the hold-out: one for all experiments on a kind of unit, so that each holds out the same units."""
+    """Salt of the hold-out of a kind of unit."""
     return f"holdout:{unit}"
-
-
-def ramp_salt(experiment: Experiment) -> str:
-    """Salt of the draw that says when a unit joins."""
-    return f"ramp:{experiment.salt}"

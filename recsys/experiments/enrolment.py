@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from recsys.experiments.assignment import BUCKET_SQL, held_out, holdout_salt, layer_salt, ramp_salt
-from recsys.experiments.definition import BUCKETS, Experiment
+from recsys.experiments.assignment import BUCKET_SQL, draws
+from recsys.experiments.definition import Experiment
 from recsys.experiments.eligibility import TABLES_OF, Condition
 from recsys.settings import Settings
 
@@ -22,11 +22,8 @@ FROM ({eligible}) AS eligible
 WHERE {drawn}
 ORDER BY unit_id
 """
-LAYER = """ABS(MOD(FARM_FINGERPRINT(CONCAT(@layer_salt, ':', unit_id)), 10000))
-  BETWEEN @layer_first AND @layer_last"""
-HOLDOUT = "ABS(MOD(FARM_FINGERPRINT(CONCAT(@holdout_salt, ':', unit_id)), 10000)) >= @held_out"
-RAMP = """ABS(MOD(FARM_FINGERPRINT(CONCAT(@ramp_salt, ':', unit_id)), 10000))
-  BETWEEN @ramp_first AND @ramp_last"""
+DRAW = """ABS(MOD(FARM_FINGERPRINT(CONCAT(@draw{n}_salt, ':', unit_id)), 10000))
+  BETWEEN @draw{n}_first AND @draw{n}_last"""
 
 DAILY = """
 SELECT {unit} AS unit_id, MIN(ds) AS first_assigned_on
@@ -109,21 +106,14 @@ def _query(experiment: Experiment, first: date, ramp: tuple[int, int], settings:
     }
     params |= condition.params if condition is not None else {}
     params |= {"timezone": settings.timezone} if unit == "campaign" else {}
-    drawn = []
-    if experiment.layer is not None:
-        layer = experiment.layer
-        drawn.append(LAYER)
-        params |= {"layer_salt": layer_salt(layer.name), "layer_first": layer.first, "layer_last": layer.last}
-    if experiment.holdout:
-        drawn.append(HOLDOUT)
-        params |= {"holdout_salt": holdout_salt(unit), "held_out": held_out(experiment)}
-    if ramp != (0, BUCKETS - 1):
-        drawn.append(RAMP)
-        params |= {"ramp_salt": ramp_salt(experiment), "ramp_first": ramp[0], "ramp_last": ramp[1]}
+    asked = list(draws(experiment, ramp))
+    for n, (salt, first_bucket, last_bucket) in enumerate(asked):
+        params |= {f"draw{n}_salt": salt, f"draw{n}_first": first_bucket, f"draw{n}_last": last_bucket}
     eligible = ELIGIBLE.get(unit, DAILY).format(
         unit=f"{unit}_id",
         table=eligibility_table(experiment),
         where=condition.sql if condition is not None else EVERYBODY.get(unit, "TRUE"),
     )
-    sql = UNITS.format(bucket=BUCKET_SQL, eligible=eligible, drawn=" AND ".join(drawn) or "TRUE")
+    drawn = " AND ".join(DRAW.format(n=n) for n in range(len(asked)))
+    sql = UNITS.format(bucket=BUCKET_SQL, eligible=eligible, drawn=drawn or "TRUE")
     return Query(sql, params)

@@ -16,9 +16,8 @@ from recsys.experiments.assignment import (
     BUCKET_SQL,
     assign,
     buckets,
+    draws,
     holdout_salt,
-    layer_salt,
-    ramp_salt,
     takes_part,
 )
 from recsys.experiments.definition import BUCKETS, Arm, Experiment, Layer, RampStep
@@ -108,17 +107,9 @@ def test_every_pair_of_draws_is_independent() -> None:
 
     Chi-square over each pair; the smallest of so many p-values is held to Bonferroni's bound at 0.001.
     """
-    one = experiment(0.5, 0.5, salt="a")
-    salts = [
-        "a",
-        "b",
-        "salt_1",
-        "salt_2",
-        ramp_salt(one),
-        layer_salt("a"),
-        holdout_salt("user"),
-        layer_salt("b"),
-    ]
+    one = experiment(0.5, 0.5, salt="a", layer=Layer("a"), holdout=0.5)
+    salts = ["a", "b", "salt_1", "salt_2", "layer:b", *(salt for salt, _, _ in draws(one, (0, 9)))]
+    assert salts[5:] == ["layer:a", holdout_salt("user"), "ramp:a"]
     quarters = {salt: buckets(salt, UNITS) // (BUCKETS // 4) for salt in salts}
     tables = {
         pair: np.histogram2d(quarters[pair[0]], quarters[pair[1]], bins=4)[0]

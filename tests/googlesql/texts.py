@@ -64,7 +64,7 @@ FILLS |= {
             (enrolment.CLUSTERS, _CATEGORIES),
             (enrolment.CAMPAIGNS, _CAMPAIGNS),
         )
-        for drawn in ("TRUE", " AND ".join((enrolment.LAYER, enrolment.HOLDOUT, enrolment.RAMP)))
+        for drawn in ("TRUE", " AND ".join(enrolment.DRAW.format(n=n) for n in range(3)))
     ),
 }
 
@@ -189,8 +189,9 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "policy": "hybrid",
         "experiment": "x2",
         "start": datetime.combine(ds, time(), UTC),
-        **dict.fromkeys(("salt", "layer_salt", "holdout_salt", "ramp_salt"), "s"),
-        **{"layer_first": 500, "layer_last": 9_500, "held_out": 10, "ramp_first": 0, "ramp_last": 9_500},
+        **dict.fromkeys(("salt", *(f"draw{n}_salt" for n in range(3))), "s"),
+        **dict.fromkeys((f"draw{n}_first" for n in range(3)), 10),
+        **dict.fromkeys((f"draw{n}_last" for n in range(3)), 9_500),
         "e0": 1,
         "e1": "x",
     }
