@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from recsys.errors import ExperimentError
+from recsys.jobs import decide, migrate, results
 from recsys.jobs import experiment_report as job
-from recsys.jobs import migrate
+from recsys.reports.experiment import render_page
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from tests.dags.site import planted_settings
 from tests.endpoint import BigQueryEndpoint
+from tests.jobs.test_experiment_jobs import START, write_metrics
 from tests.reports import planted
 
 
@@ -86,3 +88,32 @@ def test_what_was_not_read_out_is_named(
 def test_an_unknown_experiment_is_no_empty_page(settings: Settings) -> None:
     with pytest.raises(ExperimentError, match="There is no experiment 'x'"):
         job.read_out(settings, "x")
+
+
+def test_the_page_tells_what_the_jobs_have_written(tmp_path: Path) -> None:
+    """Metrics of five days through the real read-out, checks and rules, then a person."""
+    settings = Settings.load({}, warehouse=str(tmp_path / "warehouse"))
+    for n in range(5):
+        day = START + timedelta(days=n)
+        write_metrics(settings, day, users=(1000, 1010), revenue=(300.0 * (n + 1), 606.0 * (n + 1)))
+        results.run(settings, day)
+        decide.run(settings, day)
+    name = "hybrid_vs_popularity"
+    decide.override(settings, day, name, by="p-17", why="A holiday begins.", verdict="stop")
+    one = job.read_out(settings, name)
+    assert (one.verdict, one.decision.decided_by if one.decision else "") == ("stop", "p-17")
+    assert [lift.day for lift in one.history] == [START + timedelta(days=n) for n in range(5)]
+    assert {lift.label for lift in (*one.primary, *one.others)} == {
+        "Revenue per user",
+        "Conversion",
+        "Click-through",
+    }
+    assert {check.name for check in one.checks} >= {"sample_ratio", "interference", "missing_days"}
+    page = render_page(one)
+    for told in (
+        "Not to be decided yet: +100.0",
+        "may be overstated",
+        "A holiday begins.",
+        "from 10 Feb 2026, no end",
+    ):
+        assert told in page

@@ -112,7 +112,11 @@ def test_a_broken_experiment_shows_no_lift() -> None:
     page = render_page(one)
     assert "Not drawn" in page
     assert 'class="lift"' not in page
-    assert "+5.5" not in render_list([one], "here")
+    assert "+5.5" not in render_list([one], "here") + render_letter(one) + render_markdown(one)
+    visible = re.sub("<details>.*?</details>", "", page, flags=re.DOTALL)
+    assert "+5.5" in page
+    assert "+5.5" not in visible
+    assert "Holds" not in visible
 
 
 def test_a_check_that_blocks_comes_first() -> None:
@@ -158,6 +162,15 @@ def test_the_decision_that_stands_is_a_persons_until_withdrawn() -> None:
     one = read_out(decisions=withdrawn)
     assert one.verdict == "ship"
     assert [decision.revision for decision in one.decisions] == [4, 3, 2, 1]
+
+
+def test_a_long_log_is_folded_and_whole() -> None:
+    many = pd.concat([planted.decisions().iloc[[0]].assign(revision=n) for n in range(1, 16)])
+    page = render_page(read_out(decisions=many))
+    assert page.count("revision ") == 15
+    assert "5 earlier decisions" in page
+    assert page.count(", stands") == 1
+    Outline(page)
 
 
 @pytest.mark.parametrize(("margin", "state"), [(0.1, "holds"), (0.001, "open")])
@@ -303,4 +316,10 @@ def test_figures_in_words() -> None:
         "–",
     ]
     assert [percent(x, sign=False) for x in (0.5, None)] == ["50.0\u00a0%", "–"]
+    assert [percent(x)[:4] for x in (0.0, -0.0001, 0.0004, 0.001)] == [
+        "0.0\u00a0",
+        "0.0\u00a0",
+        "0.0\u00a0",
+        "+0.1",
+    ]
     assert [p_value(x) for x in (0.0, 0.0123, 0.5, None)] == ["< 0.0001", "0.0123", "0.50", "–"]

@@ -111,7 +111,8 @@ def _wrong(made: ReadOut) -> Answer:
 def _todo(made: ReadOut) -> Answer:
     word, tone, _ = verdict_word(made.verdict)
     decision = made.decision
-    reason = f" {decision.reason}" if decision else ""
+    told = decision is not None and decision.rule != "check"  # what blocks is told above
+    reason = f" {decision.reason}" if decision and told else ""
     reason += f" Why: {decision.why}" if decision and decision.why else ""
     return Answer("What to do?", word, TODO.get(made.verdict, "").strip() + reason, tone)
 

@@ -20,12 +20,13 @@ def render_markdown(one: ReadOut) -> str:
 
 
 def _content(one: ReadOut) -> dict[str, object]:
+    believed = one.is_valid  # figures of a broken experiment are not sent around
     return {
         "one": one,
         "answers": answers(one),
         "facts": facts(one),
-        "metrics": [_row(lift, one) for lift in (*one.primary, *one.others)],
-        "guardrails": [_guardrail(lift) for lift in one.guardrails],
+        "metrics": [_row(lift, one) for lift in (*one.primary, *one.others) if believed],
+        "guardrails": [_guardrail(lift) for lift in one.guardrails if believed],
         "failed": [check for check in one.checks if not check.success],
         "checked": checked(one),
     }

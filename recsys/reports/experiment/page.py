@@ -86,8 +86,8 @@ def facts(one: ReadOut) -> list[str]:
     """One line about an experiment: state, days, design, how fresh the figures are."""
     found = [STATES[one.state]]
     if one.definition:
-        end = f"{one.definition.end:%d %b %Y}" if one.definition.end else "no end set"
-        found.append(f"{one.definition.start:%d %b %Y} to {end}")
+        start, end = one.definition.start, one.definition.end
+        found.append(f"{start:%d %b %Y} to {end:%d %b %Y}" if end else f"from {start:%d %b %Y}, no end set")
         found.append(DESIGNS[one.definition.design.kind])
         found.append(f"drawn by {one.definition.unit}")
     if one.primary:

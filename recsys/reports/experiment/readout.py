@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -23,6 +23,7 @@ from recsys.reports.experiment.evidence import (
 
 ROLES = {"primary": 0, "secondary": 1, "guardrail": 2}
 INTERFERENCE = "interference"
+SHOWN = 3
 STATES = {"planned": "Planned", "running": "Running", "ended": "Ended", "undefined": "Not defined any more"}
 
 
@@ -235,25 +236,39 @@ def _segments(rows: Any) -> dict[str, tuple[Lift, ...]]:
 
 
 def _checks(frame: pd.DataFrame) -> tuple[Check, ...]:
-    """What failed first, what blocks before all; parts of the units (segments, days) that passed make one row."""
-    made, parts = [], dict[tuple[str, str], list[float | None]]()
+    """What failed first, what blocks before all. Of parts of the units (segments, days) the SHOWN worst that failed
+    have rows of their own; the other ones that failed, and those that passed, make one row each."""
+    made: list[Check] = []
+    parts: dict[tuple[str, str, bool], list[Check]] = {}
     for row in frame.to_dict("records"):
-        name, segment, p = str(row["check_id"]), str(row["segment"]), number(row["p_value"])
-        if segment != ALL and row["success"]:
-            parts.setdefault((name, segment), []).append(p)
-            continue
-        about = "" if segment == ALL else f"{segment} {row['segment_value']}"
-        observed, message = text(row["observed"]), str(row["message"])
-        made.append(Check(name, about, bool(row["success"]), bool(row["blocks"]), p, observed, message))
-    for (name, segment), found in parts.items():
-        least = min((p for p in found if p is not None), default=None)
-        told = (
-            f"{len(found)} passed; the least p-value is shown."
-            if least is not None
-            else f"{len(found)} passed."
+        segment, success = str(row["segment"]), bool(row["success"])
+        check = Check(
+            name=str(row["check_id"]),
+            about="" if segment == ALL else f"{segment} {row['segment_value']}",
+            success=success,
+            blocks=bool(row["blocks"]),
+            p_value=number(row["p_value"]),
+            observed=text(row["observed"]),
+            message=str(row["message"]),
         )
-        made.append(Check(name, f"by {segment}", True, False, least, None, told))
-    return tuple(sorted(made, key=lambda check: (check.success, not check.blocks)))
+        (made if segment == ALL else parts.setdefault((check.name, segment, success), [])).append(check)
+    for (_, segment, success), found in parts.items():
+        found.sort(key=lambda check: (not check.blocks, 1.0 if check.p_value is None else check.p_value))
+        shown = 0 if success else SHOWN
+        made += found[:shown] + _together(found[shown:], segment)
+    return tuple(
+        sorted(made, key=lambda check: (check.success, not check.blocks, check.about.startswith("by ")))
+    )
+
+
+def _together(found: Sequence[Check], segment: str) -> list[Check]:
+    """One check for many of the same result, the one of the least p-value first; none for none."""
+    if not found:
+        return []
+    word = "passed" if found[0].success else "more failed"
+    least = "" if found[0].p_value is None else "; the least p-value is shown"
+    told = replace(found[0], about=f"by {segment}", observed=None, message=f"{len(found)} {word}{least}.")
+    return [told]
 
 
 def _decisions(frame: pd.DataFrame) -> tuple[Decision, ...]:

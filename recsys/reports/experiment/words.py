@@ -47,7 +47,8 @@ def percent(value: float | None, digits: int = 1, *, sign: bool = True) -> str:
     """A share as percent: ``+4.2 %``."""
     if value is None:
         return NONE
-    return f"{100 * value:{'+' if sign else ''},.{digits}f}{NBSP}%".replace("-", "−")
+    rounded = round(100 * value, digits) + 0.0
+    return f"{rounded:{'+' if sign and rounded else ''},.{digits}f}{NBSP}%".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:
