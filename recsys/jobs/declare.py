@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import pandas as pd
 
 from recsys.errors import ExperimentError
-from recsys.experiments.definition import Experiment, load_experiments
-from recsys.experiments.metrics import SEGMENTS, Metric, load_metrics, pick
+from recsys.experiments.definition import Experiment, check_metrics, load_experiments
+from recsys.experiments.metrics import Metric, load_metrics
 from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -36,22 +36,12 @@ def declared(
     experiment: Experiment, metrics: dict[str, Metric], history_days: int
 ) -> list[dict[str, object]]:
     """Return the rows of one experiment, without their ``ds``. ``segments`` is like ``,region,gender,``."""
-    where = f"Experiment {experiment.id}"
-    for name in experiment.metrics:
-        if not pick(metrics, name, where).suits(experiment.unit):
-            raise ExperimentError(
-                f"{where}: the metric {name!r} is measured of a {metrics[name].unit}, and the unit is a "
-                f"{experiment.unit}. Those of its unit: "
-                f"{', '.join(m.name for m in metrics.values() if m.suits(experiment.unit))}."
-            )
-    for segment in experiment.segments:
-        if segment not in SEGMENTS:
-            raise ExperimentError(f"{where}: segment {segment!r}; choose of {', '.join(SEGMENTS)}.")
+    check_metrics([experiment], metrics)
     days = experiment.covariate_days
     if days > history_days:
         raise ExperimentError(
-            f"{where}: covariate_days is {days}, more than the {history_days} days before an experiment that are "
-            "read. Lower it, or raise RECSYS_HISTORY_DAYS."
+            f"Experiment {experiment.id}: covariate_days is {days}, more than the {history_days} days before an "
+            "experiment that are read. Lower it, or raise RECSYS_HISTORY_DAYS."
         )
     return [
         {

@@ -280,3 +280,7 @@ def test_metrics_have_to_be_declared_and_suit_the_unit() -> None:
         ExperimentError, match="metric 'exposure_gini' is measured for the unit seller, not user"
     ):
         check_metrics([parse_experiment(content(secondary=["exposure_gini"]), "x")], metrics)
+    with pytest.raises(
+        ExperimentError, match="experiment 'e': segment 'town'; choose of region, gender, tenure"
+    ):
+        check_metrics([parse_experiment(content(segments=["region", "town"]), "x")], metrics)

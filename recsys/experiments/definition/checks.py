@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 from recsys.errors import ExperimentError
 from recsys.experiments.definition.model import BUCKETS, POLICIES, Experiment
 from recsys.experiments.eligibility import Condition
-from recsys.experiments.metrics import Metric, pick
+from recsys.experiments.metrics import SEGMENTS, Metric, pick
 
 RESERVED = ("holdout:", "layer:", "ramp:")
 """Salts of the other draws begin so; an experiment's may not, or its arms would follow them."""
@@ -138,17 +138,21 @@ def _overlap(one: Experiment, other: Experiment) -> bool:
 
 
 def check_metrics(experiments: Sequence[Experiment], metrics: Mapping[str, Metric]) -> None:
-    """Hold every metric that is named to those declared, and to the unit it is measured for.
+    """Hold every metric that is named to those declared and to the unit it is measured for; segments to those known.
 
     Raises:
-        ExperimentError: names the experiment, the metric and the nearest that there is.
+        ExperimentError: names the experiment, the metric or segment, and what there is.
     """
     for experiment in experiments:
         where = f"experiment {experiment.id!r}"
         for name in experiment.metrics:
             metric = pick(metrics, name, where)
             if not metric.suits(experiment.unit):
+                suited = ", ".join(other.name for other in metrics.values() if other.suits(experiment.unit))
                 raise ExperimentError(
                     f"{where}: metric {name!r} is measured for the unit {metric.unit}, not {experiment.unit}; "
-                    "name another."
+                    f"those of its unit are {suited}."
                 )
+        for segment in experiment.segments:
+            if segment not in SEGMENTS:
+                raise ExperimentError(f"{where}: segment {segment!r}; choose of {', '.join(SEGMENTS)}.")
