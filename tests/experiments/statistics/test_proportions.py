@@ -67,12 +67,11 @@ def test_interval_ends_are_the_differences_the_test_just_rejects(
 ) -> None:
     found = compare("proportion", moments(*old), moments(*new), alpha=alpha)
     assert found is not None
-    limit = stats.norm.ppf(1 - alpha / 2)  # the reference keeps seven digits where a proportion is nearly 1
+    limit = stats.norm.ppf(1 - alpha / 2)
     assert found.low <= found.difference <= found.high
-    if found.low > -1 + 1e-6:
-        assert score(old, new, 1.0, found.low) == pytest.approx(limit, rel=1e-7)
-    if found.high < 1 - 1e-6:
-        assert score(old, new, 1.0, found.high) == pytest.approx(-limit, rel=1e-7)
+    for end, bound in ((found.low, limit), (found.high, -limit)):
+        if abs(end) < 1 - 1e-8:  # the statistic falls as the difference rises
+            assert score(old, new, 1.0, end - 1e-9) > bound > score(old, new, 1.0, end + 1e-9)
     assert (found.p_value < alpha) == (not found.low <= 0 <= found.high)
 
 
@@ -83,9 +82,10 @@ def test_relative_ends_are_the_lifts_the_test_just_rejects(
     found = compare("proportion", moments(*old), moments(*new), alpha=alpha)
     assert found is not None and found.relative_low is not None and found.relative_high is not None
     limit = stats.norm.ppf(1 - alpha / 2)
-    assert score(old, new, 1 + found.relative_high, 0.0) == pytest.approx(-limit, rel=1e-7)
-    if new[0] > 0:
-        assert score(old, new, 1 + found.relative_low, 0.0) == pytest.approx(limit, rel=1e-7)
+    for lift, bound in ((found.relative_low, limit), (found.relative_high, -limit)):
+        if lift > -1:
+            times = 1 + lift
+            assert score(old, new, times * (1 - 1e-9), 0.0) > bound > score(old, new, times * (1 + 1e-9), 0.0)
     assert (found.p_value < alpha) == (not found.relative_low <= 0 <= found.relative_high)
 
 
