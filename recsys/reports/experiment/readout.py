@@ -129,10 +129,16 @@ class ReadOut:
         """What was drawn at random, as the heading of a column."""
         return f"{self.definition.unit}s".capitalize() if self.definition else "Units"
 
+    @property
+    def interference(self) -> Check | None:
+        """The warning that a lift may be sales taken from the other arm; None where buyers were not split."""
+        return next(
+            (check for check in self.checks if check.name == INTERFERENCE and not check.success), None
+        )
+
     def overstated(self, lift: Lift) -> bool:
-        """Whether a lift of this metric may be sales taken from the other arm: money, where buyers were split."""
-        warned = any(check.name == INTERFERENCE and not check.success for check in self.checks)
-        return warned and lift.metric in self.money
+        """Whether that warning is about this metric: money."""
+        return self.interference is not None and lift.metric in self.money
 
     def unit(self, lift: Lift) -> str:
         """What a metric counts, to be printed behind it; empty where nothing helps."""
