@@ -100,6 +100,20 @@ def stage(warehouse: Warehouse, known: pd.DataFrame, ds: date) -> None:
         "staging.users": [
             {"user_id": f"u{u:02d}", "region": "north" if u % 3 else "south"} for u in range(USERS)
         ],
+        "staging.sellers": [],
+        "staging.item_category": [],
+        "staging.item_daily": [],
+        "experiments.assignments": [],
+        "experiments.assignments": [
+            {
+                "experiment_id": "e1",
+                "unit_id": f"u{u:02d}",
+                "arm": arm(u),
+                "unit": "user",
+                "first_assigned_on": ds,
+            }
+            for u in range(USERS)
+        ],
         "marts.recommendations": [
             {"user_id": f"u{u:02d}", "rank": 1, "item_id": "i1", "experiment_id": "e1", "arm": arm(u)}
             for u in range(USERS)
