@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from recsys import cli
 from recsys.cli import start
 from recsys.errors import QualityError
-from recsys.jobs import assign, backtest, build, check, demo, evaluation, load, train
+from recsys.jobs import assign, backtest, build, check, decide, demo, evaluation, load, train
 from recsys.settings import Settings
 from recsys.synthetic.config import PRESETS
 from recsys.warehouse import open_warehouse
@@ -263,3 +263,29 @@ def test_help_needs_no_pandas() -> None:
         [sys.executable, "-c", f"import json; {code}"], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == []
+
+
+def test_an_override_names_who_and_why_and_is_given_or_withdrawn(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = Spy(monkeypatch, decide, "override")
+    asked = [
+        "experiment",
+        "override",
+        "e",
+        "--ds",
+        "2026-02-14",
+        "--by",
+        "p-17",
+        "--why",
+        "x",
+        "-w",
+        str(warehouse),
+    ]
+    assert runner.invoke(cli.app, [*asked, "--verdict", "stop"]).exit_code == 0
+    assert spy.args[1:] == (date(2026, 2, 14), "e")
+    assert spy.options == {"by": "p-17", "why": "x", "verdict": "stop"}
+    assert runner.invoke(cli.app, [*asked, "--withdraw"]).exit_code == 0
+    assert spy.options["verdict"] is None
+    for unclear in ([], ["--withdraw", "--verdict", "stop"], ["--verdict", "maybe"]):
+        assert runner.invoke(cli.app, [*asked, *unclear]).exit_code == 2
