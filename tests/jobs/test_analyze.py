@@ -37,13 +37,14 @@ def test_every_kind_of_file_gives_the_same(settings: Settings, tmp_path: Path) -
         tmp_path / "semicolon.csv", index=False, sep=";", encoding="utf-8-sig", lineterminator="\r\n"
     )
     frame.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
+    frame.to_csv(tmp_path / "old.csv", index=False, lineterminator="\r", quoting=1)
     with gzip.open(tmp_path / "t.csv.gz", "wt", encoding="utf-8") as file:
         frame.to_csv(file, index=False, sep="|")
     (tmp_path / "parts").mkdir()
     frame[:90].to_csv(tmp_path / "parts" / "1.csv", index=False)
     frame[90:].to_csv(tmp_path / "parts" / "2.csv", index=False)
     expected = analyze.run(settings, str(tmp_path / "t.parquet"), ASKED)
-    for name in ("t.csv", "semicolon.csv", "t.tsv", "t.csv.gz", "parts"):
+    for name in ("t.csv", "old.csv", "semicolon.csv", "t.tsv", "t.csv.gz", "parts"):
         assert analyze.run(settings, str(tmp_path / name), ASKED) == expected, name
 
 
