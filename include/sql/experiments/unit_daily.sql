@@ -2,31 +2,94 @@
 -- an experiment has them or not, so that days before an experiment are there as covariates. A day without an act has no
 -- row. What came late is a row of its own day in the partition of the day it came, and rows of a unit and day add up.
 -- gmv is gross; revenue is the marketplace's take of it. A session bounces when nothing but impressions and searches is
--- known of it; a session of which more became known is taken back and counted again, so a sum counts it once.
+-- known of it; a session of which more became known is taken back and counted again, so a sum counts it once. Sellers:
+-- what happened to their listings, and hours from listing to sale. A seller is new for 28 days after registration, counts
+-- as a new seller on the day a listing was first shown, and as a first sale on the day of that. Clusters: what users of a
+-- region did with listings of a category, or of one right below it.
 -- grain: unit, unit_id, event_date
 -- partition: ds
 -- cluster: unit, unit_id
--- upstream: staging.events, staging.items, staging.user_item_daily
--- params: late_days
-WITH acts AS (
+-- upstream: staging.events, staging.items, staging.user_item_daily, staging.item_daily, staging.users, staging.sellers,
+-- staging.item_category
+-- params: timezone, late_days
+WITH days AS (
     SELECT
-        'user' AS unit,
-        days.user_id AS unit_id,
+        days.user_id,
         days.event_date,
-        SUM(days.impressions) AS impressions,
-        SUM(days.clicks) AS clicks,
-        SUM(days.views) AS views,
-        SUM(days.likes) AS likes,
-        SUM(days.carts) AS carts,
-        SUM(days.purchases) AS purchases,
-        SUM(days.cancels) AS cancels,
-        SUM(days.revenue) AS gmv,
-        SUM(days.revenue * CAST(COALESCE(items.take_rate, 0) AS NUMERIC)) AS revenue
+        items.seller_id,
+        items.category_id,
+        days.impressions,
+        days.clicks,
+        days.views,
+        days.likes,
+        days.carts,
+        days.purchases,
+        days.cancels,
+        days.revenue AS gmv,
+        days.revenue * CAST(COALESCE(items.take_rate, 0) AS NUMERIC) AS revenue
     FROM staging.user_item_daily AS days
     LEFT JOIN staging.items AS items
         ON days.item_id = items.item_id AND items.ds = @ds
     WHERE days.ds = @ds
-    GROUP BY days.user_id, days.event_date
+),
+
+-- A category stands for itself and for the one above it.
+groups_ AS (
+    SELECT
+        category_id,
+        category_id AS group_id
+    FROM staging.item_category
+    WHERE ds = @ds
+    UNION ALL
+    SELECT
+        category_id,
+        parent_id AS group_id
+    FROM staging.item_category
+    WHERE
+        ds = @ds
+        AND parent_id IS NOT NULL
+),
+
+placed AS (
+    SELECT
+        'user' AS unit,
+        user_id AS unit_id,
+        * EXCEPT (user_id, seller_id, category_id)
+    FROM days
+    UNION ALL
+    SELECT
+        'seller' AS unit,
+        seller_id AS unit_id,
+        * EXCEPT (user_id, seller_id, category_id)
+    FROM days
+    WHERE seller_id IS NOT NULL
+    UNION ALL
+    SELECT
+        'cluster' AS unit,
+        CONCAT(groups_.group_id, '|', users.region) AS unit_id,
+        days.* EXCEPT (user_id, seller_id, category_id)
+    FROM days
+    INNER JOIN groups_ ON days.category_id = groups_.category_id
+    INNER JOIN staging.users AS users
+        ON days.user_id = users.user_id AND users.ds = @ds AND users.region IS NOT NULL
+),
+
+acts AS (
+    SELECT
+        unit,
+        unit_id,
+        event_date,
+        SUM(impressions) AS impressions,
+        SUM(clicks) AS clicks,
+        SUM(views) AS views,
+        SUM(likes) AS likes,
+        SUM(carts) AS carts,
+        SUM(purchases) AS purchases,
+        SUM(cancels) AS cancels,
+        SUM(gmv) AS gmv,
+        SUM(revenue) AS revenue
+    FROM placed
+    GROUP BY unit, unit_id, event_date
 ),
 
 visits AS (
@@ -46,55 +109,131 @@ visits AS (
     HAVING MAX(ds) = @ds
 ),
 
-sessions AS (
+newcomers AS (
     SELECT
-        user_id,
-        event_date,
-        1 AS sessions,
-        IF(bounced, 1, 0) AS bounces
-    FROM visits
-    UNION ALL
-    SELECT
-        user_id,
-        date_before AS event_date,
-        -1 AS sessions,
-        IF(bounced_before, -1, 0) AS bounces
-    FROM visits
-    WHERE date_before IS NOT NULL
+        sellers.seller_id,
+        MIN(IF(past.impressions > 0, past.ds, NULL)) AS shown_known,
+        MIN(IF(past.impressions > 0 AND past.ds = @ds, past.event_date, NULL)) AS shown_on,
+        MIN(IF(past.purchases > 0, past.ds, NULL)) AS sold_known,
+        MIN(IF(past.purchases > 0 AND past.ds = @ds, past.event_date, NULL)) AS sold_on
+    FROM staging.sellers AS sellers
+    INNER JOIN staging.items AS items
+        ON sellers.seller_id = items.seller_id AND items.ds = @ds
+    INNER JOIN staging.item_daily AS past ON items.item_id = past.item_id
+    WHERE
+        sellers.ds = @ds
+        AND DATE(sellers.registered_at, @timezone) > DATE_SUB(@ds, INTERVAL 28 + @late_days DAY)
+        AND past.ds BETWEEN DATE_SUB(@ds, INTERVAL 28 + 2 * @late_days DAY) AND @ds
+        AND past.event_date < DATE_ADD(DATE(sellers.registered_at, @timezone), INTERVAL 28 DAY)
+    GROUP BY sellers.seller_id
 ),
 
-visited AS (
+counted AS (
     SELECT
         'user' AS unit,
         user_id AS unit_id,
         event_date,
+        1 AS sessions,
+        IF(bounced, 1, 0) AS bounces,
+        0 AS listings_sold,
+        0 AS minutes_to_sale,
+        0 AS new_sellers,
+        0 AS first_sales
+    FROM visits
+    UNION ALL
+    SELECT
+        'user' AS unit,
+        user_id AS unit_id,
+        date_before AS event_date,
+        -1 AS sessions,
+        IF(bounced_before, -1, 0) AS bounces,
+        0 AS listings_sold,
+        0 AS minutes_to_sale,
+        0 AS new_sellers,
+        0 AS first_sales
+    FROM visits
+    WHERE date_before IS NOT NULL
+    UNION ALL
+    SELECT
+        'seller' AS unit,
+        items.seller_id AS unit_id,
+        sales.event_date,
+        0 AS sessions,
+        0 AS bounces,
+        1 AS listings_sold,
+        GREATEST(TIMESTAMP_DIFF(sales.event_ts, items.listed_at, MINUTE), 0) AS minutes_to_sale,
+        0 AS new_sellers,
+        0 AS first_sales
+    FROM staging.events AS sales
+    INNER JOIN staging.items AS items
+        ON sales.item_id = items.item_id AND items.ds = @ds
+    WHERE
+        sales.ds = @ds
+        AND sales.event_type = 'purchase'
+    UNION ALL
+    SELECT
+        'seller' AS unit,
+        seller_id AS unit_id,
+        shown_on AS event_date,
+        0 AS sessions,
+        0 AS bounces,
+        0 AS listings_sold,
+        0 AS minutes_to_sale,
+        1 AS new_sellers,
+        0 AS first_sales
+    FROM newcomers
+    WHERE shown_known = @ds
+    UNION ALL
+    SELECT
+        'seller' AS unit,
+        seller_id AS unit_id,
+        sold_on AS event_date,
+        0 AS sessions,
+        0 AS bounces,
+        0 AS listings_sold,
+        0 AS minutes_to_sale,
+        0 AS new_sellers,
+        1 AS first_sales
+    FROM newcomers
+    WHERE sold_known = @ds
+),
+
+counts AS (
+    SELECT
+        unit,
+        unit_id,
+        event_date,
         SUM(sessions) AS sessions,
-        SUM(bounces) AS bounces
-    FROM sessions
-    GROUP BY user_id, event_date
-    HAVING SUM(sessions) <> 0 OR SUM(bounces) <> 0
+        SUM(bounces) AS bounces,
+        SUM(listings_sold) AS listings_sold,
+        SUM(minutes_to_sale) AS minutes_to_sale,
+        SUM(new_sellers) AS new_sellers,
+        SUM(first_sales) AS first_sales
+    FROM counted
+    GROUP BY unit, unit_id, event_date
+    HAVING SUM(sessions) <> 0 OR SUM(bounces) <> 0 OR SUM(listings_sold + new_sellers + first_sales) > 0
 )
 
 SELECT
-    COALESCE(acts.unit, visited.unit) AS unit,
-    COALESCE(acts.unit_id, visited.unit_id) AS unit_id,
-    COALESCE(acts.event_date, visited.event_date) AS event_date,
+    COALESCE(acts.unit, counts.unit) AS unit,
+    COALESCE(acts.unit_id, counts.unit_id) AS unit_id,
+    COALESCE(acts.event_date, counts.event_date) AS event_date,
     COALESCE(acts.impressions, 0) AS impressions,
     COALESCE(acts.clicks, 0) AS clicks,
     COALESCE(acts.views, 0) AS views,
     COALESCE(acts.likes, 0) AS likes,
     COALESCE(acts.carts, 0) AS carts,
-    COALESCE(visited.sessions, 0) AS sessions,
-    COALESCE(visited.bounces, 0) AS bounces,
+    COALESCE(counts.sessions, 0) AS sessions,
+    COALESCE(counts.bounces, 0) AS bounces,
     COALESCE(acts.purchases, 0) AS purchases,
     COALESCE(acts.cancels, 0) AS cancels,
     COALESCE(acts.gmv, 0) AS gmv,
     COALESCE(acts.revenue, 0) AS revenue,
-    0 AS listings_sold,
-    CAST(0 AS NUMERIC) AS hours_to_sale,
-    0 AS new_sellers,
-    0 AS first_sales,
+    COALESCE(counts.listings_sold, 0) AS listings_sold,
+    CAST(COALESCE(counts.minutes_to_sale, 0) AS NUMERIC) / 60 AS hours_to_sale,
+    COALESCE(counts.new_sellers, 0) AS new_sellers,
+    COALESCE(counts.first_sales, 0) AS first_sales,
     @ds AS ds
 FROM acts
-FULL JOIN visited
-    ON acts.unit_id = visited.unit_id AND acts.event_date = visited.event_date
+FULL JOIN counts
+    ON acts.unit = counts.unit AND acts.unit_id = counts.unit_id AND acts.event_date = counts.event_date
