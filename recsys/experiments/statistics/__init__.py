@@ -22,14 +22,6 @@ from recsys.experiments.statistics.moments import Moments
 from recsys.experiments.statistics.multiple import benjamini_hochberg, holm
 from recsys.experiments.statistics.power import Plan, minimum_effect, power, units_needed
 from recsys.experiments.statistics.quantile import Values, compare_quantiles
-from recsys.experiments.statistics.samples import (
-    Interval,
-    Sample,
-    interval,
-    mean_sample,
-    ratio_sample,
-    welch_difference,
-)
 from recsys.experiments.statistics.sequential import (
     Bounds,
     Spending,
@@ -53,7 +45,6 @@ __all__ = [
     "Estimate",
     "Expected",
     "History",
-    "Interval",
     "Kind",
     "Moments",
     "MomentsHistory",
@@ -61,7 +52,6 @@ __all__ = [
     "Plan",
     "Posterior",
     "QuantileHistory",
-    "Sample",
     "Spending",
     "Values",
     "ValuesHistory",
@@ -78,18 +68,14 @@ __all__ = [
     "estimate",
     "group_sequential",
     "holm",
-    "interval",
-    "mean_sample",
     "minimum_effect",
     "permutation_test",
     "pooled_cap",
     "power",
-    "ratio_sample",
     "sample_ratio_p_value",
     "sequential_interval",
     "sums_by_cluster",
     "switchback",
     "units_needed",
-    "welch_difference",
     "winsorise",
 ]

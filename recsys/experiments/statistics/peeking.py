@@ -100,31 +100,40 @@ def _z(
     rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int], lift: float, accrue: bool
 ) -> Floats:
     """Welch's statistic after every look, as the absolute normal value of the same tail; shape (runs, looks)."""
-    seen = shape[2] * np.arange(1, shape[1] + 1)
-    means, errors = [], []
+    means, errors, free = [], [], []
     for factor in (1.0, 1.0 + lift):
-        sums, products = _accrued(rng, draw, shape) if accrue else _once(rng, draw, shape)
+        seen, sums, products = (_accrued if accrue else _once)(rng, draw, shape)
         mean = factor * sums / seen
-        squares = factor**2 * products - seen * mean**2
+        squares = np.maximum(factor**2 * products - seen * mean**2, 0.0)
         means.append(mean)
-        errors.append(np.maximum(squares, 0.0) / (seen - 1) / seen)
+        errors.append(squares / np.maximum(seen - 1, 1) / seen)
+        free.append(np.maximum(seen - 1, 1))
     variance = errors[0] + errors[1]
     some = variance > 0
     safe = np.where(some, variance, 1.0)
-    degrees = np.where(some, safe**2 * (seen - 1) / np.where(some, errors[0] ** 2 + errors[1] ** 2, 1.0), 1.0)
+    spread = errors[0] ** 2 / free[0] + errors[1] ** 2 / free[1]
+    degrees = np.where(some, safe**2 / np.where(some, spread, 1.0), 1.0)
     t = np.where(some, np.abs(means[1] - means[0]) / np.sqrt(safe), 0.0)
     return -special.ndtri(special.stdtr(degrees, -t))
 
 
-def _once(rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int]) -> tuple[Floats, Floats]:
-    """Sum and sum of squares over units after every look, each of shape (runs, looks); a unit has one value."""
+def _once(rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int]) -> tuple[Floats, Floats, Floats]:
+    """Units, sum and sum of squares over them after every look, each of shape (runs, looks); a unit has one value."""
     values = draw(rng, shape)
-    return values.sum(axis=2).cumsum(axis=1), (values**2).sum(axis=2).cumsum(axis=1)
+    seen = np.broadcast_to(shape[2] * np.arange(1.0, shape[1] + 1), shape[:2])
+    return seen, values.sum(axis=2).cumsum(axis=1), (values**2).sum(axis=2).cumsum(axis=1)
 
 
-def _accrued(rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int]) -> tuple[Floats, Floats]:
-    """Sum the same of the totals of units that draw a value on the day they come and on every day after."""
+def _accrued(
+    rng: np.random.Generator, draw: Draw, shape: tuple[int, int, int]
+) -> tuple[Floats, Floats, Floats]:
+    """Count and sum the same of the totals of units that draw a value on the day they come and on every day after.
+
+    A unit comes on a day by chance: equal numbers in both arms would balance them by when their units came, which the
+    test does not know of, and would err less than it says.
+    """
     runs, looks, units = shape
-    since = np.tri(looks, dtype=bool).T[None, :, None, :]  # (came on, of day)
-    totals = (draw(rng, (runs, looks, units, looks)) * since).cumsum(axis=3)
-    return totals.sum(axis=(1, 2)), (totals**2).sum(axis=(1, 2))
+    came = rng.integers(0, looks, (runs, looks * units, 1))
+    there = np.arange(looks) >= came
+    totals = (draw(rng, there.shape) * there).cumsum(axis=2)
+    return np.maximum(there.sum(axis=1), 1.0), totals.sum(axis=1), (totals**2).sum(axis=1)

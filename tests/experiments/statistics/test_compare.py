@@ -78,6 +78,17 @@ def test_ratios_equal_welch_on_the_influences(seed: int, n0: int, n1: int, alpha
     assert found.method == "delta, fieller"
 
 
+def test_the_ratio_covers_the_truth_where_users_differ() -> None:
+    rng, covered = np.random.default_rng(13), 0
+    for _ in range(400):
+        shown = rng.poisson(8, 400) + 1
+        clicks = rng.binomial(shown, rng.beta(2, 18, 400))  # clicks of one user are not independent
+        found = estimate("ratio", Moments.of(clicks, shown), alpha=0.05)
+        assert found is not None
+        covered += found.low <= 0.1 <= found.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
 Pair = tuple[np.ndarray, np.ndarray]
 
 

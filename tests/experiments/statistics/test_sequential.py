@@ -124,6 +124,17 @@ def test_totals_that_grow_break_bounds_made_for_single_values() -> None:
         assert (
             sum(side.sum() for side in crossing(days, grown.critical)) < 0.05
         )  # closer ties only spend less
+        cubes = accrued_information(days, order=3)
+        steady = group_sequential(days, alpha=0.05, spending=spending, information=cubes)  # type: ignore[arg-type]
+        assert sum(side.sum() for side in crossing(squares, steady.critical)) < 0.05
+        assert sum(side.sum() for side in crossing(cubes, grown.critical)) > 0.055
+
+
+def test_a_long_plan_may_be_looked_at_every_day() -> None:
+    days = [(day + 1) / 200 for day in range(200)]
+    squares = accrued_information(days)
+    found = group_sequential(days, alpha=0.05, information=squares)
+    assert sum(side.sum() for side in crossing(squares, found.critical)) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(
