@@ -12,10 +12,10 @@ from recsys import quality
 from recsys.errors import WarehouseError
 from recsys.experiments import enrolment
 from recsys.experiments.definition import load_experiments
-from recsys.jobs import check, inputs, plan_shards
+from recsys.jobs import check, gate, inputs, plan_shards
 from recsys.jobs.bill import BUILD, CHECK, DAILY, GIGABYTE, JOB, WEEKLY, Bill, Cost, as_json
 from recsys.jobs.score import ASSIGNMENTS
-from recsys.jobs.train import SHOWN, TRAIN_DAYS
+from recsys.jobs.train import SHOWN, TRAIN_DAYS, USERS
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 from recsys.warehouse.layout import Layout
@@ -117,12 +117,21 @@ def _scoring(settings: Settings) -> Iterator[Query]:
 
 
 def _training(settings: Settings) -> Iterator[Query]:
+    """A training, its rehearsal, and what the champion gate reads of the evenings that judge."""
     shop = settings.item_unit == "item"
     asked = inputs.shop_queries(settings) if shop else inputs.snapshot_queries(settings)
+    gated = settings.champion_gate
+    trainings, judged = (2, gate.JUDGED_DAYS[settings.item_unit]) if gated else (1, 0)
+    snapshots = trainings * (1 if shop else TRAIN_DAYS + 1) + (2 * gated if shop else judged)
     for sql, params in asked.values():
-        yield Query("train", JOB, sql, params, 1 if shop else TRAIN_DAYS + 1, WEEKLY)
+        yield Query("train", JOB, sql, params, snapshots, WEEKLY)
     if not shop:
-        yield Query("train", JOB, SHOWN, {"most": inputs.ALL_USERS}, TRAIN_DAYS, WEEKLY)
+        yield Query("train", JOB, USERS, {"days": TRAIN_DAYS}, trainings, WEEKLY)
+        yield Query("train", JOB, SHOWN, {"most": inputs.ALL_USERS}, trainings * TRAIN_DAYS, WEEKLY)
+    if gated:
+        yield Query("train", JOB, gate.SERVED, {"days": judged, "policy": gate.POPULAR}, 1, WEEKLY)
+    if gated and not shop:
+        yield Query("train", JOB, gate.BOUGHT, {}, judged, WEEKLY)
 
 
 def _dry(settings: Settings, warehouse: Warehouse, ds: date, wanted: Sequence[Query], users: int) -> Bill:

@@ -34,16 +34,16 @@ MOST_BUYERS = 2_000
 """Who judge an evening; of more, a part is drawn."""
 LISTS, POPULAR = "marts.recommendations", "popularity"
 
-_BOUGHT = """
+BOUGHT = """
 SELECT user_id, item_id, CAST(SUM(revenue) AS FLOAT64) AS revenue
 FROM staging.user_item_daily
 WHERE ds BETWEEN @day AND @ds AND event_date = @day AND purchases > 0
 GROUP BY user_id, item_id
 ORDER BY user_id, item_id
 """
-_SERVED = """
+SERVED = """
 SELECT DISTINCT user_id FROM marts.recommendations
-WHERE ds BETWEEN @first AND @ds AND policy != @policy
+WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds AND policy != @policy
 ORDER BY user_id
 """
 
@@ -140,8 +140,8 @@ def _evenings(warehouse: Warehouse, settings: Settings, cut: date, ds: date) -> 
     """What was bought after ``cut``, as it is known at the end of ``ds``, by users who had no list of a champion."""
     served = pd.Index([], dtype=object)
     if any(cut <= day < ds for day in warehouse.partitions(LISTS)):
-        params = {"first": cut, "policy": POPULAR}
-        found = warehouse.query(_SERVED, params, ds=ds - timedelta(days=1)).to_pandas()
+        params = {"days": (ds - cut).days, "policy": POPULAR}
+        found = warehouse.query(SERVED, params, ds=ds - timedelta(days=1)).to_pandas()
         served = pd.Index(found[USER_ID], dtype=object)
     kept = []
     for evening, bought in _purchases(warehouse, settings, cut, ds):
@@ -166,4 +166,4 @@ def _purchases(
     for evening in (cut + timedelta(days=n) for n in range((ds - cut).days)):
         if has_features(warehouse, evening):
             day = {"day": evening + timedelta(days=1)}
-            yield evening, warehouse.query(_BOUGHT, day, ds=ds).to_pandas()
+            yield evening, warehouse.query(BOUGHT, day, ds=ds).to_pandas()

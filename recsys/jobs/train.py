@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -62,10 +62,10 @@ ORDER BY today.user_id, today.item_id
 """
 """What became of each pair on a day; a purchase of the day after counts for the list shown last before it. Of users as
 ``inputs.DRAWN`` has it."""
-_USERS = """
+USERS = """
 SELECT COUNT(DISTINCT user_id) AS users
 FROM staging.user_item_daily
-WHERE ds BETWEEN @first AND @ds AND event_date BETWEEN @first AND @last
+WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds
 """
 
 
@@ -120,7 +120,7 @@ def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion
             f"Training for {ds} needs the features of 2 of the {TRAIN_DAYS} days before; found {len(days)}. "
             "Run the DAG features_daily for these days first."
         )
-    most = most_users(warehouse, days, ds)
+    most = most_users(warehouse, ds)
     outcomes = {day: outcome_of(warehouse, day, ds, most) for day in days}
     shown = sum(int(o.loc[o["impressions"] > 0, "purchases"].sum()) for o in outcomes.values())
     source = "impressions" if shown >= LEAST_PURCHASES else "replay"
@@ -153,10 +153,9 @@ def outcome_of(warehouse: Warehouse, day: date, ds: date, most: int = ALL_USERS)
     return warehouse.query(SHOWN, {"day": day, "most": most}, ds=ds).to_pandas()
 
 
-def most_users(warehouse: Warehouse, days: Sequence[date], ds: date) -> int:
-    """How many of a million users to learn from, so that they are about MOST_USERS of those who were there."""
-    params = {"first": days[0], "last": days[-1]}
-    users = int(warehouse.query(_USERS, params, ds=ds).column("users")[0].as_py())
+def most_users(warehouse: Warehouse, ds: date) -> int:
+    """How many of a million users to learn from, so that about MOST_USERS of the last TRAIN_DAYS days are."""
+    users = int(warehouse.query(USERS, {"days": TRAIN_DAYS}, ds=ds).column("users")[0].as_py())
     return ALL_USERS if users <= MOST_USERS else max(1, ALL_USERS * MOST_USERS // users)
 
 

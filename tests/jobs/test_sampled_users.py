@@ -22,10 +22,11 @@ def test_of_few_users_all_are_read_and_of_many_about_as_many_as_wanted(
     played: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_warehouse(played) as warehouse:
-        assert train.most_users(warehouse, DAYS, DS) == inputs.ALL_USERS
-        users = set().union(*(train.outcome_of(warehouse, day, DS)["user_id"] for day in DAYS))
+        assert train.most_users(warehouse, DS) == inputs.ALL_USERS
+        monkeypatch.setattr(train, "TRAIN_DAYS", 3)
+        users = set().union(*(warehouse.read("staging.user_item_daily", day)["user_id"] for day in DAYS))
         monkeypatch.setattr(train, "MOST_USERS", len(users) // 2)
-        assert train.most_users(warehouse, DAYS, DS) == pytest.approx(HALF, rel=2 / len(users))
+        assert train.most_users(warehouse, DS) == pytest.approx(HALF, rel=2 / len(users))
 
 
 def test_a_user_is_in_on_every_day_or_on_none(played: Settings) -> None:
@@ -55,9 +56,7 @@ def test_the_snapshot_holds_the_users_that_are_learned_from_and_the_whole_shelf(
 
 def test_a_model_is_trained_on_a_part(played: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_warehouse(played) as warehouse:
-        days = train._training_days(warehouse, played, DS)
-        users = set().union(*(train.outcome_of(warehouse, day, DS)["user_id"] for day in days))
-        monkeypatch.setattr(train, "MOST_USERS", int(0.8 * len(users)))
+        monkeypatch.setattr(train, "most_users", lambda *_: int(0.8 * inputs.ALL_USERS))
         few = train.train_market(warehouse, played, DS).facts
     many = load_champion(played.models_dir, DS).facts
     assert few["learned_from"] == many["learned_from"] == "impressions"

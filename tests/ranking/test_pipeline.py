@@ -12,9 +12,11 @@ import pytest
 
 from recsys.errors import ModelError
 from recsys.features.pairs import PAIR_FEATURES
+from recsys.features.shelf import Shelf
 from recsys.ranking.candidates import SOURCES, Quotas
 from recsys.ranking.champion import Champion, newest_champion
 from recsys.ranking.exploration import Exploration
+from recsys.ranking.fit import Fit
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.rerank import Variety
 from recsys.ranking.revenue import Money
@@ -303,3 +305,19 @@ def test_every_step_says_what_it_cost(snapshot: Snapshot, champion: Champion) ->
 def test_a_pin_outside_the_list_is_refused(snapshot: Snapshot, champion: Champion) -> None:
     with pytest.raises(ModelError, match="rule 'far' pins place 11 of 10"):
         full(snapshot, champion, Rule("far", "pin", {"item_id": ("i003",)}, position=11))
+
+
+def test_what_the_shelf_is_asked_for_is_counted_once_for_all_regions(
+    snapshot: Snapshot, champion: Champion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[int] = []
+    honest = Fit.build
+
+    def build(shelf: Shelf) -> Fit:
+        built.append(len(shelf))
+        return honest(shelf)
+
+    monkeypatch.setattr(Fit, "build", build)
+    made = ranker(snapshot, champion, rules=Rules((NORTH, replace(NORTH, id="south", regions=("south",)))))
+    made.rank(snapshot.audience, everyone(snapshot), "hybrid")
+    assert len(made._showcases) == 2 and built == [len(snapshot.shelf)]
