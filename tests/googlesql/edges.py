@@ -94,6 +94,12 @@ WORDS: dict[str, tuple[str, ...]] = {
     "source": ("als", "trend"),
     "reason": ("late", "future", "duplicate"),
     "scope": ("day", "cumulative"),
+    "unit": ("user", "user", "seller", "cluster"),
+    "metric": ("rpu", "ctr", "conversion"),
+    "kind": ("mean", "proportion", "ratio", "quantile"),
+    "numerator": ("revenue", "gmv", "clicks", "impressions", "purchases", "first_sales", "exposure_spread"),
+    "denominator": ("impressions", "purchases", "sessions"),
+    "segments": (",region,", ",region,gender,", ",tenure,"),
     "segment": ("all", "all", "region"),
     "segment_value": ("all", "all", "north", "Nörd"),
 }

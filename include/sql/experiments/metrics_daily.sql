@@ -246,31 +246,68 @@ totals AS (
     HAVING acts.age < 0 OR SUM(acts.impressions) > 0
 ),
 
-measured AS (
+-- Of sellers: the mean over the arm of the larger of a unit's impressions and another's; the basis of the Gini coefficient.
+larger AS (
+    SELECT
+        totals.stratum,
+        totals.unit_id,
+        totals.age,
+        totals.impressions,
+        strata.arm_number,
+        (
+            totals.impressions
+            * COUNT(*) OVER (PARTITION BY strata.arm_number, totals.age ORDER BY totals.impressions)
+            + SUM(totals.impressions) OVER (PARTITION BY strata.arm_number, totals.age)
+            - SUM(totals.impressions) OVER (
+                PARTITION BY strata.arm_number, totals.age ORDER BY totals.impressions
+            )
+        ) / COUNT(*) OVER (PARTITION BY strata.arm_number, totals.age) AS larger
+    FROM totals
+    INNER JOIN strata ON totals.stratum = strata.stratum
+    WHERE
+        strata.unit = 'seller'
+        AND totals.age >= -1
+),
+
+spreads AS (
     SELECT
         stratum,
         unit_id,
         age,
+        2 * larger - AVG(larger) OVER (PARTITION BY arm_number, age) - impressions AS spread
+    FROM larger
+),
+
+measured AS (
+    SELECT
+        totals.stratum,
+        totals.unit_id,
+        totals.age,
         [
-            impressions,
-            clicks,
-            views,
-            likes,
-            carts,
-            sessions,
-            bounces,
-            purchases,
-            cancels,
-            gmv,
-            revenue,
-            listings_sold,
-            hours_to_sale,
-            new_sellers,
-            IF(new_sellers > 0, first_sales, 0.0),
-            0.0,
+            totals.impressions,
+            totals.clicks,
+            totals.views,
+            totals.likes,
+            totals.carts,
+            totals.sessions,
+            totals.bounces,
+            totals.purchases,
+            totals.cancels,
+            totals.gmv,
+            totals.revenue,
+            totals.listings_sold,
+            totals.hours_to_sale,
+            totals.new_sellers,
+            IF(totals.new_sellers > 0, totals.first_sales, 0.0),
+            COALESCE(spreads.spread, 0.0),
             0.0
         ] AS measures
     FROM totals
+    LEFT JOIN spreads
+        ON
+            totals.stratum = spreads.stratum
+            AND totals.unit_id = spreads.unit_id
+            AND totals.age = spreads.age
 ),
 
 units AS (
