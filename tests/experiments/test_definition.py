@@ -137,6 +137,7 @@ END = date(2026, 3, 9)
         ({"power": 1}, "power is 1; it has to lie between 0 and 1"),
         ({"minimum_effect": 0}, "minimum_effect is 0"),
         ({"holdout": 1}, r"holdout is 1; it has to lie between 0 \(included\) and 1"),
+        ({"holdout": 0.00001}, "holdout is 1e-05; the least is one bucket, 0.0001"),
         ({"winsorise": 0.2}, "winsorise is 0.2; it has to lie between 0.5 and 1"),
         ({"covariate_days": 1.5}, "covariate_days is 1.5; write a whole number between 0 and 365"),
         ({"segments": "region"}, "segments is 'region'; write a list"),

@@ -18,7 +18,7 @@ RESERVED = ("holdout:", "layer:", "ramp:")
 def problems_of(experiment: Experiment) -> list[str]:
     """What is wrong with one definition; empty where nothing is."""
     return [
-        *_dates(experiment),
+        *_days_and_draws(experiment),
         *_arms(experiment),
         *_ramp(experiment),
         *_metrics(experiment),
@@ -26,10 +26,12 @@ def problems_of(experiment: Experiment) -> list[str]:
     ]
 
 
-def _dates(experiment: Experiment) -> list[str]:
+def _days_and_draws(experiment: Experiment) -> list[str]:
     end, found = experiment.end, []
     if end is not None and end < experiment.start:
         found.append(f"end {end} lies before start {experiment.start}")
+    if 0 < experiment.holdout * BUCKETS < 1:
+        found.append(f"holdout is {experiment.holdout}; the least is one bucket, {1 / BUCKETS}")
     if experiment.salt.startswith(RESERVED):
         found.append(f"salt is {experiment.salt!r}; it may not begin with {', '.join(RESERVED)}")
     days = experiment.design.days
