@@ -70,7 +70,7 @@ def print_analysis(found: Analysis, console: Console) -> None:
         console.print(f"  {note}.", markup=False, highlight=False, soft_wrap=True)
     counts = ", ".join(f"{arm} {count:,}" for arm, count in found.counts.items())
     checked = "not checked" if found.srm_p_value is None else f"p = {found.srm_p_value:.3g}"
-    console.print(f"Units: {counts}. Sample ratio {checked}.", highlight=False)
+    console.print(f"Units: {counts}. Sample ratio {checked}.", markup=False, highlight=False, soft_wrap=True)
     _print_rows(found, console)
     if found.blocked:
         console.print(
@@ -81,7 +81,9 @@ def print_analysis(found: Analysis, console: Console) -> None:
 
 
 def _print_rows(found: Analysis, console: Console) -> None:
-    console.print(f"Against {found.control}, {1 - found.alpha:.0%} intervals:", highlight=False)
+    console.print(
+        f"Against {found.control}, {100 * (1 - found.alpha):.4g}% intervals:", markup=False, highlight=False
+    )
     adjusted = iter(holm([row.p_value for row in found.results]))
     for metric, rows in groupby(found.results, key=lambda row: (row.metric, row.method)):
         console.print(f"\n{metric[0]} ({metric[1]})", markup=False, highlight=False, style="bold")

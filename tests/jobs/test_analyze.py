@@ -138,6 +138,30 @@ def test_the_command_prints_and_writes_what_was_asked(tmp_path: Path) -> None:
     assert [row["metric"] for row in record["results"]] == ["revenue", "clicks/views"]
 
 
+def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path: Path) -> None:
+    source = tmp_path / "t.csv"
+    names = {"control": "[/red]", "treatment": "[bold]new"}
+    table(60).replace({"arm": names}).rename(columns={"revenue": "[/x]"}).to_csv(source, index=False)
+    result = CliRunner().invoke(
+        app,
+        [
+            "experiment",
+            "analyze",
+            str(source),
+            "--unit",
+            "id",
+            "--arm",
+            "arm",
+            "--metric",
+            "[/x]",
+            "--alpha",
+            "0.001",
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    assert "Against [/red], 99.9% intervals" in result.output and "[bold]new" in result.output
+
+
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match="cannot be written"):
         write_json({}, tmp_path / "no" / "such.json")
