@@ -44,7 +44,9 @@ def _days(experiment: Experiment, until: date) -> float:
     return sum(experiment.share_on(experiment.start + timedelta(days=n)) for n in range(days))
 
 
-def critical(experiment: Experiment, day: date, *, guards: bool, tests: int = 1) -> float | None:
+def critical(
+    experiment: Experiment, day: date, *, guards: bool, tests: int = 1, order: float = 2.0
+) -> float | None:
     """Bound of |Z| at the end of ``day``; None where the design does not look on it.
 
     Only a group-sequential design has days of its own, and bounds that hold over these; every other interval that is
@@ -56,6 +58,7 @@ def critical(experiment: Experiment, day: date, *, guards: bool, tests: int = 1)
         day: the data day.
         guards: whether the metric is a guardrail.
         tests: arms that are held against the control, which share alpha (Bonferroni).
+        order: of ``accrued_information``: 3 for what most units add to on every day, 2 for what few do.
     """
     alpha, design = experiment.alpha / tests, experiment.design
     if design.kind == "group_sequential" and not guards:
@@ -67,7 +70,7 @@ def critical(experiment: Experiment, day: date, *, guards: bool, tests: int = 1)
             alpha=alpha,
             spending=cast(Spending, design.spending),
             rho=design.rho or POWER_FAMILY,
-            information=accrued_information(fractions),
+            information=accrued_information(fractions, order),
         )
         return bounds.critical[-1]
     rho = design.rho if design.kind == "always_valid" else None

@@ -228,7 +228,8 @@ def _bound(experiment: Experiment, metric: Metric, place: Mapping[str, str], ds:
         return None
     of = role(experiment, metric.name)
     tests = len(experiment.arms) - 1 if of == PRIMARY else 1
-    return critical(experiment, ds, guards=of == GUARDRAIL, tests=tests)
+    steady = metric.kind == "mean" and not metric.money  # sessions, say: arms differ by when their units came
+    return critical(experiment, ds, guards=of == GUARDRAIL, tests=tests, order=3.0 if steady else 2.0)
 
 
 def _own(found: Estimate | None) -> dict[str, float]:

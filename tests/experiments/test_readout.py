@@ -122,6 +122,14 @@ def test_bounds_are_those_of_the_design() -> None:
         assert half(design, first) == pytest.approx(always_valid_critical(0.5, alpha=0.05), rel=2e-3)
 
 
+def test_looks_at_what_most_users_do_every_day_are_tied_more_loosely() -> None:
+    row = of(made(daily("sessions_per_user")), "sessions_per_user")
+    two = of(made(daily("sessions_per_user"), experiment(TWO_LOOKS)), "sessions_per_user")
+    error = (row["difference_high"] - row["difference_low"]) / 2 / stats.norm.isf(0.025)
+    planned = group_sequential([0.5, 1.0], alpha=0.05, spending="obrien_fleming", information=[0.125, 1])
+    assert (two["bound_high"] - two["difference"]) / error == pytest.approx(planned.critical[1], rel=5e-4)
+
+
 def test_arms_share_the_error_and_guardrails_do_not() -> None:
     third = (*experiment().arms[:1], *(Arm(name, "hybrid", 0.25) for name in ("new", "other")))
     rows = daily("rpu", "bounce_rate")
