@@ -87,6 +87,8 @@ COMMANDS: list[Callable[[str], list[str]]] = [
     lambda t: ["sql", "SELECT 1 AS one", "--ds", t],
     lambda t: ["backtest", "--cut", t, "--until", "2026-01-06"],
     lambda t: ["migrate", "--replace", t],
+    lambda t: ["experiment", "analyze", t, "--unit", "user_id", "--arm", "region", "--metric", "birth_year"],
+    lambda t: ["experiment", "analyze", "staging.users", "--unit", t, "--arm", "region", "--metric", t],
     lambda t: ["tables", "--warehouse", f"bigquery://my-project/{t}"],
 ]
 
