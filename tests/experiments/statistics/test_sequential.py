@@ -42,6 +42,7 @@ def test_bounds_are_those_published(spending: str, published: tuple[float, ...])
     assert found.critical == pytest.approx(published, abs=2e-4)
 
 
+@settings(max_examples=30)
 @given(st.floats(0.05, 0.95), SPENDINGS, st.sampled_from([0.01, 0.05, 0.1]))
 def test_two_looks_equal_an_integral_written_out(first: float, spending: str, alpha: float) -> None:
     found = group_sequential([first, 1.0], alpha=alpha, spending=spending)  # type: ignore[arg-type]
