@@ -45,7 +45,7 @@ _DECISIONS = "SELECT * FROM experiments.decisions WHERE ds BETWEEN @first AND @d
 def run(settings: Settings, ds: date, experiment: str | None = None) -> dict[str, object]:
     """Write the read-out of an experiment (None: of all that were read out on ``ds``) as HTML and Markdown.
 
-    They are ``<files>/_reports/experiments/<experiment>_ds=<ds>.html`` and ``.md``; the summary names them.
+    They are ``<files>/_reports/experiments/<experiment>_ds=<ds>.html`` and ``.md``; the summary names both kinds.
 
     Raises:
         ExperimentError: nothing was read out on ``ds``, or not this experiment; names those that were.
@@ -61,15 +61,14 @@ def run(settings: Settings, ds: date, experiment: str | None = None) -> dict[str
         )
     folder = settings.files_dir / "_reports" / "experiments"
     folder.mkdir(parents=True, exist_ok=True)
-    written: dict[str, object] = {}
-    for name in [experiment] if experiment else known:
+    chosen = [experiment] if experiment else known
+    files = []
+    for name in chosen:
         one = read_out(settings, name, ds)
         path = folder / f"{quote(name, safe='')}_ds={ds}"
-        written[name] = ", ".join(
-            str(_write(path.with_name(path.name + end), text))
-            for end, text in ((".html", render_letter(one)), (".md", render_markdown(one)))
-        )
-    return written
+        for end, told in ((".html", render_letter(one)), (".md", render_markdown(one))):
+            files.append(str(_write(path.with_name(path.name + end), told)))
+    return {"experiments": ", ".join(chosen), "files": ", ".join(files)}
 
 
 def overview(settings: Settings, ds: date | None = None) -> list[ReadOut]:

@@ -66,7 +66,8 @@ def test_letters_are_written(settings: Settings) -> None:
         f"{planted.ID}_ds=2026-02-14.html",
         f"{planted.ID}_ds=2026-02-14.md",
     ]
-    assert list(written) == [planted.ID]
+    assert written["experiments"] == planted.ID
+    assert written["files"] == ", ".join(map(str, sorted(folder.iterdir())))
     assert job.run(settings, planted.LAST, planted.ID) == written
 
 
