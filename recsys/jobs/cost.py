@@ -12,7 +12,7 @@ from recsys import quality
 from recsys.errors import WarehouseError
 from recsys.experiments import enrolment
 from recsys.experiments.definition import load_experiments
-from recsys.jobs import check, gate, inputs, plan_shards
+from recsys.jobs import check, experiment_checks, gate, inputs, plan_shards
 from recsys.jobs.bill import BUILD, CHECK, DAILY, GIGABYTE, JOB, WEEKLY, Bill, Cost, as_json
 from recsys.jobs.score import ASSIGNMENTS
 from recsys.jobs.train import SHOWN, TRAIN_DAYS, USERS
@@ -86,6 +86,7 @@ def queries(settings: Settings) -> Iterator[Query]:
             spec = load_spec(settings.sql_dir, table)
             yield Query(table, BUILD, spec.sql, {name: getattr(settings, name) for name in spec.params})
         yield from _checks(settings, _AFTER.get(dataset))
+    yield from _read_outs(settings)
     yield from _training(settings)
 
 
@@ -104,6 +105,13 @@ def _assignment(settings: Settings) -> Iterator[Query]:
     for experiment in load_experiments(settings.experiments_dir):
         for asked in enrolment.queries(experiment, date.max, settings):
             yield Query("assign", JOB, asked.sql, asked.params)
+
+
+def _read_outs(settings: Settings) -> Iterator[Query]:
+    """What could be wrong with each experiment there is."""
+    for experiment in load_experiments(settings.experiments_dir):
+        for sql in experiment_checks.QUERIES:
+            yield Query("results", JOB, sql, experiment_checks.asked(experiment, settings))
 
 
 def _scoring(settings: Settings) -> Iterator[Query]:

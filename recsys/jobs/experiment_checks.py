@@ -16,6 +16,7 @@ from recsys.experiments.checks import (
     two_arms,
 )
 from recsys.experiments.definition import Experiment
+from recsys.settings import Settings
 from recsys.warehouse import Warehouse
 
 EXPOSURES = "experiments.exposures"
@@ -59,20 +60,22 @@ WHERE assigned.assigned_on IS NULL OR exposed.exposed_on <= assigned.assigned_on
 """
 
 
+QUERIES = (_FIRST, _IN_TWO, _EARLY)
+
+
+def asked(experiment: Experiment, settings: Settings) -> dict[str, object]:
+    """What every query binds besides ``@ds`` and ``@day``, the evening before the last day of exposure."""
+    return {"first": experiment.start, "experiment": experiment.id, "timezone": settings.timezone}
+
+
 def of_exposure(warehouse: Warehouse, experiment: Experiment, ds: date) -> list[Check]:
     """Sample ratio over all and by day of first exposure, units in two arms, exposure before assignment, missing days.
 
     A day's sample ratio counts whom that day exposed for the first time: who comes back is an outcome.
     """
     last = ds if experiment.end is None else min(ds, experiment.end)
-    given: dict[str, object] = {
-        "first": experiment.start,
-        "experiment": experiment.id,
-        "timezone": warehouse.settings.timezone,
-    }
-    given["day"] = last - timedelta(
-        days=1
-    )  # whoever was exposed by the last day was assigned by the evening before
+    # Whoever was exposed by the last day was assigned by the evening before.
+    given = asked(experiment, warehouse.settings) | {"day": last - timedelta(days=1)}
 
     def ask(sql: str) -> pd.DataFrame:
         return warehouse.query(sql, given, ds=ds).to_pandas()
