@@ -73,7 +73,9 @@ def build_statement(spec: TableSpec, address: Address) -> str:
         else f"built.{column.name}"
         for column in schema.table(spec.name).columns
     )
-    key = ", ".join(f"built.{name}" for name in spec.grain)
+    floats = {column.name for column in schema.table(spec.name).columns if column.type == "FLOAT64"}
+    # BigQuery groups by a FLOAT64, and refuses to partition by one.
+    key = ", ".join(f"CAST(built.{n} AS STRING)" if n in floats else f"built.{n}" for n in spec.grain)
     return (
         f"SELECT\n  {columns}\nFROM (\n{qualify_tables(spec.sql, address, str(spec.path))}\n) AS built\n"
         f"WHERE TRUE\nQUALIFY IF(COUNT(*) OVER (PARTITION BY {key}) = 1, TRUE, ERROR('{told['']}'))"
