@@ -261,7 +261,7 @@ larger AS (
             - SUM(totals.impressions) OVER (
                 PARTITION BY strata.arm_number, totals.age ORDER BY totals.impressions
             )
-        ) / COUNT(*) OVER (PARTITION BY strata.arm_number, totals.age) AS larger
+        ) / COUNT(*) OVER (PARTITION BY strata.arm_number, totals.age) AS mean_larger
     FROM totals
     INNER JOIN strata ON totals.stratum = strata.stratum
     WHERE
@@ -274,7 +274,7 @@ spreads AS (
         stratum,
         unit_id,
         age,
-        2 * larger - AVG(larger) OVER (PARTITION BY arm_number, age) - impressions AS spread
+        2 * mean_larger - AVG(mean_larger) OVER (PARTITION BY arm_number, age) - impressions AS spread
     FROM larger
 ),
 

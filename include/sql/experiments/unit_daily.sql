@@ -211,29 +211,35 @@ counts AS (
         SUM(first_sales) AS first_sales
     FROM counted
     GROUP BY unit, unit_id, event_date
-    HAVING SUM(sessions) <> 0 OR SUM(bounces) <> 0 OR SUM(listings_sold + new_sellers + first_sales) > 0
+),
+
+-- A session that was taken back and counted again as it was leaves nothing.
+changed AS (
+    SELECT *
+    FROM counts
+    WHERE sessions <> 0 OR bounces <> 0 OR listings_sold + new_sellers + first_sales > 0
 )
 
 SELECT
-    COALESCE(acts.unit, counts.unit) AS unit,
-    COALESCE(acts.unit_id, counts.unit_id) AS unit_id,
-    COALESCE(acts.event_date, counts.event_date) AS event_date,
+    COALESCE(acts.unit, changed.unit) AS unit,
+    COALESCE(acts.unit_id, changed.unit_id) AS unit_id,
+    COALESCE(acts.event_date, changed.event_date) AS event_date,
     COALESCE(acts.impressions, 0) AS impressions,
     COALESCE(acts.clicks, 0) AS clicks,
     COALESCE(acts.views, 0) AS views,
     COALESCE(acts.likes, 0) AS likes,
     COALESCE(acts.carts, 0) AS carts,
-    COALESCE(counts.sessions, 0) AS sessions,
-    COALESCE(counts.bounces, 0) AS bounces,
+    COALESCE(changed.sessions, 0) AS sessions,
+    COALESCE(changed.bounces, 0) AS bounces,
     COALESCE(acts.purchases, 0) AS purchases,
     COALESCE(acts.cancels, 0) AS cancels,
     COALESCE(acts.gmv, 0) AS gmv,
     COALESCE(acts.revenue, 0) AS revenue,
-    COALESCE(counts.listings_sold, 0) AS listings_sold,
-    CAST(COALESCE(counts.minutes_to_sale, 0) AS NUMERIC) / 60 AS hours_to_sale,
-    COALESCE(counts.new_sellers, 0) AS new_sellers,
-    COALESCE(counts.first_sales, 0) AS first_sales,
+    COALESCE(changed.listings_sold, 0) AS listings_sold,
+    CAST(COALESCE(changed.minutes_to_sale, 0) AS NUMERIC) / 60 AS hours_to_sale,
+    COALESCE(changed.new_sellers, 0) AS new_sellers,
+    COALESCE(changed.first_sales, 0) AS first_sales,
     @ds AS ds
 FROM acts
-FULL JOIN counts
-    ON acts.unit = counts.unit AND acts.unit_id = counts.unit_id AND acts.event_date = counts.event_date
+FULL JOIN changed
+    ON acts.unit = changed.unit AND acts.unit_id = changed.unit_id AND acts.event_date = changed.event_date
