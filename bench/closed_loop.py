@@ -52,7 +52,8 @@ SINGLES = ("item_knn", "als", "own_history")
 FEW = 5
 """A user who had to do with fewer groups than this is known a little; with none, not at all."""
 SEGMENTS = ("new", "few", "warm")
-LISTS, ASSIGNMENTS = "marts.recommendations", "experiments.assignments"
+LISTS, CALIBRATION = "marts.recommendations", "marts.list_calibration"
+ASSIGNMENTS = "experiments.assignments"
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ def _days(loop: Loop, settings: Settings, say: Callable[[str], None]) -> Iterato
 
 def _publish(settings: Settings, ds: date) -> None:
     """Lists of the hybrid for everybody: no experiment runs."""
+    build.run(settings, ds, table=CALIBRATION)
     with open_warehouse(settings) as warehouse:
         warehouse.write(ASSIGNMENTS, pd.DataFrame(columns=table(ASSIGNMENTS).column_names), ds)
     for shard in plan_shards.run(settings, ds)["shards"]:  # type: ignore[attr-defined]

@@ -102,7 +102,7 @@ _LIST = """user_id STRING!, rank INT64!, item_id STRING!, is_reserve BOOL!, poli
     arm STRING, source STRING!, seller_id STRING!, category_id STRING!, group_id STRING!, score FLOAT64!,
     p_purchase FLOAT64!, price NUMERIC!, price_capped NUMERIC!, take_rate FLOAT64!, p_cancel FLOAT64!,
     expected_revenue FLOAT64!, propensity FLOAT64!, model STRING!, ds DATE!, p_click FLOAT64,
-    p_available FLOAT64, slot STRING, reason STRING, reason_item STRING"""
+    p_available FLOAT64, slot STRING, reason STRING, reason_item STRING, p_judged FLOAT64"""
 
 SOURCES: Final = (
     _table("marketplace.users", "user_id", _USER),
@@ -267,6 +267,12 @@ FEATURES: Final = (
 LISTS: Final = (
     _table("scoring.lists", "user_id, rank", _LIST, "ds"),
     _table("marts.recommendations", "user_id, rank", _LIST, "ds"),
+    _table(
+        "marts.list_calibration",
+        "policy, price_band",
+        """policy STRING!, price_band INT64!, pairs INT64!, expected FLOAT64!, purchases INT64!, ds DATE!""",
+        "ds",
+    ),
 )
 
 EXPERIMENTS: Final = (

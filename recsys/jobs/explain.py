@@ -26,7 +26,8 @@ CLOSE = 1e-4
 
 _LIST = """
 SELECT lists.rank, lists.item_id, lists.is_reserve, lists.policy, lists.experiment_id, lists.arm, lists.source,
-  lists.seller_id, lists.group_id, lists.score, lists.p_purchase, lists.p_click, CAST(lists.price AS FLOAT64) AS price,
+  lists.seller_id, lists.group_id, lists.score, lists.p_purchase, lists.p_click,
+  COALESCE(lists.p_judged, lists.p_purchase) AS p_judged, CAST(lists.price AS FLOAT64) AS price,
   CAST(lists.price_capped AS FLOAT64) AS price_capped, lists.take_rate, lists.p_cancel, lists.p_available,
   lists.expected_revenue, lists.propensity, lists.slot, lists.reason, lists.reason_item, lists.model, items.title,
   categories.name AS category, others.title AS reason_title
@@ -71,7 +72,7 @@ def run(settings: Settings, ds: date, user: str, json_path: Path | None = None) 
 def _contributions(
     warehouse: Warehouse, settings: Settings, ds: date, user: str, placed: pd.DataFrame
 ) -> tuple[Contributions, np.ndarray]:
-    """Contributions and probability of a purchase of each place, computed anew among all candidates of the user."""
+    """Contributions and the ranker's probability of a purchase of each place, computed anew among all candidates of the user."""
     snapshot = read_snapshot(warehouse, settings, ds, (user, user))
     ranker = make_ranker(settings, snapshot, parse_ds(str(placed["model"].iloc[0]).partition("@")[2]))
     shelf, audience, champion = snapshot.shelf, snapshot.audience, ranker.champion
@@ -123,7 +124,7 @@ def _told(
         "served_on": str(ds + timedelta(days=1)),
         "currency": settings.currency,
         **{name: _plain(first[name]) for name in ("policy", "experiment_id", "arm", "model")},
-        "differs": _differs(ds, placed["p_purchase"].to_numpy(), again),
+        "differs": _differs(ds, placed["p_judged"].to_numpy(), again),
         "places": places,
     }
 

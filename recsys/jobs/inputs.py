@@ -27,8 +27,9 @@ FEATURE_TABLES = tuple(
     )
 )
 """What ``read_snapshot`` needs the partition of."""
-COHORTS = "features.cohort_affinity"
-"""Read where it is there: a day that was built without it has no cohorts."""
+COHORTS, PROMISES = "features.cohort_affinity", "marts.list_calibration"
+"""Read where they are there: a day that was built without has no cohorts, and takes the ranker at its word."""
+PROMISE_DAYS = 7
 
 _ITEMS = """
 SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(items.price AS FLOAT64) AS price,
@@ -77,6 +78,13 @@ SELECT cohort, category_id, share, drawn
 FROM features.cohort_affinity
 WHERE ds = @ds
 ORDER BY cohort, category_id
+"""
+_PROMISES = """
+SELECT policy, price_band, SUM(expected) AS expected, SUM(purchases) AS purchases
+FROM marts.list_calibration
+WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds
+GROUP BY policy, price_band
+ORDER BY policy, price_band
 """
 _TOUCHED = """
 SELECT touched.user_id, touched.item_id, touched.views, touched.likes, touched.carts, touched.purchases,
@@ -177,6 +185,7 @@ def snapshot_queries(
             _TOUCHED, days=min(TOUCHED_DAYS, settings.history_days + 1), history_days=settings.history_days
         ),
         "cohorts": (_COHORTS, {}),
+        "promises": (_PROMISES, {"days": PROMISE_DAYS}),
         "demand": (_DEMAND, {"days": DEMAND_DAYS}),
         "brands": (_BRANDS, {}),
     }
@@ -214,8 +223,9 @@ def read_snapshot(
     if settings.item_unit == "item":
         audience = pd.Index(_frame(warehouse, queries["users"], ds)["user_id"], dtype=object)
         return read_shop(warehouse, settings, ds).snapshot(ds, audience)
-    if not warehouse.exists(COHORTS, ds):
-        del queries["cohorts"]
+    for table, name in ((COHORTS, "cohorts"), (PROMISES, "promises")):
+        if not warehouse.exists(table, ds):
+            del queries[name]
     frames = {name: _frame(warehouse, query, ds) for name, query in queries.items()}
     return Snapshot.from_frames(frames, ds)
 

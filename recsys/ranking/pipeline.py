@@ -27,6 +27,7 @@ from recsys.ranking.explain import reasons
 from recsys.ranking.exploration import Exploration, chances
 from recsys.ranking.fit import Fit
 from recsys.ranking.judge import Judged
+from recsys.ranking.promises import Promises
 from recsys.ranking.rationing import Rationing, rationed
 from recsys.ranking.rerank import Variety, traits
 from recsys.ranking.revenue import Money, kept_share
@@ -44,7 +45,8 @@ class Ranker:
 
     ``list_size`` places are shown; ``reserve_size`` more are kept for when some are sold by then. The best ``pool``
     candidates of a user are what lists are arranged from. ``share`` of all users is the audience at hand, which
-    ``rationing`` goes by. ``seed`` decides, with the day and the user, what is drawn.
+    ``rationing`` goes by. ``seed`` decides, with the day and the user, what is drawn. ``promises`` are those that
+    earlier lists of a policy made and kept; without any, what the scorer says stands.
     """
 
     champion: Champion
@@ -62,6 +64,7 @@ class Ranker:
     rationing: Rationing | None = None
     share: float = 1.0
     seed: int = 0
+    promises: Mapping[str, Promises] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Look up what is the same for all users."""
@@ -96,7 +99,7 @@ class Ranker:
 
         Returns [user_id, rank, item_id, is_reserve, policy, source, seller_id, category_id, group_id, score,
         p_purchase, price, price_capped, take_rate, p_cancel, expected_revenue, propensity, model, p_click,
-        p_available, slot, reason, reason_item], rank from 1.
+        p_available, slot, reason, reason_item, p_judged], rank from 1. ``p_judged`` is what the scorer said.
         ``score`` is what the list is ordered by: expected revenue with the price raised to ``money.exponent``, or for
         popularity the share of recent demand.
 
@@ -211,16 +214,20 @@ class Ranker:
 
     def _value(self, found: Candidates, judged: Judged, policy: str) -> Scored:
         """What each candidate is worth, best first; as many of each user as a pool holds."""
-        shelf, items, p = self.shelf, found.items, judged.p_purchase
+        shelf, items = self.shelf, found.items
+        promises = self.promises.get(policy, Promises())
+        p = promises.kept(judged.p_purchase, shelf.price[items])
         amount = shelf.price[items] if judged.amount is None else judged.amount
         earned = self.money.expected(p, amount, self.kept[items])
-        likely = p if judged.order is None else judged.order
+        likely = p if judged.order is None else judged.order * promises.at(shelf.price[items])
         score = found.share.astype(np.float64)
         if policy != "popularity":
             score = self.money.score(likely, amount, self.kept[items])
         order = np.lexsort((items, -earned if policy == "popularity" else items, -score, found.rows))
         click = np.full(len(p), np.nan) if judged.p_click is None else judged.p_click
-        pool = Scored(found.rows, items, found.source, score, click, p, amount, earned).take(order)
+        pool = Scored(
+            found.rows, items, found.source, score, click, p, amount, earned, judged.p_purchase
+        ).take(order)
         return pool.take(pool.place <= max(self.pool, self.list_size + self.reserve_size))
 
     def _arrange(
@@ -280,6 +287,7 @@ class Ranker:
                 "slot": lists.slot,
                 "reason": reason,
                 "reason_item": pd.array(reason_item, dtype="str"),
+                "p_judged": placed.p_judged,
             }
         )
 

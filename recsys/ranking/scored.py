@@ -22,6 +22,7 @@ class Scored:
         p: probability of a purchase.
         amount: money expected if bought, before the cap.
         earned: expected revenue.
+        p_judged: probability of a purchase as the scorer said it, before ``promises``.
     """
 
     rows: np.ndarray
@@ -32,6 +33,7 @@ class Scored:
     p: np.ndarray
     amount: np.ndarray
     earned: np.ndarray
+    p_judged: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -50,5 +52,5 @@ class Scored:
         """One after the other; nothing for no parts."""
         if not parts:
             whole, number = np.empty(0, np.int64), np.empty(0, np.float64)
-            return cls(whole, whole, whole, number, number, number, number, number)
+            return cls(whole, whole, whole, number, number, number, number, number, number)
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))

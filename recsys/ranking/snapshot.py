@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import pandas as pd
@@ -13,6 +13,7 @@ from recsys.features.interactions import Interactions, day_number
 from recsys.features.shelf import Shelf
 from recsys.features.shop_audience import ShopAudience
 from recsys.ranking.candidates import Trending, trending
+from recsys.ranking.promises import Promises, promises_of
 from recsys.schema import GROUP_ID, ITEM_ID, USER_ID, WEIGHT
 
 MOST_TRENDING = 200
@@ -20,19 +21,21 @@ MOST_TRENDING = 200
 
 @dataclass(frozen=True)
 class Snapshot:
-    """``shelf`` and ``audience`` at the end of ``ds``; ``history``: what the retrievers know of the users, by group."""
+    """``shelf`` and ``audience`` at the end of ``ds``; ``history``: what the retrievers know of the users, by group;
+    ``promises``: what the lists of each policy were worth, against what they promised."""
 
     ds: date
     shelf: Shelf
     audience: Audience
     history: Interactions
     trending: Trending
+    promises: Mapping[str, Promises] = field(default_factory=dict)
 
     @classmethod
     def from_frames(cls, frames: Mapping[str, pd.DataFrame], ds: date) -> Snapshot:
         """Read the frames ``items``, ``users``, ``interactions``, ``touched``, ``affinity``, ``brands``, ``demand``.
 
-        ``cohorts`` may be missing: then nobody is seen through people alike. See ``Shelf.from_frame``,
+        ``cohorts`` may be missing: then nobody is seen through people alike; ``promises`` too: then none were made. See ``Shelf.from_frame``,
         ``Audience.from_frames`` and ``candidates.trending`` for their columns. Retrievers learn from ``history`` where
         there is one, else from ``interactions``. With ``purchases`` and ``regions``, of everybody, the audience is
         that of a shop: see ``ShopAudience.of``.
@@ -61,6 +64,7 @@ class Snapshot:
             audience,
             Interactions.from_frame(history, as_of=ds, segments=regions),
             trending(shelf, frames["demand"], MOST_TRENDING),
+            promises_of(frames.get("promises")),
         )
 
 

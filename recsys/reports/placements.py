@@ -16,6 +16,7 @@ LONGEST_TITLE = 40
 LIKELY = (
     ("propensity", "shown w.p.", ".3f"),
     ("p_click", "p click", ".4f"),
+    ("p_judged", "p judged", ".5f"),
     ("p_purchase", "p buy", ".5f"),
     ("p_available", "p there", ".3f"),
 )

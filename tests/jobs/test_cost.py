@@ -207,7 +207,7 @@ def test_more_shards_read_more_of_the_shelf_alone(short: Settings) -> None:
         name: bytes_read(scan(sql, {"ds": DS, **params}), FileSizes(Layout(Path(short.warehouse))))
         for name, (sql, params) in cost.inputs.snapshot_queries(short).items()
     }
-    assert shelf == sum(by_frame[name] for name in ("items", "demand", "brands", "cohorts"))
+    assert shelf == sum(by_frame[name] for name in ("items", "demand", "brands", "cohorts", "promises"))
     assert eight.largest == one.largest, "the ceiling is held against what BigQuery foretells"
 
 

@@ -77,9 +77,9 @@ def test_contributions_add_up_to_the_probability_of_the_list(
     mine = lists[lists["user_id"] == user].sort_values("rank")
     assert [p["item_id"] for p in told["places"]] == mine["item_id"].tolist()
     assert told["differs"] == told["contributions_missing"] == ""
-    for place, p in zip(told["places"], mine["p_purchase"], strict=True):
+    for place, p in zip(told["places"], mine["p_judged"], strict=True):
         odds = place["log_odds_base"] + sum(place["contributions"].values())
-        assert place["factors"]["p_purchase"] == p
+        assert place["factors"]["p_judged"] == p
         np.testing.assert_allclose([place["p_recomputed"], 1 / (1 + np.exp(-odds))], p, rtol=1e-4)
 
 

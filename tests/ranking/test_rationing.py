@@ -83,7 +83,7 @@ def test_what_would_hide_everything_is_refused(wrong: dict[str, float]) -> None:
 def test_what_rationing_gives_up_is_told() -> None:
     rows, items = np.repeat(np.arange(3), 3), np.array([0, 1, 2, 0, 3, 4, 0, 5, 6])
     score = np.array([9.0, 2.0, 1.0, 8.0, 7.0, 1.0, 7.0, 1.0, 0.5])
-    pool = Scored(rows, items, np.zeros(9, int), score, score, score / 100, score, score / 10)
+    pool = Scored(rows, items, np.zeros(9, int), score, score, score / 100, score, score / 10, score / 100)
     left, cost = rationed(pool, np.full(7, 1), list_size=1, whole=1)
     assert left.items[left.place == 1].tolist() == [0, 3, 5]
     assert (cost.lists, cost.places, cost.changed) == (3, 3, 2)

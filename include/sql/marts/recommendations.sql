@@ -29,6 +29,7 @@ SELECT
     p_available,
     slot,
     reason,
-    reason_item
+    reason_item,
+    p_judged
 FROM scoring.lists
 WHERE ds = @ds
