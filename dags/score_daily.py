@@ -1,8 +1,8 @@
 """Score every active user and publish their list for the day after the data day.
 
 **Reads** `features.*`, `experiments.assignments`, the champion. **Writes** `marts.list_calibration` (what earlier lists
-promised and what came of it), `scoring.lists` and `scoring.steps`, then `marts.recommendations`. Users are spread over shards, each a range of user ids: one mapped
-task each.
+promised and what came of it), `scoring.lists` and `scoring.steps`, then `marts.recommendations`. Users are spread over
+shards, each a range of user ids: one mapped task each.
 
 Triage
 - One `score` shard failed: clear that map index; the others keep their part of the partition, and it takes the model
@@ -11,8 +11,8 @@ Triage
 - `plan_shards` finds no champion: run `train_weekly` for a day up to this one.
 - `check_lists` failed: nothing was published, yesterday's lists are still served. The log names the rule and some rows.
 - `check_published` failed: the lists are out, and are not those that were checked. Clear `marts.recommendations`.
-- `after` waits: features or assignments of the day have not succeeded yet, a `train_weekly` run of the day or
-  an earlier day of this DAG is queued or running. If that one hangs or its DAG is paused, mark it failed: the champion before is taken.
+- `after` waits: features or assignments of the day have not succeeded yet, a `train_weekly` run of the day or an earlier
+  day of this DAG is queued or running. If one hangs or its DAG is paused, mark it failed: the champion before is taken.
 """
 
 from airflow.sdk import chain, dag

@@ -72,7 +72,8 @@ def run(settings: Settings, ds: date, user: str, json_path: Path | None = None) 
 def _contributions(
     warehouse: Warehouse, settings: Settings, ds: date, user: str, placed: pd.DataFrame
 ) -> tuple[Contributions, np.ndarray]:
-    """Contributions and the ranker's probability of a purchase of each place, computed anew among all candidates of the user."""
+    """Contributions, and what the ranker says a purchase's probability is, of each place; computed anew among all
+    candidates of the user."""
     snapshot = read_snapshot(warehouse, settings, ds, (user, user))
     ranker = make_ranker(settings, snapshot, parse_ds(str(placed["model"].iloc[0]).partition("@")[2]))
     shelf, audience, champion = snapshot.shelf, snapshot.audience, ranker.champion

@@ -1,8 +1,8 @@
-"""What lists promised against what came of it: odds of a purchase set right by what earlier lists of the policy earned.
+"""What lists promised against what came of it: odds of a purchase set right by what earlier lists of a policy earned.
 
-A ranker is calibrated on lists that the ranker before it made. Its own lists hold what it thinks highest of, and so, more
-often than not, what it overestimates (the winner's curse: Smith and Winkler, "The optimizer's curse", Management Science
-52, 2006). That shows only once they have been seen, in ``marts.list_calibration``.
+A ranker is calibrated on lists that the ranker before it made. Its own lists hold what it thinks highest of, and so,
+more often than not, what it overestimates (Smith and Winkler, "The optimizer's curse", Management Science 52, 2006).
+That shows only once they have been seen, in ``marts.list_calibration``.
 """
 
 from __future__ import annotations

@@ -27,6 +27,9 @@ USUAL, USUAL_OF_LISTINGS = (0.001, 0.999), (0.01, 0.99)
 hardly a list held, like auctions where the ranker before had none, gets no weight from the few that it did hold; what a
 user did with a listing is rare, and counts."""
 
+MEMORY = 2 / 3
+"""Share that the scorer before has in the weights of a new one."""
+
 
 @dataclass(frozen=True)
 class PairScorer:
@@ -183,6 +186,22 @@ def _usual(features: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, np
     of_listings = np.isin(names, ITEM_FEATURES)
     low[of_listings], high[of_listings] = np.quantile(features[:, of_listings], USUAL_OF_LISTINGS, axis=0)
     return low.astype(np.float32), high.astype(np.float32)
+
+
+def remembering(new: PairScorer, before: PairScorer, memory: float = MEMORY) -> PairScorer:
+    """``new`` with ``memory`` of its weights those of the calibrated scorer ``before``; still to be calibrated.
+
+    The pairs of each training are those that the scorer before chose, and a straight line fits one choice by other
+    weights than the next: what a list was full of looks worse than it is, what it held little of looks better, and
+    lists swing from one to the other. Weights averaged over trainings (Polyak and Juditsky, 1992) fit what all of them
+    showed. Features keep the range that either has seen.
+    """
+    weights = before.platt.slope * before.coefficients / before.scale
+    if PRICE in before.names:
+        weights[before.names.index(PRICE)] += before.platt.tilt
+    mixed = (1 - memory) * new.coefficients + memory * weights * new.scale
+    low, high = np.minimum(new.low, before.low), np.maximum(new.high, before.high)
+    return replace(new, coefficients=mixed, low=low, high=high)
 
 
 def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) -> PairScorer:

@@ -35,9 +35,9 @@ class Snapshot:
     def from_frames(cls, frames: Mapping[str, pd.DataFrame], ds: date) -> Snapshot:
         """Read the frames ``items``, ``users``, ``interactions``, ``touched``, ``affinity``, ``brands``, ``demand``.
 
-        ``cohorts`` may be missing: then nobody is seen through people alike; ``promises`` too: then none were made. See ``Shelf.from_frame``,
-        ``Audience.from_frames`` and ``candidates.trending`` for their columns. Retrievers learn from ``history`` where
-        there is one, else from ``interactions``. With ``purchases`` and ``regions``, of everybody, the audience is
+        ``cohorts`` may be missing: then nobody is seen through people alike; ``promises`` too: then none were made. See
+        ``Shelf.from_frame``, ``Audience.from_frames`` and ``candidates.trending`` for their columns. Retrievers learn
+        from ``history`` where there is one, else from ``interactions``. With ``purchases`` and ``regions``, of everybody, the audience is
         that of a shop: see ``ShopAudience.of``.
         """
         as_of = int(day_number(ds)[0])

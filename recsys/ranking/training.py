@@ -27,7 +27,7 @@ from recsys.ranking.boosted import LEAST_CLICKS, LEAST_PURCHASES, BoostedScorer,
 from recsys.ranking.calibration import Calibration, calibration, log_losses, standard_error
 from recsys.ranking.judge import Scorer
 from recsys.ranking.leaks import refuse_leaks
-from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer
+from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer, remembering
 from recsys.ranking.segments import (
     calibration_gate,
     price_decile_calibration,
@@ -182,7 +182,8 @@ def train_scorer(
     boosted trees where clicks and enough purchases are known and their log-loss is lower by more than chance. The other
     half is for the gate and the metrics; the ranker has seen nothing of it. One that passes is then calibrated once
     more, on both halves. ``kept`` is the share of pairs without a purchase that ``train`` still holds; ``champion`` is
-    the scorer in place, judged on the same pairs if it is learned from the same features.
+    the scorer in place, judged on the same pairs if it is learned from the same features, and remembered by the
+    logistic regression (``remembering``).
 
     Raises:
         ModelError: no purchase to learn from or to calibrate on, a feature that knows the outcome, or the gate refused.
@@ -194,7 +195,10 @@ def train_scorer(
         raise ModelError("No user is left to judge the ranker by. Train on more days.")
     losses: dict[str, tuple[np.ndarray, FeatureScorer, FeatureScorer]] = {}
     refused = None
-    for raw in fit_rankers(train, seed, kept):
+    for fresh in fit_rankers(train, seed, kept):
+        raw = fresh
+        if isinstance(fresh, PairScorer) and isinstance(champion, PairScorer):
+            raw = remembering(fresh, champion)
         try:
             ready = calibrate(raw, half)
         except ModelError as error:  # one that cannot be calibrated does not stop the other

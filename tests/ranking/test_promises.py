@@ -41,7 +41,9 @@ def test_bands_of_much_are_set_right_by_themselves() -> None:
     np.testing.assert_allclose(promises.at(np.array([0.01, 1e6])), promises.ratio)
 
 
-@given(CHANCES, CHANCES, PRICES, st.lists(st.tuples(st.integers(0, 30), st.floats(0, 1e4), st.integers(0, 9000))))
+@given(
+    CHANCES, CHANCES, PRICES, st.lists(st.tuples(st.integers(0, 30), st.floats(0, 1e4), st.integers(0, 9000)))
+)
 def test_it_stays_a_probability_and_keeps_the_order_at_a_price(
     one: float, other: float, price: float, rows: list[tuple[int, float, int]]
 ) -> None:

@@ -13,8 +13,8 @@ from recsys.models import store
 from recsys.ranking import scorer as module
 from recsys.ranking.calibration import calibration
 from recsys.ranking.champion import load_scorer
-from recsys.ranking.platt import sigmoid
-from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer
+from recsys.ranking.platt import Platt, sigmoid
+from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer, remembering
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import Examples, gate, in_gate_half, train_scorer
 from tests.ranking.test_pipeline import DS, frames
@@ -228,3 +228,35 @@ def test_calibration_by_hand() -> None:
     assert found.ece == pytest.approx(0.5 * abs(0.2 - 0.5) + 0.5 * abs(0.8 - 1.0))
     assert found.log_loss == pytest.approx(-(np.log(0.8) + np.log(0.2) + 2 * np.log(0.8)) / 4)
     assert found.prior_log_loss == pytest.approx(-(np.log(0.25) + 3 * np.log(0.75)) / 4)
+
+
+def test_a_new_scorer_remembers_the_one_before() -> None:
+    rng = np.random.default_rng(5)
+    names = ("log_price", "rare")
+    x = rng.uniform(-2, 2, size=(400, 2)).astype(np.float32)
+    ends = np.array([-1.0, 0.0], np.float32), np.array([1.0, 0.0], np.float32)
+    new = PairScorer(
+        names, np.zeros(2), np.array([2.0, 1.0]), np.array([0.4, 0.0]), -3.0, low=ends[0], high=ends[1]
+    )
+    before = PairScorer(
+        names,
+        np.ones(2),
+        np.array([1.0, 0.5]),
+        np.array([0.3, 0.2]),
+        -2.0,
+        platt=Platt(0.5, 0.1, 0.0),
+        low=np.full(2, -3, np.float32),
+        high=np.full(2, 3, np.float32),
+    )
+    mixed = remembering(new, before, 0.75)
+    slope = np.polyfit(x[:, 1], mixed.logit(np.column_stack([np.zeros(400), x[:, 1]]).astype(np.float32)), 1)[
+        0
+    ]
+    assert slope == pytest.approx(0.75 * 0.5 * 0.2 / 0.5, rel=1e-4), (
+        "what the new one has not seen is remembered"
+    )
+    price = mixed.coefficients[0] / mixed.scale[0]
+    assert price == pytest.approx(0.25 * 0.4 / 2 + 0.75 * (0.5 * 0.3 + 0.1))
+    kept = np.clip(x, -3, 3)
+    np.testing.assert_allclose(mixed.logit(x * 100), mixed.logit(np.clip(x * 100, -3, 3)), rtol=1e-5)
+    np.testing.assert_allclose(remembering(new, before, 0.0).logit(kept * 0), new.logit(kept * 0), rtol=1e-6)
