@@ -11,8 +11,9 @@ Triage
 - `plan_shards` finds no champion: run `train_weekly` for a day up to this one.
 - `check_lists` failed: nothing was published, yesterday's lists are still served. The log names the rule and some rows.
 - `check_published` failed: the lists are out, and are not those that were checked. Clear `marts.recommendations`.
-- `after` waits: features or assignments of the day have not succeeded yet, a `train_weekly` run of the day or an earlier
-  day of this DAG is queued or running. If one hangs or its DAG is paused, mark it failed: the champion before is taken.
+- `after` waits: features or assignments of the day have not succeeded yet, a `train_weekly` run of the day or an
+  earlier day of this DAG is queued or running. If that training hangs or its DAG is paused, mark it failed: the
+  champion before is taken.
 """
 
 from airflow.sdk import chain, dag
