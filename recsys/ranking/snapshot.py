@@ -37,8 +37,8 @@ class Snapshot:
 
         ``cohorts`` may be missing: then nobody is seen through people alike; ``promises`` too: then none were made. See
         ``Shelf.from_frame``, ``Audience.from_frames`` and ``candidates.trending`` for their columns. Retrievers learn
-        from ``history`` where there is one, else from ``interactions``. With ``purchases`` and ``regions``, of everybody,
-        the audience is that of a shop: see ``ShopAudience.of``.
+        from ``history`` where there is one, else from ``interactions``. With ``purchases`` and ``regions``, of
+        everybody, the audience is that of a shop: see ``ShopAudience.of``.
         """
         as_of = int(day_number(ds)[0])
         shelf = Shelf.from_frame(frames["items"])
