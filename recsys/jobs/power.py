@@ -120,8 +120,8 @@ def run(
         known = [("rate", "proportion", known_rate(rate))]
     else:
         raise ExperimentError(
-            "Plan from a table (FILE_OR_TABLE with --unit and --metric), from --mean with --sd, or from --rate; give one "
-            "of the three."
+            "Plan from a table (FILE_OR_TABLE with --unit and --metric), from --mean with --sd, or from --rate; "
+            "give one of the three."
         )
     rows = [
         Row(name, kind, history.baseline, plan)
