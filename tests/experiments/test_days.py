@@ -103,7 +103,6 @@ def stage(warehouse: Warehouse, known: pd.DataFrame, ds: date) -> None:
         "staging.sellers": [],
         "staging.item_category": [],
         "staging.item_daily": [],
-        "experiments.assignments": [],
         "experiments.assignments": [
             {
                 "experiment_id": "e1",
