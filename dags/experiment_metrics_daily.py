@@ -13,8 +13,8 @@ Triage
 - `fill` failed: an earlier day has events but lacks something else; the log names it and the command that makes it.
 - `decide` gives the verdict `invalid`: a check in `experiments.checks` blocks, and its message says what to look for.
   Do not decide; look for lost impressions or a changed definition.
-- `after` waits: events or assignments of the day or of earlier days are not finished, or an earlier day of this DAG is
-  running.
+- `after` waits: features or assignments of the day are not finished, features, assignments or lists of an earlier day
+  are under way, or an earlier day of this DAG is running.
 """
 
 from airflow.sdk import TaskGroup, dag
@@ -34,7 +34,8 @@ def experiment_metrics_daily() -> None:
     with TaskGroup("read_outs", prefix_group_id=False) as read_outs:
         of_all = [sql(table) for table in READ_OUTS]
     wire(of_day + of_all)
-    waited = after("features_daily", "experiment_assignment_daily", earlier_days=90)
+    made = ("features_daily", "experiment_assignment_daily")
+    waited = after(*made, earlier_days=90, earlier=(*made, "score_daily"))
     waited >> job("declare") >> days >> job("fill") >> read_outs >> job("results") >> job("decide")
 
 

@@ -37,16 +37,25 @@ class AfterOperator(BaseOperator):
     ui_color = "#e8e4f3"
 
     def __init__(
-        self, *, dag_ids: tuple[str, ...], earlier_days: int, unfinished: tuple[str, ...], **kwargs: Any
+        self,
+        *,
+        dag_ids: tuple[str, ...],
+        earlier_days: int,
+        unfinished: tuple[str, ...],
+        earlier: tuple[str, ...],
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.dag_ids = dag_ids
         self.earlier_days = earlier_days
         self.unfinished = unfinished
+        self.earlier = earlier
 
     def execute(self, context: Any) -> None:
         """Go on if nothing is to be waited for, otherwise hand over to the triggerer."""
-        waits, last = waits_of(context["dag_run"], self.dag_ids, self.earlier_days, self.unfinished)
+        waits, last = waits_of(
+            context["dag_run"], self.dag_ids, self.earlier_days, self.unfinished, self.earlier
+        )
         open_ = [wait for wait in (*waits, *last) if not is_over(wait, context["ti"].get_dr_count)]
         if open_:
             self.log.info("Waiting for %s", describe(open_))
@@ -69,16 +78,25 @@ class AfterSensor(BaseSensorOperator):
     ui_color = "#e8e4f3"
 
     def __init__(
-        self, *, dag_ids: tuple[str, ...], earlier_days: int, unfinished: tuple[str, ...], **kwargs: Any
+        self,
+        *,
+        dag_ids: tuple[str, ...],
+        earlier_days: int,
+        unfinished: tuple[str, ...],
+        earlier: tuple[str, ...],
+        **kwargs: Any,
     ) -> None:
         super().__init__(mode="reschedule", poke_interval=COME_AGAIN_AFTER, timeout=GIVE_UP_AFTER, **kwargs)
         self.dag_ids = dag_ids
         self.earlier_days = earlier_days
         self.unfinished = unfinished
+        self.earlier = earlier
 
     def poke(self, context: Any) -> bool:
         """Ask once."""
-        waits, last = waits_of(context["dag_run"], self.dag_ids, self.earlier_days, self.unfinished)
+        waits, last = waits_of(
+            context["dag_run"], self.dag_ids, self.earlier_days, self.unfinished, self.earlier
+        )
         open_ = [wait for wait in (*waits, *last) if not is_over(wait, context["ti"].get_dr_count)]
         if open_:
             self.log.info("Waiting for %s", describe(open_))
@@ -118,19 +136,23 @@ class RunsTrigger(BaseTrigger):
 
 
 def after(
-    *dag_ids: str, earlier_days: int = 0, unfinished: tuple[str, ...] = ()
+    *dag_ids: str, earlier_days: int = 0, unfinished: tuple[str, ...] = (), earlier: tuple[str, ...] = ()
 ) -> AfterOperator | AfterSensor:
     """First task of a DAG: wait until ``dag_ids`` have finished the same data day.
 
     ``earlier_days`` also waits for unfinished runs of this very DAG for that many days before. ``unfinished`` names
     DAGs that need not have run: once the others are over, a queued or running run of the day is waited for, no more.
+    ``earlier`` names DAGs of which queued and running runs of the ``earlier_days`` are waited for, in a backfill too:
+    they must not themselves wait for this DAG, so that they come to an end while this run holds its slot.
     """
     kind = AfterSensor if Settings.load().wait == "reschedule" else AfterOperator
-    return kind(task_id="after", dag_ids=dag_ids, earlier_days=earlier_days, unfinished=unfinished)
+    return kind(
+        task_id="after", dag_ids=dag_ids, earlier_days=earlier_days, unfinished=unfinished, earlier=earlier
+    )
 
 
 def waits_of(
-    run: Any, dag_ids: tuple[str, ...], days: int, unfinished: tuple[str, ...]
+    run: Any, dag_ids: tuple[str, ...], days: int, unfinished: tuple[str, ...], earlier: tuple[str, ...]
 ) -> tuple[list[Wait], list[Wait]]:
     """Return what ``run`` waits for: what has to be over, and what is asked about when that is."""
     if getattr(run, "triggering_user_name", None) == "dag_test":
@@ -140,7 +162,8 @@ def waits_of(
     waits = [same_day(dag_id, ds, zone, run.run_type, run.logical_date) for dag_id in dag_ids]
     if days:
         waits.append(earlier_days(run.dag_id, ds, zone, run.run_type, days))
-    return waits, [same_day(dag_id, ds, zone, "manual", run.logical_date) for dag_id in unfinished]
+    last = [same_day(dag_id, ds, zone, "manual", run.logical_date) for dag_id in unfinished]
+    return waits, last + [earlier_days(dag_id, ds, zone, "manual", days) for dag_id in earlier]
 
 
 def same_day(dag_id: str, ds: date, zone: str, run_type: str, logical_date: datetime) -> Wait:

@@ -104,5 +104,20 @@ def test_dags_wait_for_what_they_stand_on(dags):
     assert {dag_id: names for dag_id, names in unfinished.items() if names} == {
         "score_daily": ("train_weekly",)
     }
+    earlier = {dag_id: dag.get_task("after").earlier for dag_id, dag in dags.items()}
+    assert {dag_id: names for dag_id, names in earlier.items() if names} == {
+        "experiment_metrics_daily": ("features_daily", "experiment_assignment_daily", "score_daily")
+    }
     for dag in dags.values():
         assert {task.task_id for task in dag.roots} == {"after"}
+
+
+def test_no_dag_waits_for_one_that_waits_for_it(dags):
+    waits = {}
+    for dag_id, dag in dags.items():
+        task = dag.get_task("after")
+        waits[dag_id] = {*task.dag_ids, *task.unfinished, *task.earlier}
+    while waits:
+        free = {dag_id for dag_id, others in waits.items() if not others & set(waits)}
+        assert free, waits
+        waits = {dag_id: others for dag_id, others in waits.items() if dag_id not in free}

@@ -74,6 +74,53 @@ def test_a_backfilled_day_does_not_wait_for_a_queued_one_that_may_wait_for_its_s
     assert not is_over(wait, Runs({before: "running"}).count)
 
 
+EARLIER = datetime(2026, 1, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill", "manual"])
+@pytest.mark.parametrize(
+    ("state", "waits"),
+    [(None, False), ("queued", True), ("running", True), ("failed", False), ("success", False)],
+)
+def test_read_outs_wait_for_lists_of_earlier_days_that_are_under_way(run_type, state, waits):
+    runs = Runs({("features_daily", MIDNIGHT): "success", ("score_daily", EARLIER): state})
+    runs.states["score_daily", MIDNIGHT] = "running"  # lists of the day itself are served the day after
+    task = after("features_daily", earlier_days=2, earlier=("score_daily",))
+    context = _context(runs, run_type)
+    if not waits:
+        task.execute(context)
+        return
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context)
+    (wait,) = deferred.value.trigger.waits
+    assert describe([wait]) == "score_daily of 2026-01-03..2026-01-04 to be over"
+    runs.states["score_daily", EARLIER] = "success"
+    assert is_over(wait, runs.count)
+
+
+def test_a_backfill_of_everything_run_backwards_comes_to_an_end_without_a_hole():
+    """One slot for each DAG, latest day first, all runs queued at once: a run holds its slot while it waits."""
+    days = [MIDNIGHT - timedelta(days=back) for back in range(4)]
+    tasks = {"lists": after(earlier_days=3), "read_outs": after("lists", earlier_days=3, earlier=("lists",))}
+    queues = {dag_id: list(days) for dag_id in tasks}
+    runs = Runs({(dag_id, day): "queued" for dag_id in tasks for day in days})
+    ended = []
+    for _ in range(2 * len(days)):
+        for dag_id, queue in queues.items():
+            if not queue:
+                continue
+            runs.states[dag_id, queue[0]] = "running"
+            context = _context(runs, "backfill", queue[0])
+            context["dag_run"].dag_id = dag_id
+            try:
+                tasks[dag_id].execute(context)
+            except TaskDeferred:
+                continue
+            runs.states[dag_id, queue[0]] = "success"
+            ended.append((dag_id, queue.pop(0)))
+    assert ended == [(dag_id, day) for dag_id in tasks for day in days]
+
+
 DAILY_DATE, WEEKLY_DATE = datetime(2026, 1, 4, tzinfo=UTC), datetime(2026, 1, 4, 12, tzinfo=UTC)
 
 
