@@ -39,7 +39,7 @@ FROM marketplace.campaigns
 WHERE DATE(started_at, @timezone) <= @ds
   AND (
     ended_at IS NULL
-    OR DATE(ended_at, @timezone) >= GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY))
+    OR ended_at >= TIMESTAMP(GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY)), @timezone)
   )
   AND {where}
 """

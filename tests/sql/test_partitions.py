@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys.experiments.assignment import BUCKET_SQL
 from recsys.jobs import backtest, inputs
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse.scan import scan
@@ -29,6 +30,16 @@ FILLS = {
     "recsys/jobs/backtest.py": [
         {"item": "actions.item_id", "join": ""},
         {"item": "groups_.group_id", "join": backtest._GROUPS},
+    ],
+    "recsys/experiments/enrolment.py": [
+        {
+            "unit": "user_id",
+            "table": "features.user_daily",
+            "where": "TRUE",
+            "bucket": BUCKET_SQL,
+            "eligible": "SELECT user_id AS unit_id, ds AS first_assigned_on FROM features.user_daily WHERE ds = @ds",
+            "drawn": "TRUE",
+        }
     ],
 }
 """What the ``{placeholders}`` of a module's texts are filled with."""
