@@ -17,7 +17,7 @@ from recsys.errors import ExperimentError
 Floats = npt.NDArray[np.float64]
 Repeats = Literal["auto", "sum", "refuse"]
 MISSING = ("", "null", "nan", "na", "n/a", "none", "<na>")
-"""What a text file may write for a number that is not there, in any case."""
+"""What a text file may write for a value that is not there, in any case."""
 WHOLE = 2.0**53
 """Floats below it are whole numbers exactly."""
 TRUTH = {"true": "1", "false": "0"}
@@ -110,13 +110,17 @@ def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "
 
 
 def labels(column: pd.Series) -> pd.Series:
-    """Ids or arm names as text, missing where empty; 1.0 is written 1, as a column with gaps reads it."""
+    """Ids or arm names as text; missing where empty or as a file writes what is missing, but an arm may be called none.
+
+    1.0 is written 1, as a column with gaps reads it.
+    """
     if pd.api.types.is_float_dtype(column):
         known = column.dropna()
         if (known % 1 == 0).all() and (known.abs() < WHOLE).all():
             column = column.astype("Int64")
     text = column.astype("string").str.strip()
-    return text.where(text != "", pd.NA)
+    empty = text.str.lower().isin(MISSING) & ~text.isin(("none", "NONE"))
+    return text.mask(empty, pd.NA)
 
 
 def numbers(column: pd.Series, name: str) -> Floats:

@@ -66,6 +66,17 @@ def test_rows_without_a_unit_or_an_arm_are_left_out() -> None:
     assert units.notes == ("3 rows without id or arm left out",)
 
 
+@pytest.mark.parametrize("gap", ["NA", "null", "NULL", "nan", "NaN", "None", "n/a", "<NA>", " ", None])
+def test_what_a_file_writes_for_a_missing_name_is_no_name(gap: str | None) -> None:
+    units = gather(table(("u1", "a", 1), (gap, "a", 1), ("u2", gap, 2), ("u3", "b", 3)), "id", "arm")
+    assert units.counts() == {"a": 1, "b": 1}
+    assert units.notes == ("2 rows without id or arm left out",)
+
+
+def test_an_arm_may_be_called_none() -> None:
+    assert gather(table(("u1", "none", 1), ("u2", "new", 2)), "id", "arm").arms == ("new", "none")
+
+
 def test_arms_that_are_numbers_keep_their_size_order_and_have_plain_names() -> None:
     units = gather(table((1, 10, 1), (2, 2, 1), (3, 0, 1)), "id", "arm")
     assert units.arms == ("0", "2", "10")
