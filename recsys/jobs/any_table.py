@@ -45,7 +45,7 @@ def read_any(settings: Settings, source: str, ds: date | None = None) -> pd.Data
 
 def _read(file: SourceFile, path: Path) -> pd.DataFrame:
     try:
-        frame = _read_csv(path) if file.is_csv else pd.read_parquet(path)
+        frame = _read_csv(path) if file.is_csv else _read_parquet(path)
     except (
         ValueError,
         OSError,
@@ -53,6 +53,13 @@ def _read(file: SourceFile, path: Path) -> pd.DataFrame:
     ) as error:  # what pandas and Arrow raise on a damaged file
         raise ContractError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     return frame.rename(columns=lambda name: str(name).strip())
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """All columns, those that pandas saved as its index too."""
+    frame = pd.read_parquet(path)
+    named = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    return frame.reset_index(named) if named else frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -48,6 +48,16 @@ def test_every_kind_of_file_gives_the_same(settings: Settings, tmp_path: Path) -
         assert analyze.run(settings, str(tmp_path / name), ASKED) == expected, name
 
 
+@pytest.mark.parametrize("index", [["id"], ["id", "arm"]])
+def test_a_column_that_pandas_saved_as_its_index_is_a_column(
+    settings: Settings, tmp_path: Path, index: list[str]
+) -> None:
+    table(200).to_parquet(tmp_path / "t.parquet")
+    table(200).set_index(index).to_parquet(tmp_path / "index.parquet")
+    expected = analyze.run(settings, str(tmp_path / "t.parquet"), ASKED)
+    assert analyze.run(settings, str(tmp_path / "index.parquet"), ASKED) == expected
+
+
 def test_decimals_gaps_and_categories_of_a_parquet_file(settings: Settings, tmp_path: Path) -> None:
     columns = {
         "id": pa.array([1, 2, 3, 4, None]),
