@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import warnings
+import zlib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,8 @@ from recsys.warehouse import open_warehouse
 from recsys.warehouse.base import require_warehouse
 
 DELIMITERS = ",;\t|"
+DAMAGED = (ValueError, OSError, EOFError, zlib.error, pd.errors.ParserWarning)
+"""What pandas, Arrow and gzip raise on a damaged file."""
 
 
 def read_any(settings: Settings, source: str, ds: date | None = None) -> pd.DataFrame:
@@ -46,12 +49,14 @@ def read_any(settings: Settings, source: str, ds: date | None = None) -> pd.Data
 def _read(file: SourceFile, path: Path) -> pd.DataFrame:
     try:
         frame = _read_csv(path) if file.is_csv else _read_parquet(path)
-    except (
-        ValueError,
-        OSError,
-        pd.errors.ParserWarning,
-    ) as error:  # what pandas and Arrow raise on a damaged file
-        raise ContractError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    except DAMAGED as error:
+        reason = str(error).partition("\n")[0]
+        remedy = (
+            ""
+            if not isinstance(error, EOFError | zlib.error | gzip.BadGzipFile)
+            else ". Copy or compress the file once more."
+        )
+        raise ContractError(f"{path} cannot be read: {reason}{remedy}") from error
     return frame.rename(columns=lambda name: str(name).strip())
 
 

@@ -114,6 +114,18 @@ def test_files_that_cannot_be_read(
         analyze.run(settings, str(tmp_path / name), ASKED)
 
 
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_gzip_file_says_so(settings: Settings, tmp_path: Path, damage: str) -> None:
+    packed = bytearray(gzip.compress(table(500).to_csv(index=False).encode()))
+    (tmp_path / "t.csv.gz").write_bytes(
+        packed[: len(packed) // 2] if damage == "cut" else packed[:40] + bytes(200) + packed[240:]
+    )
+    with pytest.raises(
+        ContractError, match=r"t\.csv\.gz cannot be read: .*Copy or compress the file once more"
+    ):
+        analyze.run(settings, str(tmp_path / "t.csv.gz"), ASKED)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

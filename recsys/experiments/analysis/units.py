@@ -113,12 +113,15 @@ def labels(column: pd.Series) -> pd.Series:
     """Ids or arm names as text; missing where empty or as a file writes what is missing, but an arm may be called none.
 
     1.0 is written 1, as a column with gaps reads it.
+
+    Raises:
+        ExperimentError: they are bytes that are no text.
     """
     if pd.api.types.is_float_dtype(column):
         known = column.dropna()
         if (known % 1 == 0).all() and (known.abs() < WHOLE).all():
             column = column.astype("Int64")
-    text = column.astype("string").str.strip()
+    text = _text(column)
     empty = text.str.lower().isin(MISSING) & ~text.isin(("none", "NONE"))
     return text.mask(empty, pd.NA)
 
@@ -133,7 +136,7 @@ def numbers(column: pd.Series, name: str) -> Floats:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         bad = np.isinf(values)
     else:
-        text = column.astype("string").str.strip()
+        text = _text(column)
         lower = text.str.lower()
         empty = (text.isna() | lower.isin(MISSING)).to_numpy()
         read = pd.to_numeric(lower.map(TRUTH).fillna(text), errors="coerce")
@@ -146,6 +149,16 @@ def numbers(column: pd.Series, name: str) -> Floats:
             f"{str(column.iloc[at])!r} in row {int(column.index[at]) + 1:,}. Correct them, or leave them empty."
         )
     return values
+
+
+def _text(column: pd.Series) -> pd.Series:
+    try:
+        return column.astype("string").str.strip()
+    except UnicodeDecodeError as error:
+        raise ExperimentError(
+            f"Column {column.name} holds bytes that are no text, the first {bytes(error.object).hex()}. Write them as "
+            "text, for instance in hexadecimal digits."
+        ) from error
 
 
 def _in_one_arm(

@@ -73,6 +73,13 @@ def test_what_a_file_writes_for_a_missing_name_is_no_name(gap: str | None) -> No
     assert units.notes == ("2 rows without id or arm left out",)
 
 
+def test_ids_that_are_bytes_are_read_as_text_or_refused() -> None:
+    units = gather(table((b"u1", b"a", 1), (b"u2", b"b", 2)), "id", "arm")
+    assert units.arms == ("a", "b")
+    with pytest.raises(ExperimentError, match=r"Column id holds bytes that are no text, the first ff00"):
+        gather(table((b"\xff\x00", "a", 1), (b"u2", "b", 2)), "id", "arm")
+
+
 def test_an_arm_may_be_called_none() -> None:
     assert gather(table(("u1", "none", 1), ("u2", "new", 2)), "id", "arm").arms == ("new", "none")
 
