@@ -12,7 +12,7 @@ import pandas as pd
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.asked import Asked
 from recsys.experiments.analysis.rows import compare_rows
-from recsys.experiments.analysis.units import Repeats, Units, gather
+from recsys.experiments.analysis.units import Floats, Repeats, Units, gather
 from recsys.experiments.analysis.values import Values, values
 from recsys.experiments.statistics.srm import SRM_ALPHA, sample_ratio_p_value
 
@@ -158,9 +158,7 @@ def _result(
         metric.kind, ours, theirs, alpha=alpha, cuped=metric.cuped, quantile=metric.quantile, rng=rng
     )
     if found is None:
-        reason = "too few units" if min(len(theirs), len(ours)) < 2 else "empty denominator"
-        nothing: Ends = (None, None)
-        return Result(metric.name, *names, len(theirs), None, None, nothing, None, nothing, None, reason)
+        return _without_interval(metric, names, ours, theirs)
     return Result(
         metric.name,
         *names,
@@ -173,6 +171,16 @@ def _result(
         _finite(found.p_value),
         found.method,
     )
+
+
+def _without_interval(metric: Values, names: tuple[str, str], ours: Floats, theirs: Floats) -> Result:
+    """Tell what is known of arms whose spread is not: their values, without the covariate."""
+    reason = "too few units" if min(len(theirs), len(ours)) < 2 else "empty denominator"
+    old, new = (_finite(metric.value(rows)) for rows in (ours, theirs))
+    difference = None if old is None or new is None else new - old
+    relative = None if difference is None or not old else difference / old
+    nothing: Ends = (None, None)
+    return Result(metric.name, *names, len(theirs), new, difference, nothing, relative, nothing, None, reason)
 
 
 def _finite(value: float | None) -> float | None:

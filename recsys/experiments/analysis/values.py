@@ -35,6 +35,15 @@ class Values:
         """Rows of one arm."""
         return self.columns[self.arm == arm]
 
+    def value(self, rows: Floats) -> float | None:
+        """Mean, ratio or quantile of some rows, shape (n, k); None without a row or with an empty denominator."""
+        if not len(rows):
+            return None
+        if self.kind == "quantile":
+            return float(np.quantile(rows[:, 0], self.quantile or 0.5))
+        over = float(rows[:, 1].sum()) if self.kind == "ratio" else float(len(rows))
+        return float(rows[:, 0].sum()) / over if over else None
+
 
 def values(units: Units, asked: Asked, covariate: tuple[str, ...], winsorise: float | None) -> Values:
     """Take one metric out of the table.

@@ -200,24 +200,51 @@ def test_winsorising_uses_one_cap_of_all_arms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "method"),
+    ("a", "b", "mean", "difference", "relative"),
     [
-        ([("u1", "a", 1.0), ("u2", "a", 2.0), ("u3", "b", 2.0)], "too few units"),
-        ([("u1", "a", None), ("u2", "a", None), ("u3", "b", 2.0), ("u4", "b", 3.0)], "too few units"),
+        ((1.0, 2.0), (2.0,), 2.0, 0.5, 1 / 3),
+        ((2.0,), (1.0, 2.0), 1.5, -0.5, -0.25),
+        ((0.0,), (1.0, 2.0), 1.5, 1.5, None),
+        ((None, None), (2.0, 3.0), 2.5, None, None),
+        ((2.0, 3.0), (None, None), None, None, None),
     ],
 )
-def test_what_cannot_be_estimated_is_null(rows: list[tuple[str, str, float | None]], method: str) -> None:
-    found = of(pd.DataFrame(rows, columns=["id", "arm", "x"]), "x:mean")
-    assert only(found).method == method and only(found).difference is None
-    assert json.loads(json.dumps(found.record(), allow_nan=False))["results"][0]["difference_ci"] == [
+@pytest.mark.parametrize("metric", ["x:mean", "x/y", "x:p50"])
+def test_what_cannot_be_estimated_is_null_and_what_is_known_is_told(
+    a: tuple[float | None, ...],
+    b: tuple[float | None, ...],
+    mean: float | None,
+    difference: float | None,
+    relative: float | None,
+    *,
+    metric: str,
+) -> None:
+    rows = [(f"{arm}{n}", arm, x, 1) for arm, part in (("a", a), ("b", b)) for n, x in enumerate(part)]
+    found = only(of(pd.DataFrame(rows, columns=["id", "arm", "x", "y"]), metric))
+    assert (found.mean, found.difference) == (mean, difference)
+    assert found.relative == (None if relative is None else pytest.approx(relative))
+    assert (found.method, found.p_value, found.n) == (
+        "too few units",
         None,
-        None,
-    ]
+        len([x for x in b if x is not None]),
+    )
+    assert found.difference_ci == found.relative_ci == (None, None)
 
 
-def test_an_empty_denominator_is_null() -> None:
-    frame = table(40).assign(views=0)
-    assert only(of(frame, "clicks/views")).method == "empty denominator"
+def test_a_metric_without_a_value_is_still_valid_json() -> None:
+    frame = pd.DataFrame({"id": range(4), "arm": ["a", "b"] * 2, "x": [None, 1.0] * 2})
+    record = json.loads(json.dumps(of(frame, "x:mean").record(), allow_nan=False))
+    assert record["results"][0]["difference_ci"] == [None, None]
+
+
+def test_an_empty_denominator_is_null_and_the_other_arm_is_told() -> None:
+    frame = table(40)
+    assert only(of(frame.assign(views=0), "clicks/views")).method == "empty denominator"
+    control_only = frame.assign(views=frame["views"].where(frame["arm"] == "treatment", 0))
+    found = only(of(control_only, "clicks/views"))
+    _, clicks = arms(frame, "clicks")
+    assert found.mean == pytest.approx(clicks.sum() / arms(frame, "views")[1].sum())
+    assert found.difference is None and found.p_value is None
 
 
 def test_arms_without_any_spread() -> None:
