@@ -51,11 +51,8 @@ def _read(file: SourceFile, path: Path) -> pd.DataFrame:
         frame = _read_csv(path) if file.is_csv else _read_parquet(path)
     except DAMAGED as error:
         reason = str(error).partition("\n")[0]
-        remedy = (
-            ""
-            if not isinstance(error, EOFError | zlib.error | gzip.BadGzipFile)
-            else ". Copy or compress the file once more."
-        )
+        damaged = isinstance(error, EOFError | zlib.error | gzip.BadGzipFile)
+        remedy = ". Copy or compress the file once more." if damaged else ""
         raise ContractError(f"{path} cannot be read: {reason}{remedy}") from error
     return frame.rename(columns=lambda name: str(name).strip())
 
