@@ -136,7 +136,8 @@ def compare(
     old, new = _arm(kind, control, cuped=cuped), _arm(kind, treatment, cuped=cuped)
     if old is None or new is None:
         return None
-    found = _contrast(kind, old, new, alpha, cuped)
+    theta = _theta(kind, control + treatment, old, new) if cuped else 0.0
+    found = _contrast(kind, old, new, theta, alpha=alpha, cuped=cuped)
     if kind == "proportion" and not cuped:
         test = proportions.compare(
             _successes(control), old.units, _successes(treatment), new.units, alpha=alpha
@@ -145,8 +146,7 @@ def compare(
     return found
 
 
-def _contrast(kind: Kind, old: _Arm, new: _Arm, alpha: float, cuped: bool) -> Comparison:
-    theta = _theta(old, new)
+def _contrast(kind: Kind, old: _Arm, new: _Arm, theta: float, *, alpha: float, cuped: bool) -> Comparison:
     shift = theta * (new.covariate - old.covariate)
     share = new.units / (old.units + new.units)
     # Adjusted to the covariate's mean over both arms, which ties the two values together: their covariance is needed.
@@ -211,14 +211,16 @@ def two_sided(difference: float, variance: float, degrees: float) -> float:
     return float(2 * stats.t.sf(abs(difference) / math.sqrt(variance), degrees))
 
 
-def _theta(old: _Arm, new: _Arm) -> float:
-    """Coefficient that makes the variance of the difference smallest.
+def _theta(kind: Kind, both: Moments, old: _Arm, new: _Arm) -> float:
+    """Slope of the value on the covariate over the units of both arms together (Deng et al., 2013).
 
-    With arms of one size it is the pooled within-arm slope of Deng et al. (2013); with unequal arms it weighs them as
-    Lin's regression with interactions does (2013, "Agnostic Notes on Regression Adjustments").
+    It hardly depends on a small arm, whose own slope would fit its chance. Where the covariate varies within neither
+    arm it tells nothing of the values, and is left out.
     """
-    spread = old.spread + new.spread
-    return float(spread[0, 1] / spread[1, 1]) if spread[1, 1] > 0 else 0.0
+    pooled = _arm(kind, both, cuped=True)
+    if pooled is None or old.spread[1, 1] + new.spread[1, 1] <= 0:
+        return 0.0
+    return float(pooled.spread[0, 1] / pooled.spread[1, 1])
 
 
 def _arm(kind: Kind, moments: Moments, *, cuped: bool) -> _Arm | None:

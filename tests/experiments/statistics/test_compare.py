@@ -92,12 +92,11 @@ def test_the_ratio_covers_the_truth_where_users_differ() -> None:
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def cuped_by_hand(old: Pair, new: Pair) -> Pair:
-    """Values (first of each pair) minus theta times the covariate, theta from the slopes within the arms."""
-    (y0, x0), (y1, x1) = old, new
-    shared = np.cov(y0, x0)[0, 1] / len(y0) + np.cov(y1, x1)[0, 1] / len(y1)
-    theta = shared / (x0.var(ddof=1) / len(x0) + x1.var(ddof=1) / len(x1))
-    return y0 - theta * x0, y1 - theta * x1
+def cuped_by_hand(old: Pair, new: Pair, both: Pair | None = None) -> Pair:
+    """Values (first of each pair) minus theta times the covariate, theta the slope over ``both`` arms together."""
+    values, covariate = both or (np.concatenate(columns) for columns in zip(old, new, strict=True))
+    theta = np.cov(values, covariate)[0, 1] / covariate.var(ddof=1)
+    return old[0] - theta * old[1], new[0] - theta * new[1]
 
 
 def assert_equals_welch(found: Comparison | None, old: np.ndarray, new: np.ndarray, scale: float) -> None:
@@ -117,14 +116,31 @@ def test_cuped_means_equal_welch_on_adjusted_values(seed: int, n0: int, n1: int)
     assert found is not None and found.mean == pytest.approx(y1.mean())
 
 
-@given(SEEDS, SIZES, SIZES)
-def test_no_other_coefficient_gives_a_smaller_variance(seed: int, n0: int, n1: int) -> None:
-    (y0, _, x0, _), (y1, _, x1, _) = columns(seed, n0), columns(seed + 1, n1)
+def test_cuped_equals_the_adjustment_that_regression_makes_without_the_arm() -> None:
+    (y0, _, x0, _), (y1, _, x1, _) = columns(5, 60), columns(6, 20)
+    theta = stats.linregress(np.append(x0, x1), np.append(y0, y1)).slope
     found = compare("mean", Moments.of(y0, x0), Moments.of(y1, x1), alpha=0.05, cuped=True)
-    assert found is not None
-    for theta in (0.0, 0.5, 1.0, *np.random.default_rng(seed).normal(0, 2, 5)):
-        variance = sum(np.var(y - theta * x, ddof=1) / len(y) for y, x in ((y0, x0), (y1, x1)))
-        assert found.variance <= variance * (1 + CLOSE)
+    assert_equals_welch(found, y0 - theta * x0, y1 - theta * x1, scale=y0.mean() + y1.mean())
+
+
+def test_a_small_arm_does_not_fit_its_own_chance() -> None:
+    rng, runs, passed = np.random.default_rng(17), 3000, 0
+    for _ in range(runs):
+        before = rng.normal(10, 3, 1010)
+        after = 0.5 * before + rng.normal(0, 3, 1010)
+        arms = [Moments.of(after[cut], before[cut]) for cut in (slice(1000), slice(1000, 1010))]
+        found = compare("mean", *arms, alpha=0.05, cuped=True)
+        passed += found is not None and found.p_value < 0.05
+    assert passed / runs == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / runs))
+
+
+def test_a_covariate_that_only_tells_the_arms_apart_is_left_out() -> None:
+    y0, y1 = (revenue(np.random.default_rng(seed), 30) for seed in (1, 2))
+    plain = compare("mean", Moments.of(y0), Moments.of(y1), alpha=0.05)
+    flat = [Moments.of(y, np.full(30, at)) for y, at in ((y0, 1.0), (y1, 2.0))]
+    found = compare("mean", *flat, alpha=0.05, cuped=True)
+    assert plain is not None and found is not None
+    assert (found.difference, found.p_value) == pytest.approx((plain.difference, plain.p_value), rel=1e-12)
 
 
 @given(SEEDS, SIZES, SIZES)
@@ -135,7 +151,9 @@ def test_cuped_ratios_equal_cuped_means_of_the_influences(seed: int, n0: int, n1
     for arm in (old, new):
         (r, e), (rx, ex) = influence(*arm[:2]), influence(*arm[2:])
         pairs.append((r + e, rx + ex))
-    assert_equals_welch(found, *cuped_by_hand(*pairs), scale=pairs[0][0].mean() + pairs[1][0].mean())
+    num, den, cov_num, cov_den = (np.concatenate(parts) for parts in zip(old, new, strict=True))
+    both = influence(num, den)[1], influence(cov_num, cov_den)[1]
+    assert_equals_welch(found, *cuped_by_hand(*pairs, both), scale=pairs[0][0].mean() + pairs[1][0].mean())
 
 
 @given(SEEDS, SIZES, SIZES, ALPHAS, st.booleans())
