@@ -21,6 +21,8 @@ from recsys.experiments.statistics.moments import Floats, Moments
 
 Kind = Literal["mean", "proportion", "ratio"]
 _ROUNDING = 1e-12
+_CANCELLED = 64 * float(np.finfo(np.float64).eps)
+"""A ratio's variance below this share of its numerator's and denominator's terms is what their cancelling left over."""
 _PLACES: dict[str, dict[int, tuple[int, int | None, int | None, int | None]]] = {
     "mean": {1: (0, None, None, None), 2: (0, None, 1, None), 4: (0, None, 2, None)},
     "proportion": {1: (0, None, None, None), 2: (0, None, 1, None), 4: (0, None, 2, None)},
@@ -242,6 +244,9 @@ def _arm(kind: Kind, moments: Moments, *, cuped: bool) -> _Arm | None:
     covariate, slope = _linearised(moments, cov_num, cov_den) if cuped else (0.0, np.zeros(columns))
     gradient = np.vstack([weights, slope])
     spread = gradient @ moments.covariance @ gradient.T / moments.units
+    terms = gradient**2 @ np.diagonal(moments.covariance) / moments.units
+    constant = np.diagonal(spread) <= _CANCELLED * terms
+    spread[constant, :] = spread[:, constant] = 0.0
     return _Arm(moments.units, value, covariate or 0.0, spread)
 
 

@@ -52,8 +52,10 @@ class Moments:
         if not np.isfinite(table).all():
             raise ExperimentError("A value is missing or infinite; drop such units or set a value before.")
         units = table.shape[1]
-        mean = table.mean(axis=1) if units else np.zeros(len(table))
-        centred = table - mean[:, None]
+        if units == 0:
+            return cls(0, np.zeros(len(table)), np.zeros((len(table), len(table))))
+        mean = np.where(table.min(axis=1) == table.max(axis=1), table[:, 0], table.mean(axis=1))
+        centred = table - mean[:, None]  # exactly 0 for a constant, whose summed mean is off by rounding
         return cls(units, mean, centred @ centred.T)
 
     @classmethod

@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from recsys.errors import ExperimentError
-from recsys.experiments.statistics import Comparison, Moments, compare, estimate
+from recsys.experiments.statistics import Comparison, Moments, compare, estimate, winsorise
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.integers(3, 80)
@@ -222,6 +222,54 @@ def test_a_constant_differs_from_itself_by_rounding_alone() -> None:
     found = compare("mean", old, new, alpha=0.05)
     assert found is not None
     assert (found.difference, found.p_value, found.low, found.high) == (0.0, 1.0, 0.0, 0.0)
+
+
+def assert_no_difference(found: Comparison | None) -> None:
+    assert found is not None
+    assert (found.difference, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
+
+
+@given(SEEDS, st.floats(1e-3, 1e6), st.integers(2, 3000), st.integers(2, 3000))
+def test_a_constant_metric_shows_nothing(seed: int, value: float, n0: int, n1: int) -> None:
+    arms = [Moments.of(np.full(units, value)) for units in (n0, n1)]
+    assert_no_difference(compare("mean", *arms, alpha=0.05))
+    rng = np.random.default_rng(seed)
+    beside = [Moments.of(np.full(units, value), rng.lognormal(0, 1, units)) for units in (n0, n1)]
+    assert_no_difference(compare("mean", *beside, alpha=0.05, cuped=True))
+
+
+@given(SEEDS, st.floats(1e-3, 1e3), st.integers(2, 3000), st.integers(2, 3000), st.booleans())
+def test_a_constant_share_of_the_denominator_shows_nothing(
+    seed: int, share: float, n0: int, n1: int, cuped: bool
+) -> None:
+    rng, arms = np.random.default_rng(seed), []
+    for units in (n0, n1):
+        den, before = rng.lognormal(3, 1, units), rng.poisson(3, units) + 1.0
+        arms.append(Moments.of(share * den, den, rng.lognormal(0, 1, units), before))
+    assert_no_difference(compare("ratio", *arms, alpha=0.05, cuped=cuped))
+
+
+def test_a_constant_share_of_many_units_shows_nothing() -> None:
+    rng, arms = np.random.default_rng(23), []
+    for units in (300_000, 20_000):
+        den = rng.poisson(20, units) + 1.0
+        arms.append(Moments.of(0.05 * den, den))
+    assert_no_difference(compare("ratio", *arms, alpha=0.05))
+
+
+def test_a_metric_that_winsorising_makes_constant_shows_nothing() -> None:
+    rng = np.random.default_rng(24)
+    arms = [np.where(rng.random(units) < 0.1, 50.0, 9.99) for units in (37, 1000)]
+    assert_no_difference(compare("mean", *map(Moments.of, winsorise(arms, 0.8)), alpha=0.05))
+
+
+def test_a_small_spread_on_a_large_mean_is_no_rounding() -> None:
+    rng = np.random.default_rng(25)
+    old, new = 1e9 + rng.normal(0, 100, 200), 1e9 + rng.normal(60, 100, 200)
+    test = stats.ttest_ind(new, old, equal_var=False)
+    for kind, beside in (("mean", ()), ("ratio", (np.ones(200),))):
+        found = compare(kind, Moments.of(old, *beside), Moments.of(new, *beside), alpha=0.05)
+        assert found is not None and found.p_value == pytest.approx(test.pvalue, rel=1e-6)
 
 
 def test_four_columns_serve_every_kind() -> None:
