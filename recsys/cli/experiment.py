@@ -67,7 +67,9 @@ def analyze(
     covariate: Covariate = None,
     control: Annotated[
         str | None,
-        typer.Option(help="The arm to compare with. Default: control or baseline, else the first by name."),
+        typer.Option(
+            help="The arm to compare with. Default: one called control, a, 0 or so, else the first."
+        ),
     ] = None,
     weights: Weights = None,
     alpha: Alpha = 0.05,

@@ -48,6 +48,16 @@ def test_every_kind_of_file_gives_the_same(settings: Settings, tmp_path: Path) -
         assert analyze.run(settings, str(tmp_path / name), ASKED) == expected, name
 
 
+def test_arms_that_are_floats_are_one_in_both_kinds_of_file(settings: Settings, tmp_path: Path) -> None:
+    frame = table(200).assign(arm=lambda rows: rows["arm"].eq("treatment").astype(float))
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    asked = analyze.Question("id", "arm", ("revenue",), control="1.0", weights="0.0=1,1=1")
+    found = analyze.run(settings, str(tmp_path / "t.csv"), asked)
+    assert found == analyze.run(settings, str(tmp_path / "t.parquet"), asked)
+    assert (found.control, found.results[0].arm) == ("1", "0")
+
+
 @pytest.mark.parametrize("index", [["id"], ["id", "arm"]])
 def test_a_column_that_pandas_saved_as_its_index_is_a_column(
     settings: Settings, tmp_path: Path, index: list[str]

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import ExperimentError
+from recsys.experiments.analysis.arms import control_of, weights_of
 from recsys.experiments.analysis.asked import Asked
 from recsys.experiments.analysis.rows import compare_rows
-from recsys.experiments.analysis.units import Floats, Repeats, Units, gather
+from recsys.experiments.analysis.units import Floats, Repeats, gather
 from recsys.experiments.analysis.values import Values, values
 from recsys.experiments.statistics.srm import SRM_ALPHA, sample_ratio_p_value
-
-CONTROLS = ("control", "ctrl", "baseline")
 
 Ends = tuple[float | None, float | None]
 
@@ -86,8 +85,8 @@ def analyse(
         frame: any table; ``unit`` and ``arm`` name its columns. See ``units.gather`` for repeated units.
         metrics: what to compare, see ``asked.parse_metric``.
         covariate: a column known before the experiment (two for a ratio), used to reduce the variance (CUPED).
-        control: the arm that the others are held against; without it ``control`` or ``baseline`` if there is such an
-            arm, else the first by name.
+        control: the arm that the others are held against; without it one that is called so, see ``arms.CONTROLS``,
+            else the first by name.
         weights: planned share of each arm, of any sum; equal by default.
         alpha: error rate of the two-sided intervals.
         winsorise: quantile over all arms above which a value counts as that quantile.
@@ -99,8 +98,9 @@ def analyse(
     """
     _check(alpha, winsorise)
     units = gather(frame, unit, arm, repeats)
-    against = _control(units.arms, control)
-    counts = _counts(units, weights)
+    against = control_of(units.arms, control)
+    shares = weights_of(units.arms, weights or dict.fromkeys(units.arms, 1.0))
+    counts = dict.fromkeys(shares, 0) | units.counts()
     taken = [values(units, metric, covariate, winsorise) for metric in metrics]
     rng = np.random.default_rng(seed)
     results = [
@@ -113,7 +113,7 @@ def analyse(
         against,
         alpha,
         counts,
-        sample_ratio_p_value(counts, weights or dict.fromkeys(units.arms, 1.0)),
+        sample_ratio_p_value(counts, shares),
         tuple(results),
         (*units.notes, *(note for metric in taken for note in metric.notes)),
     )
@@ -126,27 +126,6 @@ def _check(alpha: float, winsorise: float | None) -> None:
         raise ExperimentError(
             f"The winsorisation quantile is {winsorise:g}; it has to lie in 0..1, usually 0.99 or above."
         )
-
-
-def _control(arms: Sequence[str], asked: str | None) -> str:
-    if asked is None:
-        return next((arm for name in CONTROLS for arm in arms if arm.lower() == name), arms[0])
-    if asked not in arms:
-        raise ExperimentError(f"The control {asked!r} is no arm of the table; arms are {', '.join(arms)}.")
-    return asked
-
-
-def _counts(units: Units, weights: Mapping[str, float] | None) -> dict[str, int]:
-    counts = units.counts()
-    if weights is None:
-        return counts
-    unknown = [arm for arm in counts if arm not in weights]
-    if unknown:
-        raise ExperimentError(
-            f"Arm(s) {', '.join(unknown)} of the table have no weight; --weights has to name every arm, and names "
-            f"{', '.join(weights)}."
-        )
-    return {arm: counts.get(arm, 0) for arm in weights}
 
 
 def _result(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from recsys.errors import ExperimentError
+from recsys.experiments.analysis.arms import in_order
 
 Floats = npt.NDArray[np.float64]
 Repeats = Literal["auto", "sum", "refuse"]
@@ -88,7 +89,7 @@ def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "
     if absent.any():
         notes.append(f"{_rows(absent.sum())} without {' or '.join(filter(None, (unit, arm)))} left out")
     ids, arms, rows = ids[~absent], arms[~absent], frame.loc[~absent]
-    names = sorted(arms.unique(), key=_natural)
+    names = in_order(arms.unique().tolist())
     unit_of, known = pd.factorize(ids)
     place = pd.Categorical(arms, categories=names).codes.astype(np.int64)
     kept = _in_one_arm(place, unit_of, len(known), notes)
@@ -104,15 +105,15 @@ def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "
         )
     if arm is not None and len(names) < 2:
         raise ExperimentError(
-            f"Column {arm} names {len(names)} arm(s) {names}; a comparison needs two or more."
+            f"Column {arm} names {len(names)} arm(s) {list(names)}; a comparison needs two or more."
         )
-    return Units(tuple(names), place[first], rows, unit_of, tuple(notes))
+    return Units(names, place[first], rows, unit_of, tuple(notes))
 
 
 def labels(column: pd.Series) -> pd.Series:
     """Ids or arm names as text; missing where empty or as a file writes what is missing, but an arm may be called none.
 
-    1.0 is written 1, as a column with gaps reads it.
+    Of numbers, whole ones are written without a point (1 for 1.0), whether a file holds them as text or as floats.
 
     Raises:
         ExperimentError: they are bytes that are no text.
@@ -123,7 +124,7 @@ def labels(column: pd.Series) -> pd.Series:
             column = column.astype("Int64")
     text = _text(column)
     empty = text.str.lower().isin(MISSING) & ~text.isin(("none", "NONE"))
-    return text.mask(empty, pd.NA)
+    return _whole(text.mask(empty, pd.NA))
 
 
 def numbers(column: pd.Series, name: str) -> Floats:
@@ -149,6 +150,14 @@ def numbers(column: pd.Series, name: str) -> Floats:
             f"{str(column.iloc[at])!r} in row {int(column.index[at]) + 1:,}. Correct them, or leave them empty."
         )
     return values
+
+
+def _whole(text: pd.Series) -> pd.Series:
+    """Write 1.0 as 1 where all values are numbers."""
+    pointed = text.str.contains(r"\.0+$", na=False)
+    if not pointed.any() or not text.dropna().str.fullmatch(r"[+-]?\d+(\.\d*)?").all():
+        return text
+    return text.where(~pointed, text.str.replace(r"\.0+$", "", regex=True))
 
 
 def _text(column: pd.Series) -> pd.Series:
@@ -201,14 +210,6 @@ def _join(
         f"{_units(count)} with several rows: their rows are added up, as several measurements of one unit"
     )
     return False
-
-
-def _natural(name: str) -> tuple[int, float, str]:
-    """Numbers by their size, before texts."""
-    try:
-        return (0, float(name), name)
-    except ValueError:
-        return (1, 0.0, name)
 
 
 def _rows(count: int) -> str:

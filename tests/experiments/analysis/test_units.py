@@ -88,8 +88,20 @@ def test_arms_that_are_numbers_keep_their_size_order_and_have_plain_names() -> N
     units = gather(table((1, 10, 1), (2, 2, 1), (3, 0, 1)), "id", "arm")
     assert units.arms == ("0", "2", "10")
     assert labels(pd.Series([1.0, np.nan, 0.0])).tolist() == ["1", pd.NA, "0"]
-    assert labels(pd.Series([1.5, 2.0])).tolist() == ["1.5", "2.0"]
+    assert labels(pd.Series([1.5, 2.0])).tolist() == ["1.5", "2"]
     assert len(set(labels(pd.Series([1e20, 1e300, np.inf])))) == 3
+
+
+@pytest.mark.parametrize("values", [[0.0, 1.0], [0.0, 1.5, np.nan], [-1.0, 12.25, 300.0]])
+def test_numbers_are_called_the_same_in_a_text_file_and_in_a_typed_one(values: list[float]) -> None:
+    typed = pd.Series(values)
+    written = typed.map(lambda value: "" if np.isnan(value) else str(value)).astype("str")
+    assert labels(written).equals(labels(typed))
+
+
+def test_versions_among_names_stay_as_they_are() -> None:
+    assert labels(pd.Series(["v1", "2.0"], dtype="str")).tolist() == ["v1", "2.0"]
+    assert labels(pd.Series(["1.0.0", "1.1.0"], dtype="str")).tolist() == ["1.0.0", "1.1.0"]
 
 
 @pytest.mark.parametrize(
