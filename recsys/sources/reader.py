@@ -38,7 +38,7 @@ class SourceFile:
             target = target.removesuffix("'") + ("/*.csv*'" if self.is_csv else "/*.parquet'")
         if not self.is_csv:
             return f"read_parquet({target}, hive_partitioning = false)"
-        delimiter = "'\t'" if self.path.suffix == ".tsv" else "','"
+        delimiter = "'\t'" if self.path.suffix.lower() == ".tsv" else "','"
         return (
             f"read_csv({target}, delim = {delimiter}, header = true, all_varchar = true, quote = '\"', "
             "escape = '\"', nullstr = '', hive_partitioning = false)"
@@ -73,11 +73,11 @@ def open_file(path: Path) -> SourceFile:
             f"{path} does not exist. Give a folder of Parquet or CSV files, or one such file."
         )
     if path.is_file():
-        if not path.name.endswith(ENDINGS):
+        if not path.name.lower().endswith(ENDINGS):
             raise ContractError(
                 f"{path} is no data file that can be read; it has to end in {', '.join(ENDINGS)}."
             )
-        return SourceFile(path, path.name.endswith(CSV_ENDINGS))
+        return SourceFile(path, path.name.lower().endswith(CSV_ENDINGS))
     kinds = {child.name.endswith(CSV_ENDINGS) for child in path.iterdir() if child.name.endswith(ENDINGS)}
     if len(kinds) != 1:
         raise ContractError(f"{path} has to hold Parquet files only or CSV files only, and at least one.")
