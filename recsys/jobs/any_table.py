@@ -66,7 +66,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """Every value as text; the delimiter is the one that cuts the header into most names."""
-    opened = gzip.open if path.name.endswith(".gz") else open
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig") as lines:
         header = next(lines, "")
     delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))

@@ -40,11 +40,23 @@ def test_every_kind_of_file_gives_the_same(settings: Settings, tmp_path: Path) -
     frame.to_csv(tmp_path / "old.csv", index=False, lineterminator="\r", quoting=1)
     with gzip.open(tmp_path / "t.csv.gz", "wt", encoding="utf-8") as file:
         frame.to_csv(file, index=False, sep="|")
+    for name, upper in (("t.csv", "U.CSV"), ("t.csv.gz", "U.CSV.GZ"), ("t.parquet", "U.PARQUET")):
+        (tmp_path / upper).write_bytes((tmp_path / name).read_bytes())
     (tmp_path / "parts").mkdir()
     frame[:90].to_csv(tmp_path / "parts" / "1.csv", index=False)
     frame[90:].to_csv(tmp_path / "parts" / "2.csv", index=False)
     expected = analyze.run(settings, str(tmp_path / "t.parquet"), ASKED)
-    for name in ("t.csv", "old.csv", "semicolon.csv", "t.tsv", "t.csv.gz", "parts"):
+    for name in (
+        "t.csv",
+        "old.csv",
+        "semicolon.csv",
+        "t.tsv",
+        "t.csv.gz",
+        "parts",
+        "U.CSV",
+        "U.CSV.GZ",
+        "U.PARQUET",
+    ):
         assert analyze.run(settings, str(tmp_path / name), ASKED) == expected, name
 
 
@@ -164,9 +176,10 @@ def test_the_command_prints_and_writes_what_was_asked(tmp_path: Path) -> None:
     assert "Blocked" in result.output and "clicks/views (delta" in result.output
     assert "added up" in result.output and "p, Holm" in result.output
     record = json.loads(target.read_text(encoding="utf-8"))
-    assert list(record) == ["srm", "results"] and record["srm"]["blocked"] is True
+    assert list(record) == ["srm", "results", "notes"] and record["srm"]["blocked"] is True
     assert list(record["results"][0]) == ["metric", "arm", "control", "n", "mean", "difference", "difference_ci",
                                           "relative", "relative_ci", "p_value", "method"]  # fmt: skip
+    assert any("added up" in note for note in record["notes"])
     assert [row["metric"] for row in record["results"]] == ["revenue", "clicks/views"]
 
 

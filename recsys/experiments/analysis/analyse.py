@@ -62,6 +62,7 @@ class Analysis:
         return {
             "srm": {"p_value": self.srm_p_value, "blocked": self.blocked},
             "results": [asdict(result) for result in self.results],
+            "notes": list(self.notes),
         }
 
 
@@ -91,7 +92,7 @@ def analyse(
         alpha: error rate of the two-sided intervals.
         winsorise: quantile over all arms above which a value counts as that quantile.
         repeats: what to do with a unit of several rows.
-        seed: of the bootstrap of quantiles.
+        seed: of the bootstrap of quantiles; every comparison starts from it, whatever else is asked.
 
     Raises:
         ExperimentError: names what cannot be compared, and the remedy.
@@ -102,9 +103,10 @@ def analyse(
     shares = weights_of(units.arms, weights or dict.fromkeys(units.arms, 1.0))
     counts = dict.fromkeys(shares, 0) | units.counts()
     taken = [values(units, metric, covariate, winsorise) for metric in metrics]
-    rng = np.random.default_rng(seed)
     results = [
-        _result(metric, (name, against), (place, units.arms.index(against)), alpha, rng)
+        _result(
+            metric, (name, against), (place, units.arms.index(against)), alpha, np.random.default_rng(seed)
+        )
         for metric in taken
         for place, name in enumerate(units.arms)
         if name != against

@@ -33,18 +33,16 @@ class Asked:
 
 
 def parse_metrics(texts: Sequence[str], columns: Collection[str]) -> list[Asked]:
-    """Read every metric; where two would share a name, each is called by all that was written.
+    """Read every metric, each once; where two would share a name, each is called by all that was written.
 
     Raises:
-        ExperimentError: none is asked, one is asked twice, or one cannot be read; see :func:`parse_metric`.
+        ExperimentError: none is asked, or one cannot be read; see :func:`parse_metric`.
     """
     if not texts:
         raise ExperimentError(
             f"No metric is asked for. Name one with --metric; columns are {_list(columns)}."
         )
-    for text in texts:
-        if texts.count(text) > 1:
-            raise ExperimentError(f"Metric {text!r} is asked for twice. Name it once.")
+    texts = list(dict.fromkeys(texts))
     asked = [parse_metric(text, columns) for text in texts]
     names = [metric.name for metric in asked]
     return [
@@ -56,7 +54,7 @@ def parse_metrics(texts: Sequence[str], columns: Collection[str]) -> list[Asked]
 def parse_metric(text: str, columns: Collection[str]) -> Asked:
     """Read ``COLUMN``, ``COLUMN:KIND`` or ``NUMERATOR/DENOMINATOR[:ratio]``; a column of just that name comes first.
 
-    A kind is mean, proportion, ratio, quantile (the median), median, or a percentile such as p90 or p99.9.
+    A kind is mean, proportion, ratio, quantile (the median), median, or a percentile such as p90 or p99.9, in any case.
 
     Raises:
         ExperimentError: names the column or the kind that is not known, and those that are.
@@ -72,6 +70,7 @@ def parse_metric(text: str, columns: Collection[str]) -> Asked:
     name, colon, kind = text.rpartition(":")
     if not colon:
         name, kind = text, ""
+    kind = kind.strip().lower()
     quantile = _quantile(kind)
     if kind and kind not in KINDS and quantile is None:
         raise ExperimentError(
@@ -127,7 +126,7 @@ def parse_weights(text: str | None) -> dict[str, float] | None:
     if text is None:
         return None
     weights: dict[str, float] = {}
-    for part in text.split(","):
+    for part in filter(str.strip, text.split(",")):
         name, _, value = (piece.strip() for piece in part.rpartition("="))
         try:
             weight = float(value)

@@ -192,6 +192,14 @@ def test_a_quantile_is_compared_by_the_bootstrap_of_its_seed() -> None:
     assert only(adjusted) == found and any("without the covariate" in note for note in adjusted.notes)
 
 
+def test_a_quantile_does_not_depend_on_what_else_is_asked() -> None:
+    frame = table(arms=("control", "treatment", "other"))
+    several = of(frame, "revenue:p75", "before:p90").results
+    pair = of(frame[frame["arm"] != "other"], "before:p90").results
+    assert [row for row in several if row.metric == "before"] == list(of(frame, "before:p90").results)
+    assert [row for row in several if (row.metric, row.arm) == ("before", "treatment")] == list(pair)
+
+
 def test_winsorising_uses_one_cap_of_all_arms() -> None:
     frame = table()
     cap = np.sort(frame["revenue"])[int(np.ceil(0.98 * len(frame))) - 1]

@@ -13,6 +13,8 @@ COLUMNS = ["user_id", "revenue", "clicks", "views", "a/b", "odd:mean", "hours"]
     [
         ("revenue", Asked("revenue", None, "revenue")),
         ("revenue:mean", Asked("revenue", "mean", "revenue")),
+        ("revenue:Mean", Asked("revenue", "mean", "revenue")),
+        ("hours:P90", Asked("hours", "quantile", "hours", quantile=0.9)),
         ("clicks/views", Asked("clicks/views", "ratio", "clicks", "views")),
         ("clicks / views:ratio", Asked("clicks / views", "ratio", "clicks", "views")),
         ("a/b", Asked("a/b", None, "a/b")),
@@ -49,8 +51,7 @@ def test_a_metric_that_cannot_be_read_says_why(text: str, told: str) -> None:
 def test_two_metrics_of_one_column_keep_what_tells_them_apart() -> None:
     names = [m.name for m in parse_metrics(["hours:p50", "hours:p90", "revenue:mean"], COLUMNS)]
     assert names == ["hours:p50", "hours:p90", "revenue"]
-    with pytest.raises(ExperimentError, match="twice"):
-        parse_metrics(["hours", "hours"], COLUMNS)
+    assert parse_metrics(["hours", "views", "hours"], COLUMNS) == parse_metrics(["hours", "views"], COLUMNS)
     with pytest.raises(ExperimentError, match="No metric"):
         parse_metrics([], COLUMNS)
 
@@ -64,6 +65,7 @@ def test_a_covariate_is_a_column_or_two() -> None:
 
 def test_weights() -> None:
     assert parse_weights(None) is None
+    assert parse_weights("a=2,b=1, ") == {"a": 2.0, "b": 1.0}
     assert parse_weights("a=2, b=1 ,x=y=0") == {"a": 2.0, "b": 1.0, "x=y": 0.0}
 
 
