@@ -151,18 +151,18 @@ def compare(
 def _contrast(kind: Kind, old: _Arm, new: _Arm, theta: float, *, alpha: float, cuped: bool) -> Comparison:
     shift = theta * (new.covariate - old.covariate)
     share = new.units / (old.units + new.units)
-    # Adjusted to the covariate's mean over both arms, which ties the two values together: their covariance is needed.
-    values = np.array([old.value + share * shift, new.value - (1 - share) * shift])
-    of_old = np.array([[1, -share * theta], [0, (1 - share) * theta]])
-    of_new = np.array([[0, share * theta], [1, -(1 - share) * theta]])
+    # Control is adjusted to the covariate's mean over both arms, which ties its value to the difference.
+    level = old.value + share * shift
+    of_old = np.array([[1, -share * theta], [-1, theta]])
+    of_new = np.array([[0, share * theta], [1, -theta]])
     joint = of_old @ old.spread @ of_old.T + of_new @ new.spread @ of_new.T
     step = np.array([-1.0, theta])
     parts = [float(step @ arm.spread @ step) for arm in (old, new)]
     variance = max(sum(parts), 0.0)
     degrees = _welch(parts, (old.units, new.units))
     critical = _critical(alpha, degrees)
-    difference = float(values[1] - values[0])
-    if variance == 0 and abs(difference) <= _ROUNDING * float(np.abs(values).max()):
+    difference = new.value - old.value - shift
+    if variance == 0 and abs(difference) <= _ROUNDING * max(abs(level), abs(level + difference)):
         difference = 0.0  # constants that differ in their last digit are one constant
     margin = critical * math.sqrt(variance)
     method = {"mean": "welch", "proportion": "welch", "ratio": "delta"}[kind] + (" cuped" if cuped else "")
@@ -172,7 +172,7 @@ def _contrast(kind: Kind, old: _Arm, new: _Arm, theta: float, *, alpha: float, c
         difference,
         difference - margin,
         difference + margin,
-        *fieller(values, joint, critical),
+        *fieller(level, difference, joint, critical),
         p_value=two_sided(difference, variance, degrees),
         method=f"{method}, fieller",
         variance=variance,
@@ -181,29 +181,29 @@ def _contrast(kind: Kind, old: _Arm, new: _Arm, theta: float, *, alpha: float, c
 
 
 def fieller(
-    values: Floats, joint: Floats, critical: float
+    level: float, difference: float, joint: Floats, critical: float
 ) -> tuple[float | None, float | None, float | None]:
-    """Relative lift values[1] / values[0] - 1 and its interval (Fieller, 1954).
+    """Relative lift difference / level and its interval (Fieller, 1954).
 
-    A ratio rho is kept where |values[1] - rho values[0]| is within ``critical`` standard errors of itself, so the
-    interval holds 0 exactly when that of the difference does.
+    A lift r is kept where |difference - r level| is within ``critical`` standard errors of itself, so the interval
+    holds 0 exactly when that of the difference does. The root is multiplied out, so that no digits cancel.
 
     Args:
-        values: control's and treatment's value, shape (2,).
-        joint: covariance of their estimates, shape (2, 2).
+        level: control's value.
+        difference: treatment minus control.
+        joint: covariance of the two, shape (2, 2).
         critical: quantile of the two-sided test, say 1.96.
     """
-    old, new = float(values[0]), float(values[1])
-    if old == 0:
+    if level == 0:
         return None, None, None
-    square = critical**2
-    a = old * old - square * float(joint[0, 0])
-    b = old * new - square * float(joint[0, 1])
-    c = new * new - square * float(joint[1, 1])
-    if a <= 0:
-        return new / old - 1, None, None
-    root = math.sqrt(max(b * b - a * c, 0.0))
-    return new / old - 1, (b - root) / a - 1, (b + root) / a - 1
+    lift, square = difference / level, critical**2
+    v, c, d = (float(joint[place]) / level / level for place in ((0, 0), (0, 1), (1, 1)))
+    below = 1 - square * v
+    if below <= 0:
+        return lift, None, None
+    inner = lift * lift * v - 2 * lift * c + d - square * (v * d - c * c)
+    middle, root = lift - square * c, critical * math.sqrt(max(inner, 0.0))
+    return lift, (middle - root) / below, (middle + root) / below
 
 
 def two_sided(difference: float, variance: float, degrees: float) -> float:

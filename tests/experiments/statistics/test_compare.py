@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -180,6 +182,22 @@ def test_fieller_ends_are_the_ratios_the_test_just_rejects(seed: int, n0: int, n
         gap = new.mean() - (1 + lift) * old.mean()
         error = math.sqrt(new.var(ddof=1) / n1 + (1 + lift) ** 2 * old.var(ddof=1) / n0)
         assert abs(gap) / error == pytest.approx(critical, rel=CLOSE)
+
+
+def test_fieller_keeps_its_digits_where_the_spread_is_small() -> None:
+    """Against the quadratic in exact fractions: values of mean 1e6 and spread 1e-3."""
+    rng = np.random.default_rng(31)
+    old, new = (Moments.of(1e6 + at + 1e-3 * rng.normal(size=50)) for at in (0.0, 1e-3))
+    found = compare("mean", old, new, alpha=0.05)
+    assert found is not None
+    level, other = Fraction(float(old.mean[0])), Fraction(float(new.mean[0]))
+    v0, v1 = (Fraction(float(arm.cross[0, 0])) / 49 / 50 for arm in (old, new))
+    square = Fraction(float(stats.t.ppf(0.975, found.degrees))) ** 2
+    a, b, c = level**2 - square * v0, level * other, other**2 - square * v1
+    root = Decimal.sqrt(Decimal((b * b - a * c).numerator) / Decimal((b * b - a * c).denominator))
+    ends = [float((b + sign * Fraction(root)) / a - 1) for sign in (-1, 1)]
+    assert found.relative == pytest.approx(float(other / level - 1), rel=1e-9)
+    assert [found.relative_low, found.relative_high] == pytest.approx(ends, rel=1e-6)
 
 
 def test_the_adjusted_relative_lift_covers_the_truth() -> None:
