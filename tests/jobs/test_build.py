@@ -25,7 +25,8 @@ ASSIGNED = """-- Every user, in one arm.
 -- grain: experiment_id, unit_id
 -- partition: ds
 -- upstream: staging.users
-SELECT 'e' AS experiment_id, user_id AS unit_id, 'control' AS arm, 'hybrid' AS policy, 0 AS bucket, @ds AS started_on, @ds AS ds
+SELECT 'e' AS experiment_id, user_id AS unit_id, 'control' AS arm, 'hybrid' AS policy, 0 AS bucket, @ds AS started_on, @ds AS ds,
+  @ds AS first_assigned_on, 'user' AS unit
 FROM staging.users WHERE ds = @ds
 """
 
