@@ -23,6 +23,8 @@ def assignments(units: list[str]) -> pd.DataFrame:
             "policy": "hybrid",
             "bucket": 1,
             "started_on": DAY,
+            "first_assigned_on": DAY,
+            "unit": "user",
         }
     )
 
