@@ -267,12 +267,6 @@ FEATURES: Final = (
 LISTS: Final = (
     _table("scoring.lists", "user_id, rank", _LIST, "ds"),
     _table("marts.recommendations", "user_id, rank", _LIST, "ds"),
-    _table(
-        "marts.list_calibration",
-        "policy, price_band",
-        """policy STRING!, price_band INT64!, pairs INT64!, expected FLOAT64!, purchases INT64!, ds DATE!""",
-        "ds",
-    ),
 )
 
 EXPERIMENTS: Final = (
@@ -370,6 +364,13 @@ SYNTHETIC: Final = (
 )
 
 MONITORING: Final = (
+    # What lists promised and what came of it, by price; what no day has is not corrected.
+    _table(
+        "marts.list_calibration",
+        "policy, price_band",
+        """policy STRING!, price_band INT64!, pairs INT64!, expected FLOAT64!, purchases INT64!, ds DATE!""",
+        "ds",
+    ),
     # What each step between scores and lists did to the revenue that the shown places are expected to make.
     _table(
         "scoring.steps",
