@@ -186,7 +186,8 @@ def test_only_the_file_s_password_opens_airflow(services, runs):
 def test_nothing_is_left_when_the_services_have_stopped(services, runs):
     assert len(services.alive()) >= len(services.healthy)
     services.stop()
-    deadline = time.monotonic() + 20  # what was killed, and children whose parent was, take a moment to be gone
+    # what was killed, and children whose parent was, take a moment to be gone
+    deadline = time.monotonic() + 20
     while services.alive() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert services.alive() == []
