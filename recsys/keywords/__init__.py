@@ -1,0 +1,1 @@
+"""Keywords for sellers who advertise: cleaned, retrieved, ranked, chosen and explained."""

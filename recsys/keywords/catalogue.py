@@ -1,0 +1,68 @@
+"""What is known of each keyword in each leaf category: how it is searched, and what advertising with it brought."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+import pandas as pd
+
+from recsys.schema import CATEGORY_ID
+
+KEYWORD: Final = "keyword"
+REACH: Final = ("searches_7d", "searchers_7d", "searches_28d", "searchers_28d")
+BOUGHT: Final = ("clicks_28d", "purchases_28d", "revenue_28d")
+ADVERTISED: Final = {"ad_impressions": "impressions", "ad_clicks": "clicks", "ad_purchases": "purchases"}
+COLUMNS: Final = (KEYWORD, CATEGORY_ID, *REACH, *BOUGHT, "share", "campaigns", *ADVERTISED, "mean_ad_rate")
+_ROW = [KEYWORD, CATEGORY_ID]
+
+
+def catalogue(demand: pd.DataFrame, history: pd.DataFrame, variants: pd.DataFrame, ds: date) -> pd.DataFrame:
+    """One row per (keyword, category_id), in that order: searches and campaigns under the canonical text.
+
+    Searches and searchers are those of the phrase wherever its clicks went (its page shows to all who search it), so
+    each row of a keyword repeats them: never add them up over categories. Searchers of variants are added up, which
+    counts a person who typed two of them twice. Clicks, purchases, revenue and the ``ad_`` columns are of the category
+    alone. ``share`` is the part of the keyword's clicks that are in the category; a keyword without clicks is shared
+    evenly. ``campaigns`` and ``mean_ad_rate`` (NaN where there are none) are of the campaigns in any category that bid
+    on the keyword at the end of ``ds``.
+
+    Args:
+        demand: [query, category_id, searches_7d, searchers_7d, searches_28d, searchers_28d, clicks_28d, purchases_28d,
+            revenue_28d], the first four of the whole query.
+        history: [campaign_id, category_id, ad_rate, started_at, ended_at, keyword, impressions, clicks, purchases].
+        variants: [raw, keyword]; a text that is missing here, or rejected (keyword null), is left out.
+        ds: the day at whose end a campaign has to run to count.
+    """
+    canonical = variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
+    searched = demand.assign(keyword=demand["query"].map(canonical)).dropna(subset=_ROW)
+    bid = history.assign(keyword=history[KEYWORD].map(canonical)).dropna(subset=_ROW)
+    clicked = searched.groupby(_ROW)[list(BOUGHT)].sum()
+    advertised = bid.groupby(_ROW)[list(ADVERTISED.values())].sum()
+    advertised.columns = pd.Index(list(ADVERTISED))
+    table = clicked.join(advertised, how="outer").astype("float64").fillna(0.0).reset_index()
+    table = table.join(_reach(searched), on=KEYWORD).join(_competition(bid, ds), on=KEYWORD)
+    counts = [*REACH, "campaigns"]
+    table[counts] = table[counts].astype("float64").fillna(0.0)
+    by_keyword = table.groupby(KEYWORD)["clicks_28d"]
+    clicks, rows = by_keyword.transform("sum"), by_keyword.transform("size")
+    table["share"] = (table["clicks_28d"] / clicks.where(clicks > 0)).fillna(1.0 / rows)
+    whole = [name for name in COLUMNS if name not in (*_ROW, "share", "mean_ad_rate", "revenue_28d")]
+    table[whole] = table[whole].round().astype("int64")
+    return table.sort_values(_ROW, ignore_index=True)[list(COLUMNS)]
+
+
+def _reach(searched: pd.DataFrame) -> pd.DataFrame:
+    """Searches and searchers by keyword: each query once, whatever its categories."""
+    once = searched.groupby([KEYWORD, "query"])[list(REACH)].max().astype("float64")
+    return once.groupby(level=KEYWORD).sum()
+
+
+def _competition(bid: pd.DataFrame, ds: date) -> pd.DataFrame:
+    """How many campaigns bid on a keyword at the end of ``ds``, and the mean of their rates."""
+    end = pd.Timestamp(ds, tz="UTC") + pd.Timedelta(days=1)
+    started, ended = (pd.to_datetime(bid[column], utc=True) for column in ("started_at", "ended_at"))
+    live = bid[(started < end) & (ended.isna() | (ended >= end))]
+    each = live.drop_duplicates([KEYWORD, "campaign_id"]).astype({"ad_rate": "float64"})
+    by_keyword = each.groupby(KEYWORD)["ad_rate"]
+    return pd.DataFrame({"campaigns": by_keyword.size(), "mean_ad_rate": by_keyword.mean()})
