@@ -60,3 +60,7 @@ class ExperimentError(RecsysError):
 
 class DagError(RecsysError):
     """A task of an Airflow DAG failed."""
+
+
+class KeywordError(RecsysError):
+    """Keywords, their policy, or what was learned about them cannot be used."""
