@@ -51,7 +51,17 @@ class MarketplaceConfig:
     price_drop_daily: float = 0.05
     price_cap: float = 1_500.0
     cancel_mean: float = 0.05
-    campaign_share: float = 0.02
+    # Ads
+    campaign_share: float = 0.05
+    keyword_noise: float = 0.5
+    keyword_slips: float = 0.15
+    query_noise: float = 0.2
+    irrelevant_keywords: float = 0.2
+    junk_keywords: float = 0.04
+    suggested_keywords: float = 0.2
+    ad_slots: int = 2
+    ad_exploration: float = 0.5
+    ad_reserve: float = 0.01
     # Delivery of events
     late_share: float = 0.012
     too_late_share: float = 0.0003

@@ -38,6 +38,10 @@ _STREAMS = (
     "world",
     "choice",
     "page",
+    "wording",
+    "adverts",
+    "auction",
+    "slots",
 )
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD1342543DE82EF95)

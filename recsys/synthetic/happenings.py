@@ -33,13 +33,14 @@ _DTYPES: Mapping[str, type] = {
     "session": np.int64,
     "request": np.int64,
     "query": np.int64,
+    "wording": np.int64,
     "amount": np.float64,
     "quantity": np.int64,
     "surface": np.int64,
     "position": np.int64,
     "propensity": np.float64,
 }
-_NULLS: Mapping[str, float] = {"amount": np.nan, "propensity": np.nan}
+_NULLS: Mapping[str, float] = {"amount": np.nan, "propensity": np.nan, "wording": 0}
 
 
 def events(n: int, **columns: Array | int) -> Columns:
@@ -70,6 +71,7 @@ def of_pages(
         user=pages["user"][search],
         session=day * PER_DAY + pages["session"][search],
         query=pages["query"][search],
+        wording=pages["wording"][search],
         surface=SEARCH,
     )
     item, user, match, buy = rows["item"], outcome.user, outcome.wish.match, outcome.wish.buy
@@ -146,6 +148,7 @@ class _Maker:
             session=self._day * PER_DAY + self._pages["session"][page],
             request=np.where(recommended, self._day * PER_DAY + page, NOWHERE),
             query=self._pages["query"][page],
+            wording=self._pages["wording"][page],
             surface=surface,
             position=self._outcome.position[row],
             propensity=self._rows["propensity"][row],

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from recsys.synthetic import adverts
 from recsys.synthetic.draws import Array, Draws
 from recsys.synthetic.state import DAY, SECOND, Columns, State
 from recsys.synthetic.taste import Clicks, Taste, Wish
@@ -99,7 +100,7 @@ def _intents(
 ) -> tuple[Array, Wish, _Intents]:
     items, item = state.items, rows["item"]
     user = pages["user"][rows["page"]]
-    wish, mood = taste.wish(user, item), taste.mood(draws)
+    wish, mood = adverts.meant(state, pages, rows, taste.wish(user, item)), taste.mood(draws)
     own = state.sellers["user"][items["seller"][item]] == user
     clicks = taste.clicks(draws, rows["page"], user, item, wish)
     clicks = replace(clicks, would=clicks.would & ~own)

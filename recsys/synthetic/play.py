@@ -40,7 +40,7 @@ class DayTables:
     @cached_property
     def campaign_daily(self) -> pd.DataFrame:
         """Rows of ``marketplace.campaign_daily`` of ``ds``."""
-        return tables.campaign_table(self.reported, self.ds)
+        return tables.campaign_table(self.state, self.reported, self.ds)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def play(
     delivered, evening.waiting = delivery.send(
         morning.config, ds, happenings.join([made, cancels]), state.waiting
     )
-    reported = campaigns.report(evening, visit.pages, visit.rows, visit.outcome)
+    reported = campaigns.report(evening, visit.rows, visit.outcome)
     return evening, DayTables(ds, evening, delivered, reported)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from recsys.synthetic.draws import Array
@@ -35,6 +37,51 @@ def brand_of(query: Array) -> Array:
     """The brand number in a phrase, -1 where it names none."""
     modifier = np.asarray(query) // 2 % _MODIFIERS
     return np.where((modifier >= 1) & (modifier <= len(BRAND_NAMES)), modifier - 1, -1)
+
+
+def attribute_of(query: Array) -> Array:
+    """The attribute number in a phrase, -1 where it names none."""
+    modifier = np.asarray(query) // 2 % _MODIFIERS
+    return np.where(modifier > len(BRAND_NAMES), modifier - 1 - len(BRAND_NAMES), -1)
+
+
+def noun_of(query: Array) -> Array:
+    """The place of the phrase's noun among the nouns of its leaf and language."""
+    return np.asarray(query) // (2 * _MODIFIERS) % _NOUNS % nouns_in(leaf_of(query), local_of(query))
+
+
+def local_of(query: Array) -> Array:
+    """1 where the phrase is Japanese, else 0."""
+    return np.asarray(query) % 2
+
+
+def nouns_in(leaf: Array, local: Array) -> Array:
+    """How many nouns a leaf has in the language."""
+    return _counts()[np.asarray(local), np.asarray(leaf)]
+
+
+def canonical(query: Array) -> Array:
+    """One number for all phrases that read the same: two nouns of a leaf may share their Japanese word."""
+    query = np.asarray(query)
+    return np.where(query < 0, query, _firsts()[np.maximum(query, 0)])
+
+
+def all_phrases() -> Array:
+    """Every phrase there is, once."""
+    return np.unique(_firsts())
+
+
+@lru_cache(maxsize=1)
+def _firsts() -> Array:
+    """For each number the lowest that reads the same, whatever its case."""
+    first: dict[str, int] = {}
+    texts = [text(query).lower() for query in range(len(LEAVES) * _NOUNS * _MODIFIERS * 2)]
+    return np.array([first.setdefault(words, query) for query, words in enumerate(texts)])
+
+
+@lru_cache(maxsize=1)
+def _counts() -> Array:
+    return np.array([[len(leaf.nouns) for leaf in LEAVES], [len(leaf.local_nouns) for leaf in LEAVES]])
 
 
 def text(query: int) -> str:

@@ -96,9 +96,19 @@ class State:
                     part, dot, column = name.partition(".")
                     if dot:
                         parts[part][column] = arrays[name]
+                _fill(parts)
                 return cls(config=MarketplaceConfig(**config), ds=ds, trend=arrays["trend"], **parts)
         except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
             raise RecsysError(f"The saved marketplace cannot be read ({error}); start a new one.") from error
+
+
+def _fill(parts: dict[str, Columns]) -> None:
+    """Columns that states of an earlier version lack: what was typed read as the phrase itself."""
+    for part in ("keywords", "waiting"):
+        if parts[part]:
+            parts[part].setdefault("wording", np.zeros(len(parts[part]["query"]), dtype=np.int64))
+    if parts["campaigns"]:
+        parts["campaigns"].setdefault("until", np.full(len(parts["campaigns"]["item"]), NEVER))
 
 
 def _known(config: MarketplaceConfig) -> dict[str, Any]:

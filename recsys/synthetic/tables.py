@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.schema import EVENT_TYPES
-from recsys.synthetic import queries
+from recsys.synthetic import wording
 from recsys.synthetic.campaigns import ORIGINS
 from recsys.synthetic.draws import Array
 from recsys.synthetic.happenings import NOWHERE, PER_DAY, UNKNOWN
@@ -66,7 +66,7 @@ def source_tables(state: State) -> dict[str, pd.DataFrame]:
         "marketplace.campaign_keywords": pd.DataFrame(
             {
                 "campaign_id": _ids(state.keywords["campaign"], "c{:05d}"),
-                "keyword": _queries(state.keywords["query"]),
+                "keyword": _typed(state.keywords["query"], state.keywords["wording"]),
                 "origin": _words(state.keywords["origin"], ORIGINS),
                 "added_at": _moments(state.keywords["added"]),
             }
@@ -92,7 +92,7 @@ def event_table(state: State, delivered: Columns) -> pd.DataFrame:
             "event_type": _words(delivered["type"], _TYPES),
             "item_id": item_ids(item),
             "seller_id": seller_ids(state, item),
-            "query": _queries(delivered["query"]),
+            "query": _typed(delivered["query"], delivered["wording"], no_phrase=False),
             "amount": np.round(delivered["amount"], 2),
             "quantity": _integers(delivered["quantity"]),
             "surface": _words(delivered["surface"], SURFACES),
@@ -104,13 +104,14 @@ def event_table(state: State, delivered: Columns) -> pd.DataFrame:
     )
 
 
-def campaign_table(reported: Columns, ds: date) -> pd.DataFrame:
+def campaign_table(state: State, reported: Columns, ds: date) -> pd.DataFrame:
     """What campaigns got on ``ds`` as rows of ``marketplace.campaign_daily``."""
+    keyword = reported["keyword"]
     return pd.DataFrame(
         {
-            "campaign_id": _ids(reported["campaign"], "c{:05d}"),
-            "keyword": _queries(reported["query"]),
-            "report_date": np.full(len(reported["query"]), np.datetime64(ds, "s")),
+            "campaign_id": _ids(state.keywords["campaign"][keyword], "c{:05d}"),
+            "keyword": _typed(state.keywords["query"][keyword], state.keywords["wording"][keyword]),
+            "report_date": np.full(len(keyword), np.datetime64(ds, "s")),
             **{name: reported[name] for name in ("impressions", "clicks", "purchases", "revenue", "spend")},
         }
     )
@@ -215,9 +216,12 @@ def _words(numbers: Array, words: Sequence[str]) -> Array:
     return np.array([*words, None], dtype=object)[numbers]
 
 
-def _queries(numbers: Array) -> Array:
-    unique, where = np.unique(numbers, return_inverse=True)
-    return np.array([queries.text(n) if n >= 0 else None for n in unique.tolist()], dtype=object)[where]
+def _typed(query: Array, how: Array, *, no_phrase: bool = True) -> Array:
+    """Texts of phrases as typed; a query number below 0 is a keyword that is no phrase, or nothing."""
+    unique, where = np.unique(query * wording.WAYS + how, return_inverse=True)
+    pairs = [divmod(number, wording.WAYS) for number in unique.tolist()]
+    texts = [wording.typed(q, w) if q >= 0 or no_phrase else None for q, w in pairs]
+    return np.array(texts, dtype=object)[where]
 
 
 def _integers(numbers: Array) -> pd.Series:

@@ -11,7 +11,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from recsys.synthetic import queries
+from recsys.synthetic import adverts, queries, wording
 from recsys.synthetic.draws import Array, Draws
 from recsys.synthetic.state import DAY, NEVER, SECOND, Columns, State, day_start
 from recsys.synthetic.taste import Taste
@@ -29,7 +29,7 @@ def pages_of_day(state: State, ds: date, taste: Taste, draws: Draws) -> Columns:
     """Draw the pages opened on ``ds``, in order of time.
 
     Columns: ``user``, ``session``, ``time`` (microseconds), ``surface``, ``depth`` (rows the user scrolls to),
-    ``query`` (-1 unless a search), ``leaf`` (-1 unless organic).
+    ``query`` (-1 unless a search), ``leaf`` (-1 unless organic), ``wording`` (how the query is typed).
     """
     rng, users, config = draws.generator("sessions"), state.users, state.config
     start = day_start(ds)
@@ -58,7 +58,9 @@ def pages_of_day(state: State, ds: date, taste: Taste, draws: Draws) -> Columns:
         parts.append({name: values[opens] for name, values in part.items()})
     pages = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.lexsort((pages["surface"], pages["session"], pages["time"]))
-    return {name: values[order] for name, values in pages.items()}
+    pages = {name: values[order] for name, values in pages.items()}
+    typing = wording.draw(draws.generator("wording"), len(order), config.query_noise)
+    return pages | {"wording": np.where(pages["query"] >= 0, typing, 0)}
 
 
 def _wished_leaf(state: State, taste: Taste, rng: np.random.Generator, user: Array) -> Array:
@@ -114,7 +116,7 @@ def organic_rows(state: State, pages: Columns, draws: Draws) -> Columns:
         "page": page[first],
         "item": item[first],
         "propensity": np.full(n, np.nan),
-        "campaign": np.full(n, -1),
+        "keyword": np.full(n, -1),
     }
 
 
@@ -140,27 +142,8 @@ def _look_up(
 
 
 def ad_rows(state: State, pages: Columns, draws: Draws) -> Columns:
-    """One promoted listing on top of a search page whose phrase is a keyword of a running campaign."""
-    keywords, campaigns = state.keywords, state.campaigns
-    search = np.flatnonzero(pages["surface"] == SEARCH)
-    empty = {"page": search[:0], "item": search[:0], "propensity": np.empty(0), "campaign": search[:0]}
-    if not keywords or not len(keywords["query"]) or not len(search):
-        return empty
-    item = campaigns["item"][keywords["campaign"]]
-    running = (campaigns["ended"][keywords["campaign"]] == NEVER) & (state.items["closed"][item] == NEVER)
-    numbers = np.flatnonzero(running)
-    order = numbers[np.argsort(keywords["query"][numbers], kind="stable")]
-    sorted_query, query = keywords["query"][order], pages["query"][search]
-    first = np.searchsorted(sorted_query, query, "left")
-    count = np.searchsorted(sorted_query, query, "right") - first
-    hit = count > 0
-    luck = draws.generator("campaigns").random(len(search))
-    chosen = order[(first + (count * luck).astype(np.int64))[hit]]
-    campaign = keywords["campaign"][chosen]
-    page, item = search[hit], campaigns["item"][campaign]
-    own = state.sellers["user"][state.items["seller"][item]] == pages["user"][page]
-    page, item, campaign = page[~own], item[~own], campaign[~own]
-    return {"page": page, "item": item, "propensity": np.full(len(page), np.nan), "campaign": campaign}
+    """Promoted listings on top of search pages whose phrase is a keyword of running campaigns."""
+    return adverts.ad_rows(state, pages, np.flatnonzero(pages["surface"] == SEARCH), draws)
 
 
 def list_rows(
@@ -186,7 +169,7 @@ def list_rows(
         "page": np.repeat(page, count),
         "item": items[place],
         "propensity": propensity[place],
-        "campaign": np.full(len(place), -1),
+        "keyword": np.full(len(place), -1),
     }
 
 
