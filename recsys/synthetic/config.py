@@ -44,6 +44,7 @@ class MarketplaceConfig:
     buy_base: float = -2.6
     mood_mean: float = 0.32
     private_taste: float = 0.4
+    follow_reach: float = 0.0
     # Shelf
     auction_share: float = 0.12
     lifetime_days: int = 30

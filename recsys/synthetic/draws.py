@@ -42,6 +42,7 @@ _STREAMS = (
     "adverts",
     "auction",
     "slots",
+    "shelf",
 )
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD1342543DE82EF95)

@@ -8,10 +8,11 @@ from datetime import date
 import numpy as np
 
 from recsys.schema import EVENT_TYPES
+from recsys.synthetic import follows
 from recsys.synthetic.auctions import Bids
 from recsys.synthetic.draws import Array, Draws
 from recsys.synthetic.market import Outcome
-from recsys.synthetic.state import DAY, SECOND, Columns, State, day_start
+from recsys.synthetic.state import DAY, SECOND, Columns, State, day_start, take
 from recsys.synthetic.visits import RECOMMENDATION, SEARCH
 
 TYPE = {name: number for number, name in enumerate((*EVENT_TYPES, "teleport"))}
@@ -59,6 +60,11 @@ def join(parts: list[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in _DTYPES}
 
 
+def of_type(made: Columns, kind: str) -> Columns:
+    """The events of one type."""
+    return take(made, made["type"] == TYPE[kind])
+
+
 def of_pages(
     state: State, day: int, pages: Columns, rows: Columns, *, outcome: Outcome, bids: Bids, draws: Draws
 ) -> Columns:
@@ -85,7 +91,7 @@ def of_pages(
     sale_time = np.array(outcome.sales.time, dtype=np.int64)
     carts = np.setdiff1d(carts[~state.items["auction"][item[carts]]], sold)
     fans = np.union1d(likes, sold)
-    fans = fans[draws.uniform("follow", user[fans], item[fans]) < 0.07]
+    fans = fans[follows.fans(state, user[fans], item[fans], draws)]
     offers = once[~np.isnan(outcome.offer[once])]
     shown = np.flatnonzero(outcome.position)
     of = _Maker(day, pages, rows, outcome)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import RecsysError
-from recsys.synthetic import auctions, campaigns, delivery, happenings, tables, visits
+from recsys.synthetic import auctions, campaigns, delivery, follows, happenings, tables, visits
 from recsys.synthetic.auctions import Bids
 from recsys.synthetic.behaviour import new_sellers, new_users, taste_of
 from recsys.synthetic.config import MarketplaceConfig
@@ -102,9 +102,11 @@ def play(
         morning, day, visit.pages, visit.rows, outcome=visit.outcome, bids=visit.bids, draws=draws
     )
     made = happenings.clamp(happenings.join([made, happenings.won(day, morning, visit.bids, visit.won)]), ds)
-    bought = {name: values[made["type"] == happenings.TYPE["purchase"]] for name, values in made.items()}
+    bought = happenings.of_type(made, "purchase")
     cancels = happenings.cancelled(morning, bought, draws)
     evening = _dusk(morning, ds, visit, bought, cancels)
+    fans = happenings.of_type(made, "follow")
+    evening.follows = follows.followed(evening, fans["user"], fans["item"], fans["time"])
     delivered, evening.waiting = delivery.send(
         morning.config, ds, happenings.join([made, cancels]), state.waiting
     )
@@ -152,6 +154,7 @@ def open_pages(
         [
             visits.ad_rows(morning, pages, draws),
             visits.list_rows(morning, pages, lists, fallback),
+            *follows.follower_rows(morning, pages, visits.BROWSE, draws),
             visits.organic_rows(morning, pages, draws),
         ]
     )

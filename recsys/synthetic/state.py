@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Self
 from zipfile import BadZipFile
@@ -31,7 +31,7 @@ class State:
     Times are microseconds since 1970 UTC. ``users``: tastes, money, habits. ``sellers``: ``user`` is their own user
     number. ``items``: every listing ever made, with ``closed`` = NEVER while it is open. ``prices``: one row per price
     a listing has had. ``campaigns`` and ``keywords``. ``waiting``: events that happened but are not yet delivered, and
-    cancellations still to come. ``trend``: how hot each leaf category is.
+    cancellations still to come. ``trend``: how hot each leaf category is. ``follows``: who follows whom, since when.
     """
 
     config: MarketplaceConfig
@@ -44,6 +44,7 @@ class State:
     keywords: Columns
     waiting: Columns
     trend: Array
+    follows: Columns = field(default_factory=dict)
 
     @property
     def n_users(self) -> int:
@@ -119,7 +120,7 @@ def _known(config: MarketplaceConfig) -> dict[str, Any]:
     return facts
 
 
-_COLUMNS = ("users", "sellers", "items", "prices", "campaigns", "keywords", "waiting")
+_COLUMNS = ("users", "sellers", "items", "prices", "campaigns", "keywords", "waiting", "follows")
 
 
 def day_start(ds: date) -> int:
