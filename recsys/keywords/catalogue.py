@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from recsys.schema import CATEGORY_ID
+from recsys.schema import CATEGORY_ID, ITEM_ID
 
 KEYWORD: Final = "keyword"
 REACH: Final = ("searches_7d", "searchers_7d", "searches_28d", "searchers_28d")
@@ -34,7 +34,7 @@ def catalogue(demand: pd.DataFrame, history: pd.DataFrame, variants: pd.DataFram
         variants: [raw, keyword]; a text that is missing here, or rejected (keyword null), is left out.
         ds: the day at whose end a campaign has to run to count.
     """
-    canonical = variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
+    canonical = _canonical(variants)
     searched = demand.assign(keyword=demand["query"].map(canonical)).dropna(subset=_ROW)
     bid = history.assign(keyword=history[KEYWORD].map(canonical)).dropna(subset=_ROW)
     clicked = searched.groupby(_ROW)[list(BOUGHT)].sum()
@@ -50,6 +50,18 @@ def catalogue(demand: pd.DataFrame, history: pd.DataFrame, variants: pd.DataFram
     whole = [name for name in COLUMNS if name not in (*_ROW, "share", "mean_ad_rate", "revenue_28d")]
     table[whole] = table[whole].round().astype("int64")
     return table.sort_values(_ROW, ignore_index=True)[list(COLUMNS)]
+
+
+def engagement(engaged: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
+    """Clicks and purchases by (keyword, item_id) in that order, from [query, item_id, clicks, purchases]."""
+    canonical = _canonical(variants)
+    mapped = engaged.assign(keyword=engaged["query"].map(canonical)).dropna(subset=[KEYWORD])
+    return mapped.groupby([KEYWORD, ITEM_ID], as_index=False)[["clicks", "purchases"]].sum()
+
+
+def _canonical(variants: pd.DataFrame) -> pd.Series:
+    """Raw text to keyword, without what was rejected."""
+    return variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
 
 
 def _reach(searched: pd.DataFrame) -> pd.DataFrame:

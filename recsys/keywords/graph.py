@@ -29,7 +29,11 @@ class GraphRetriever(Retriever):
     enough: int = ENOUGH
     name: ClassVar[str] = "graph"
 
-    def fit(self, phrases: Phrases) -> Self:
+    def fit(self, phrases: Phrases, engaged: pd.DataFrame, items: pd.DataFrame) -> Self:
+        """Index the phrases by their words; nothing else is asked."""
+        return self.restore(phrases, {})
+
+    def restore(self, phrases: Phrases, arrays: dict[str, np.ndarray]) -> Self:
         """Index the phrases by their words."""
         self.phrases = phrases
         bags = Bags.of(pd.Series(phrases.keywords))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -100,14 +100,19 @@ _TEXTS = ("keywords", "categories", "parents")
 _PLAIN = ("keyword_of", "category_of", "searchers", "share", "parent_of")
 
 
+@dataclass
 class Retriever(ABC):
     """Names keywords for items, by what the items say of themselves: one that was listed a minute ago has its own.
 
-    Hyper-parameters are the dataclass fields of a retriever.
+    Hyper-parameters are the dataclass fields of a retriever; ``seed`` is of all that is drawn.
     """
 
+    seed: int = 20260101
     name: ClassVar[str]
-    phrases: Phrases
+
+    @abstractmethod
+    def fit(self, phrases: Phrases, engaged: pd.DataFrame, items: pd.DataFrame) -> Self:
+        """Learn from ``engaged`` [keyword, item_id, clicks, purchases] and what is known of those ``items``."""
 
     @abstractmethod
     def find(self, items: pd.DataFrame, k: int) -> Found:
@@ -121,6 +126,10 @@ class Retriever(ABC):
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
         """What was learned, beside the phrases."""
+
+    @abstractmethod
+    def restore(self, phrases: Phrases, arrays: dict[str, np.ndarray]) -> Self:
+        """Take on what ``arrays`` gave."""
 
 
 def pairs(phrases: Phrases, items: pd.DataFrame, found: Found) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from recsys.keywords.catalogue import COLUMNS, catalogue
+from recsys.keywords.catalogue import COLUMNS, catalogue, engagement
 
 DS = date(2026, 3, 1)
 
@@ -75,3 +75,10 @@ def test_what_was_rejected_or_not_cleaned_is_left_out() -> None:
     )
     assert table["keyword"].tolist() == ["coat"]
     assert table["mean_ad_rate"].isna().all()
+
+
+def test_engagement_is_added_up_over_variants() -> None:
+    rows = [("coat", "i1", 2, 1), ("coats", "i1", 3, 0), ("coats", "i2", 1, 0), ("!!", "i1", 9, 9)]
+    engaged = pd.DataFrame(rows, columns=["query", "item_id", "clicks", "purchases"])
+    table = engagement(engaged, variants(**{"coat": "coat", "coats": "coat", "!!": None}))
+    assert table.to_numpy().tolist() == [["coat", "i1", 5, 1], ["coat", "i2", 1, 0]]

@@ -10,6 +10,8 @@ from recsys.keywords import graph
 from recsys.keywords.graph import GraphRetriever
 from recsys.keywords.retriever import Phrases, pairs
 
+NONE = pd.DataFrame()
+
 
 def phrases(*rows: tuple[str, str, int], parents: dict[str, str] | None = None) -> Phrases:
     """(keyword, category, searchers)."""
@@ -17,6 +19,10 @@ def phrases(*rows: tuple[str, str, int], parents: dict[str, str] | None = None) 
     known = parents or {}
     leaves = pd.DataFrame({"category_id": list(known), "parent_category_id": list(known.values())})
     return Phrases.of(table, leaves)
+
+
+def indexed(table: Phrases, enough: int = graph.ENOUGH) -> GraphRetriever:
+    return GraphRetriever(enough=enough).fit(table, NONE, NONE)
 
 
 def listing(*rows: tuple[str, str], parent: str = "p") -> pd.DataFrame:
@@ -33,7 +39,7 @@ def found(retriever: GraphRetriever, items: pd.DataFrame, k: int = 50) -> dict[s
 
 
 def test_phrases_go_by_the_words_they_share_and_then_by_searchers() -> None:
-    retriever = GraphRetriever().fit(
+    retriever = indexed(
         phrases(
             ("red coat", "c1", 5),
             ("coat", "c1", 9),
@@ -54,12 +60,12 @@ def test_phrases_go_by_the_words_they_share_and_then_by_searchers() -> None:
 
 def test_ties_with_a_long_tail_keep_the_most_searched() -> None:
     many = [(f"w{n} coat", "c1", n) for n in range(100)]
-    retriever = GraphRetriever().fit(phrases(*many, ("coat", "c1", 0)))
+    retriever = indexed(phrases(*many, ("coat", "c1", 0)))
     assert found(retriever, listing(("c1", "coat")), 3)["i0"] == ["coat", "w99 coat", "w98 coat"]
 
 
 def test_brand_and_size_are_words_of_the_item_and_full_width_letters_are_plain_ones() -> None:
-    retriever = GraphRetriever().fit(phrases(("acme coat", "c1", 5), ("coat xl", "c1", 4)))
+    retriever = indexed(phrases(("acme coat", "c1", 5), ("coat xl", "c1", 4)))
     items = listing(("c1", "ＣＯＡＴ")).assign(brand="Acme", size="XL")
     assert found(retriever, items)["i0"] == ["acme coat", "coat xl"]
 
@@ -73,15 +79,15 @@ def test_a_poor_leaf_is_filled_up_from_its_siblings() -> None:
         parents={"c1": "p", "c2": "p", "c3": "q"},
     )
     items = listing(("c1", "red coat"), ("new", "red coat"))
-    assert found(GraphRetriever().fit(table), items) == {
+    assert found(indexed(table), items) == {
         "i0": ["coat", "red coat"],
         "i1": ["red coat", "coat"],
     }
-    assert found(GraphRetriever(enough=1).fit(table), items)["i0"] == ["coat"]
+    assert found(indexed(table, enough=1), items)["i0"] == ["coat"]
 
 
 def test_an_item_without_words_or_category_finds_nothing() -> None:
-    retriever = GraphRetriever().fit(phrases(("coat", "c1", 1), parents={"c1": "p"}))
+    retriever = indexed(phrases(("coat", "c1", 1), parents={"c1": "p"}))
     items = listing(("c1", "?"), ("c9", "coat"), ("c1", "zzz"), parent="unknown")
     assert found(retriever, items) == {}
     assert found(retriever, items.iloc[:0]) == {}
@@ -89,12 +95,13 @@ def test_an_item_without_words_or_category_finds_nothing() -> None:
 
 def test_blocks_and_brute_force_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    text = [" ".join(f"w{n}" for n in rng.choice(30, rng.integers(1, 5), replace=False)) for _ in range(300)]
+    made = [f"w{chr(97 + n // 5)}{chr(97 + n % 5)}" for n in range(30)]
+    text = [" ".join(made[n] for n in rng.choice(30, rng.integers(1, 5), replace=False)) for _ in range(300)]
     rows = list(dict.fromkeys((t, f"c{rng.integers(3)}") for t in text))
     table = phrases(*((t, c, int(rng.integers(4))) for t, c in rows))
-    items = listing(*((f"c{n % 3}", " ".join(f"w{w}" for w in rng.choice(30, 6))) for n in range(40)))
+    items = listing(*((f"c{n % 3}", " ".join(rng.choice(made, 6))) for n in range(40)))
     monkeypatch.setattr(graph, "WORK", 50)
-    retriever = GraphRetriever(enough=0).fit(table)
+    retriever = indexed(table, enough=0)
     got = found(retriever, items, 7)
     words = [set(keyword.split()) for keyword in table.keywords]
     for row in range(len(items)):
