@@ -1,0 +1,84 @@
+"""Raw keywords in, their canonical texts out: near-duplicates share one, junk has a reason instead."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from recsys.errors import KeywordError
+from recsys.keywords.filters import Policy, reasons
+from recsys.keywords.normalise import normalise
+from recsys.keywords.phrases import Phrases
+
+RAW: Final = "raw"
+COLUMNS: Final = (RAW, "keyword", "reason", "searchers")
+OVERTAKES: Final = 1.5
+"""A new text becomes the canonical one of a kept cluster when it weighs this many times the old one."""
+
+
+def clean(raw: pd.DataFrame, policy: Policy, previous: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Normalise, filter and cluster raw keywords.
+
+    Args:
+        raw: [raw, searchers]; a text may have several rows, whose searchers are added up. A text nobody searched (one
+            that sellers typed) has 0.
+        policy: what a keyword may not be.
+        previous: the variants of an earlier day, whose canonical texts are kept unless clearly overtaken.
+
+    Returns:
+        One row per distinct text, by text: raw, keyword (the canonical text of its cluster, null when refused), reason
+        (null when kept), searchers (int64).
+
+    Raises:
+        KeywordError: when ``raw`` lacks a column, or searchers are negative or missing.
+    """
+    table = _weighed(raw)
+    texts = pa.array(table[RAW], pa.string())
+    written = normalise(texts)
+    reason = reasons(texts, written, policy)
+    kept = pd.isna(reason)
+    encoded: Any = written.filter(pa.array(kept)).dictionary_encode()
+    of_text = encoded.indices.to_numpy()
+    weight = np.bincount(of_text, 1.0 + table["searchers"].to_numpy()[kept], len(encoded.dictionary))
+    forms = encoded.dictionary
+    canonical = canonical_texts(forms, weight, _groups(forms), previous)
+    keyword = np.full(len(table), None, dtype=object)
+    keyword[kept] = forms.to_numpy(zero_copy_only=False)[canonical][of_text]
+    return table.assign(keyword=keyword, reason=reason)[list(COLUMNS)]
+
+
+def _weighed(raw: pd.DataFrame) -> pd.DataFrame:
+    missing = {RAW, "searchers"} - set(raw.columns)
+    if missing:
+        raise KeywordError(
+            f"The raw keywords have no column {', '.join(sorted(missing))}; give raw and searchers."
+        )
+    bad = raw["searchers"].isna() | (raw["searchers"] < 0)
+    if bad.any():
+        row = raw[bad].iloc[0]
+        raise KeywordError(
+            f"Keyword {row[RAW]!r} has {row['searchers']} searchers; give a count, 0 where none is known."
+        )
+    return raw.groupby(RAW, sort=True)["searchers"].sum().astype("int64").reset_index()
+
+
+def _groups(forms: pa.StringArray) -> np.ndarray:
+    return Phrases.of(forms).same()
+
+
+def canonical_texts(
+    forms: pa.StringArray, weight: np.ndarray, group: np.ndarray, previous: pd.DataFrame | None
+) -> np.ndarray:
+    """The place of the canonical text for each text: the heaviest of its group, or the one kept from ``previous``."""
+    text = forms.to_numpy(zero_copy_only=False)
+    standing = weight.copy()
+    if previous is not None:
+        standing[np.isin(text.astype(str), previous["keyword"].dropna().unique().astype(str))] *= OVERTAKES
+    order = np.lexsort((text.astype(str), -standing, group))
+    groups, first = np.unique(group[order], return_index=True)
+    best = np.empty(int(group.max(initial=-1)) + 1, np.int64)
+    best[groups] = order[first]
+    return best[group]

@@ -1,0 +1,167 @@
+"""Keywords that may not be advertised with, and why: a policy as YAML in, one reason per text out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from recsys.errors import KeywordError
+from recsys.experiments.definition.fields import Fields
+from recsys.keywords.normalise import lowered, normalise
+
+FIELDS: Final = ("most_characters", "most_words", "url", "contact", "policy")
+RULE_FIELDS: Final = ("words", "patterns")
+_UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a keyword may not be.
+
+    Attributes:
+        most_characters: of the normalised text.
+        most_words: of the normalised text, between spaces.
+        signs: (reason, RE2 expressions over the text in lower case, signs kept), in order.
+        words: (reason, RE2 expressions over the normalised text), in order.
+    """
+
+    most_characters: int = 60
+    most_words: int = 8
+    signs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    words: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The reasons that expressions give, in the order in which they are asked."""
+        return tuple(dict.fromkeys(reason for reason, _ in (*self.signs, *self.words)))
+
+
+def load_policy(path: Path) -> Policy:
+    """Read the policy file.
+
+    Raises:
+        KeywordError: when it is missing or no YAML, or tells every field, value and expression that is wrong.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise KeywordError(
+            f"{path}: cannot be read as YAML ({error}); correct it or name another file."
+        ) from error
+    return parse_policy(content, str(path))
+
+
+def parse_policy(content: object, source: str) -> Policy:
+    """Check a policy; ``source`` names it in errors. An empty one has the limits alone.
+
+    Raises:
+        KeywordError: tells everything that is wrong at once.
+
+    Example:
+        >>> parse_policy({"most_words": 5, "policy": {"fakes": {"words": ["replica"]}}}, "policy.yaml").rules
+        ('policy:fakes',)
+    """
+    if content is None:
+        return Policy()
+    if not isinstance(content, Mapping):
+        raise KeywordError(f"{source}: expected a mapping of fields, got {type(content).__name__}.")
+    problems: list[str] = []
+    read = Fields(content, problems)
+    read.known(FIELDS)
+    limits = [
+        read.number(name, default, (1, 1000))
+        for name, default in (("most_characters", 60), ("most_words", 8))
+    ]
+    signs = [(name, _patterns(content, name, problems)) for name in ("url", "contact")]
+    words: list[tuple[str, tuple[str, ...]]] = []
+    rules = content.get("policy") or {}
+    if not isinstance(rules, Mapping):
+        problems.append(f"policy is {rules!r}; write a mapping from a rule's name to its words and patterns")
+        rules = {}
+    for name, rule in rules.items():
+        if not isinstance(rule, Mapping) or not set(rule) & set(RULE_FIELDS):
+            problems.append(f"policy.{name} is {rule!r}; give it words or patterns")
+            continue
+        Fields(rule, problems, f"policy.{name}").known(RULE_FIELDS)
+        listed = _texts(rule, "words", problems, f"policy.{name}.")
+        signs.append((f"policy:{name}", _patterns(rule, "patterns", problems, f"policy.{name}.")))
+        words.append((f"policy:{name}", (_any_word(listed),) if listed else ()))
+    signs, words = ([rule for rule in kind if rule[1]] for kind in (signs, words))
+    if problems:
+        raise KeywordError(f"{source}: {'; '.join(problems)}.")
+    return Policy(int(limits[0] or 60), int(limits[1] or 8), tuple(signs), tuple(words))
+
+
+def reasons(raw: pa.StringArray, written: pa.StringArray, policy: Policy) -> np.ndarray:
+    """Why each text is refused, None where it is not; ``written`` are the normalised texts of ``raw``; object [texts].
+
+    Example:
+        >>> policy = parse_policy({"contact": ["[a-z]+@[a-z]+"]}, "policy.yaml")
+        >>> raw = pa.array(["red dress", " ", "!!!", "me@home", "one two three four five six seven eight nine"])
+        >>> reasons(raw, normalise(raw), policy).tolist()
+        [None, 'empty', 'symbols', 'contact', 'too_many_words']
+    """
+    plain, written = lowered(_filled(raw)), _filled(written)
+    length = _numbers(pc.utf8_length(written))
+    found = [
+        (_numbers(pc.utf8_length(pc.utf8_trim_whitespace(plain))) == 0, "empty"),
+        (length > policy.most_characters, "too_long"),
+        (_numbers(pc.count_substring(written, " ")) >= policy.most_words, "too_many_words"),
+        (length == 0, "symbols"),
+    ]
+    in_order = {name: place for place, name in enumerate(policy.rules)}
+    asked = [(reason, plain, patterns) for reason, patterns in policy.signs]
+    asked += [(reason, written, patterns) for reason, patterns in policy.words]
+    for reason, texts, patterns in sorted(asked, key=lambda one: in_order[one[0]]):
+        either = "|".join(f"(?:{pattern})" for pattern in patterns)
+        found.append((_numbers(pc.match_substring_regex(texts, either)), reason))
+    why = np.full(len(raw), None, dtype=object)
+    for holds, name in reversed(found):
+        why[holds] = name
+    return why
+
+
+def _filled(texts: Any) -> pa.StringArray:
+    return texts.fill_null("")
+
+
+def _numbers(column: pa.Array) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _texts(content: Mapping[Any, Any], name: str, problems: list[str], inside: str = "") -> tuple[str, ...]:
+    listed = content.get(name) or []
+    if not isinstance(listed, list) or not all(isinstance(one, str) and one.strip() for one in listed):
+        problems.append(
+            f"{inside}{name} is {listed!r}; write a list of texts (in quotes where YAML reads a number)"
+        )
+        return ()
+    return tuple(listed)
+
+
+def _patterns(
+    content: Mapping[Any, Any], name: str, problems: list[str], inside: str = ""
+) -> tuple[str, ...]:
+    listed = _texts(content, name, problems, inside)
+    for pattern in listed:
+        try:
+            pc.match_substring_regex(pa.array(["a"]), pattern)
+        except pa.ArrowInvalid as error:
+            problems.append(f"{inside}{name} has {pattern!r}, which RE2 does not read ({error})")
+    return listed
+
+
+def _any_word(words: Iterable[str]) -> str:
+    """One expression for any of the words as it stands in a normalised text."""
+    forms = [form for form in normalise(list(words)).to_pylist() if form]
+    spaced = "|".join(re.escape(form) for form in forms if not _UNSPACED.search(form))
+    unspaced = [re.escape(form) for form in forms if _UNSPACED.search(form)]
+    return "|".join(([rf"(?:^|\s)(?:{spaced})(?:\s|$)"] if spaced else []) + unspaced)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from recsys.errors import KeywordError
+from recsys.keywords.cluster import clean
+from recsys.keywords.filters import Policy, parse_policy
+
+POLICY = parse_policy({"url": ["http"]}, "policy.yaml")
+
+
+def raw(texts: dict[str, int]) -> pd.DataFrame:
+    return pd.DataFrame({"raw": list(texts), "searchers": list(texts.values())})
+
+
+def keywords(texts: dict[str, int], previous: pd.DataFrame | None = None) -> dict[str, str]:
+    table = clean(raw(texts), POLICY, previous)
+    return dict(zip(table["raw"], table["keyword"], strict=True))
+
+
+def test_forms_of_one_phrase_share_the_text_that_most_people_search() -> None:
+    found = keywords({"Red Dress": 5, "dress red!": 1, "reddress": 0, "ＲＥＤ dresses": 0, "red": 9})
+    assert found == dict.fromkeys(("Red Dress", "dress red!", "reddress", "ＲＥＤ dresses"), "red dress") | {
+        "red": "red"
+    }
+
+
+def test_numbers_are_never_joined_or_split() -> None:
+    found = keywords({"iphone 12": 3, "iphone12": 9, "iphone 1 2": 1, "iphone 13": 4})
+    assert found["iphone 12"] == found["iphone12"] == "iphone12"
+    assert len(set(found.values())) == 3
+
+
+def test_japanese_words_with_and_without_spaces() -> None:
+    assert set(keywords({"赤いコート": 3, "コート 赤い": 2, "赤い ｺｰﾄ": 1}).values()) == {"赤いコート"}
+
+
+def test_a_refused_text_has_a_reason_and_no_keyword() -> None:
+    table = clean(raw({"http://x": 3, "coat": 1}), POLICY).set_index("raw")
+    assert pd.isna(table.loc["http://x", "keyword"]) and table.loc["http://x", "reason"] == "url"
+    assert table.loc["coat", "keyword"] == "coat" and pd.isna(table.loc["coat", "reason"])
+
+
+def test_rows_of_one_text_are_added_up() -> None:
+    table = clean(pd.DataFrame({"raw": ["a b", "a b", "b a"], "searchers": [2, 3, 4]}), Policy())
+    assert table.to_dict("list")["searchers"] == [5, 4] and set(table["keyword"]) == {"a b"}
+
+
+def test_nothing_in_nothing_out() -> None:
+    table = clean(pd.DataFrame({"raw": pd.Series(dtype=str), "searchers": pd.Series(dtype="int64")}), POLICY)
+    assert table.columns.tolist() == ["raw", "keyword", "reason", "searchers"] and table.empty
+    assert clean(raw({"!!": 1}), POLICY)["reason"].tolist() == ["symbols"]
+
+
+def test_wrong_input_is_told() -> None:
+    with pytest.raises(KeywordError, match="no column searchers"):
+        clean(pd.DataFrame({"raw": ["x"]}), POLICY)
+    with pytest.raises(KeywordError, match="'x' has -1"):
+        clean(raw({"x": -1}), POLICY)
+
+
+def test_the_canonical_text_stays_until_it_is_clearly_overtaken() -> None:
+    before = clean(raw({"red dress": 20, "dress red": 15}), POLICY)
+    assert set(keywords({"red dress": 20, "dress red": 25}, before).values()) == {"red dress"}
+    assert set(keywords({"red dress": 20, "dress red": 45}, before).values()) == {"dress red"}
+    assert set(keywords({"red dress": 20, "dress red": 25}).values()) == {"dress red"}

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import doctest
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from recsys.errors import KeywordError
+from recsys.keywords import filters as module
+from recsys.keywords.filters import Policy, load_policy, parse_policy, reasons
+from recsys.keywords.normalise import normalise
+from recsys.settings import PROJECT_ROOT
+
+POLICY = load_policy(PROJECT_ROOT / "include" / "keywords" / "policy.yaml")
+
+
+def why(*texts: str | None, policy: Policy = POLICY) -> list[str | None]:
+    raw = pa.array(texts, pa.string())
+    return reasons(raw, normalise(raw), policy).tolist()
+
+
+def test_the_examples_hold() -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "empty"),
+        ("   ", "empty"),
+        ("!!! ★", "symbols"),
+        ("x" * 61, "too_long"),
+        ("a b c d e f g h i", "too_many_words"),
+        ("https://example.invalid/x", "url"),
+        ("ＷＷＷ．example", "url"),
+        ("shop.com sale", "url"),
+        ("call 090-1234-5678", "contact"),
+        ("電話 ０９０１２３４５６７８", "contact"),
+        ("someone@example", "contact"),
+        ("dm @some_body", "contact"),
+        ("LINE ID abc", "contact"),
+        ("lineで連絡", "contact"),
+        ("Replica  bag", "policy:counterfeit"),
+        ("knock-off watch", "policy:counterfeit"),
+        ("ﾚﾌﾟﾘｶ バッグ", "policy:counterfeit"),
+        ("銀行振込のみ", "policy:off_platform_payment"),
+        ("cash only lens", "policy:off_platform_payment"),
+        ("フォローお願いします", "policy:promotion"),
+        ("Test!", "policy:junk"),
+    ],
+)
+def test_what_may_not_be_has_a_reason(text: str | None, reason: str) -> None:
+    assert why(text) == [reason]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "line dress",
+        "iphone 0812",
+        "4901234567890",
+        "levis 501 1995",
+        "pregnancy test",
+        "replicant",
+        "ps4 1000 2000",
+        "コピー機",
+    ],
+)
+def test_what_may_be_passes(text: str) -> None:
+    assert why(text) == [None]
+
+
+def test_the_first_reason_is_told() -> None:
+    assert why("replica https://example.invalid " + "x" * 60) == ["too_long"]
+    assert why("replica www.x") == ["url"]
+
+
+def test_a_policy_of_its_own() -> None:
+    policy = parse_policy({"most_words": 2, "policy": {"rivals": {"words": ["Other-Market"]}}}, "p.yaml")
+    assert why("other market", "others market", "one two three", policy=policy) == [
+        "policy:rivals",
+        None,
+        "too_many_words",
+    ]
+    assert parse_policy(None, "p.yaml") == Policy()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([], "expected a mapping"),
+        ({"most_word": 3}, "did you mean most_words"),
+        ({"most_words": "many"}, "most_words"),
+        ({"url": "http"}, "write a list of texts"),
+        ({"url": ["(open"]}, "RE2 does not read"),
+        ({"policy": ["x"]}, "write a mapping"),
+        ({"policy": {"fakes": ["replica"]}}, "give it words or patterns"),
+        ({"policy": {"fakes": {"word": ["x"], "words": ["y"]}}}, "did you mean words"),
+        ({"policy": {"sizes": {"words": [42]}}}, "in quotes"),
+    ],
+)
+def test_a_wrong_policy_is_told_by_field_and_value(content: object, told: str) -> None:
+    with pytest.raises(KeywordError, match=told):
+        parse_policy(content, "p.yaml")
+
+
+def test_a_policy_that_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(KeywordError, match="cannot be read"):
+        load_policy(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(KeywordError, match="cannot be read"):
+        load_policy(tmp_path / "bad.yaml")
