@@ -1,0 +1,145 @@
+"""What ads did in the days after an eve, beside what was known on that eve: the examples that a ranker learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from recsys.errors import KeywordError
+from recsys.keywords.catalogue import KEYWORD, catalogue
+from recsys.schema import ITEM_ID
+
+CAMPAIGN_ID: Final = "campaign_id"
+COUNTS: Final = ("impressions", "clicks", "purchases")
+OUTCOMES: Final = (CAMPAIGN_ID, ITEM_ID, KEYWORD, "ad_rate", "searches", *COUNTS)
+FOUND: Final = (KEYWORD, ITEM_ID, "clicks", "purchases")
+LATER: Final = ("views_30d", "likes_30d", "purchases_30d", "impressions_30d", "age_days")
+"""What an item that was listed after the eve had on it: none of these."""
+
+
+@dataclass(frozen=True)
+class Week:
+    """Some days of ads.
+
+    ``items``, ``catalogue`` and ``engaged`` [keyword, item_id, clicks, purchases] are as known on the eve, ``ds``.
+    ``outcomes`` has a row per (campaign_id, keyword) that ran in the days after it: OUTCOMES, where searches are
+    those of the keyword in the hours that the campaign ran. ``found`` is engaged, of the days after the eve.
+    """
+
+    ds: date
+    items: pd.DataFrame
+    catalogue: pd.DataFrame
+    engaged: pd.DataFrame
+    outcomes: pd.DataFrame
+    found: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of one day, see docs/keywords.md: what was known at the end of ``ds``, with keywords in one form."""
+
+    ds: date
+    items: pd.DataFrame
+    catalogue: pd.DataFrame
+    history: pd.DataFrame
+    engaged: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls,
+        ds: date,
+        *,
+        items: pd.DataFrame,
+        demand: pd.DataFrame,
+        history: pd.DataFrame,
+        engaged: pd.DataFrame,
+        variants: pd.DataFrame,
+    ) -> Frames:
+        """Bring the frames of ``ds``, with texts as typed, into the canonical forms of ``variants``."""
+        canonical = variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
+        typed = history.assign(keyword=history[KEYWORD].map(canonical)).dropna(subset=[KEYWORD])
+        clicked = engaged.assign(keyword=engaged["query"].map(canonical)).dropna(subset=[KEYWORD])
+        return cls(ds, items, catalogue(demand, history, variants, ds), typed, _summed(clicked))
+
+
+def week(eve: Frames, later: Frames) -> Week:
+    """What ads did from the day after ``eve`` to the day of ``later``: the counts of one less those of the other.
+
+    An item that was listed in between is taken from ``later`` as it was when listed, without views or likes; only its
+    price and title may have been changed since. ``later.items`` have to hold listings of campaigns that were sold in
+    between, or what sold best is not learned from.
+
+    Raises:
+        KeywordError: ``later`` is not after ``eve``.
+    """
+    days = (later.ds - eve.ds).days
+    if days < 1:
+        raise KeywordError(
+            f"What ads did after {eve.ds} cannot be told by {later.ds}; give the frames of a later day."
+        )
+    items = _with_new(eve.items, later.items)
+    outcomes = _outcomes(eve, later, days)
+    known = outcomes[ITEM_ID].isin(set(items[ITEM_ID]))
+    found = _increase(eve.engaged, later.engaged, [KEYWORD, ITEM_ID], ["clicks", "purchases"])
+    found = found[(found["clicks"] > 0) | (found["purchases"] > 0)]
+    return Week(
+        eve.ds,
+        items,
+        eve.catalogue,
+        eve.engaged,
+        outcomes[known].reset_index(drop=True),
+        found[list(FOUND)].reset_index(drop=True),
+    )
+
+
+def _with_new(items: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    new = later[~later[ITEM_ID].isin(set(items[ITEM_ID]))]
+    return pd.concat([items, new.assign(**dict.fromkeys(LATER, 0))], ignore_index=True)
+
+
+def _outcomes(eve: Frames, later: Frames, days: int) -> pd.DataFrame:
+    key = [CAMPAIGN_ID, KEYWORD]
+    facts = later.history[[*key, ITEM_ID, "ad_rate", "started_at", "ended_at"]].drop_duplicates(key)
+    did = _increase(_summed_by(eve.history, key), _summed_by(later.history, key), key, list(COUNTS))
+    rows = facts.merge(did, on=key, validate="one_to_one").sort_values(key, ignore_index=True)
+    ran = _ran(rows, eve.ds, days)
+    # searches_7d of the later day are those of a week; of other periods they are scaled
+    searched = later.catalogue.groupby(KEYWORD)["searches_7d"].max().astype("float64")
+    rows["searches"] = rows[KEYWORD].map(searched).fillna(0.0).to_numpy(np.float64) * days / 7 * ran
+    rows["ad_rate"] = rows["ad_rate"].astype("float64")
+    rows["searches"] = np.maximum(rows["searches"], rows["impressions"])
+    return rows[ran > 0].reset_index(drop=True)[list(OUTCOMES)]
+
+
+def _ran(rows: pd.DataFrame, eve: date, days: int) -> np.ndarray:
+    """The part of the days after ``eve`` in which each campaign ran: float64 in [0, 1]."""
+    first = pd.Timestamp(eve, tz="UTC") + pd.Timedelta(days=1)
+    last = first + pd.Timedelta(days=days)
+    started = pd.to_datetime(rows["started_at"], utc=True)
+    ended = pd.to_datetime(rows["ended_at"], utc=True).fillna(last)
+    start, end = started.where(started > first, first), ended.where(ended < last, last)
+    share = (end - start).dt.total_seconds().to_numpy(np.float64) / (days * 86_400)
+    return np.asarray(np.clip(share, 0.0, 1.0))
+
+
+def _summed(clicked: pd.DataFrame) -> pd.DataFrame:
+    return _summed_by(clicked, [KEYWORD, ITEM_ID], ("clicks", "purchases"))
+
+
+def _summed_by(frame: pd.DataFrame, key: list[str], counts: tuple[str, ...] = COUNTS) -> pd.DataFrame:
+    return frame.groupby(key, as_index=False)[list(counts)].sum()
+
+
+def _increase(before: pd.DataFrame, after: pd.DataFrame, key: list[str], counts: list[str]) -> pd.DataFrame:
+    """What came to the counts of each key of ``after``; never less than 0, as when an old day left a window."""
+    both = after[[*key, *counts]].merge(before[[*key, *counts]], on=key, how="left", suffixes=("", "_before"))
+    for name in counts:
+        both[name] = (both[name] - both[f"{name}_before"].fillna(0)).clip(lower=0).astype("float64")
+    return both[[*key, *counts]]

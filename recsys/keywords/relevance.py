@@ -1,0 +1,75 @@
+"""Relevance: whether buyers who search a phrase turn to such an item, told by searches and not by ads.
+
+Ads show only what sellers chose and the auction let through; a pair that search judged irrelevant has no click, and no
+impression either (the middleman's bias). What buyers clicked among all results is not filtered by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from recsys.keywords.catalogue import KEYWORD
+from recsys.keywords.features import DEMAND, FEATURES, FIT, Known, Pairs, pair_features
+from recsys.keywords.labels import Week
+from recsys.keywords.rankers.base import Examples
+from recsys.keywords.rankers.logistic import Logistic
+from recsys.schema import CATEGORY_ID, ITEM_ID
+
+NAMES: Final = (*FIT, "keyword_words")
+PENALTY: Final = 3.0
+OTHERS: Final = 2
+"""Listings drawn from the category, and as many from all, beside each one that was clicked."""
+MOST: Final = 50_000
+"""Pairs clicked in one week that are learned from."""
+_COLUMNS: Final = [FEATURES.index(name) for name in NAMES]
+assert set(NAMES) <= set(FIT) | set(DEMAND)
+
+
+def relevance_inputs(features: np.ndarray) -> np.ndarray:
+    """The columns of ``features`` [pairs, FEATURES] that say how item and keyword fit."""
+    return features[:, _COLUMNS]
+
+
+def fit_relevance(weeks: Sequence[Week], known: Sequence[Known], rng: np.random.Generator) -> Logistic:
+    """Pairs clicked in the days after an eve against pairs of the same keyword and listings drawn at random.
+
+    The probability is that of such a draw, one in 1 + 2 x OTHERS: it orders pairs, it is no rate of the market.
+    """
+    parts = [_examples(week, facts, rng) for week, facts in zip(weeks, known, strict=True)]
+    features, good = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return Logistic.fit(Examples(features, good, np.ones(len(good))), NAMES, penalty=PENALTY)
+
+
+def _examples(week: Week, known: Known, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    items = week.items.reset_index(drop=True)
+    place = pd.Index(items[ITEM_ID]).get_indexer(pd.Index(week.found[ITEM_ID]))
+    row = np.flatnonzero(place >= 0)
+    row = np.sort(rng.choice(row, min(MOST, len(row)), replace=False))
+    if not len(row):
+        return np.zeros((0, len(NAMES)), np.float32), np.zeros(0)
+    clicked = place[row]
+    drawn = [_same_category(items, clicked, rng) for _ in range(OTHERS)]
+    drawn += [rng.integers(0, len(items), len(clicked)) for _ in range(OTHERS)]
+    everything = np.concatenate([clicked, *drawn])
+    pairs = pd.DataFrame(
+        {
+            ITEM_ID: items[ITEM_ID].to_numpy(object)[everything],
+            KEYWORD: np.tile(week.found[KEYWORD].to_numpy(object)[row], 1 + 2 * OTHERS),
+        }
+    )
+    features = pair_features(Pairs.of(pairs, items, week.catalogue), known)
+    good = (np.arange(len(everything)) < len(clicked)).astype(np.float64)
+    return relevance_inputs(features), good
+
+
+def _same_category(items: pd.DataFrame, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each of ``chosen`` a listing of its category, drawn at random."""
+    code = pd.factorize(items[CATEGORY_ID])[0]
+    order = np.argsort(code, kind="stable")
+    first = np.searchsorted(code[order], code[chosen], "left")
+    count = np.searchsorted(code[order], code[chosen], "right") - first
+    return np.asarray(order[first + (count * rng.random(len(chosen))).astype(np.int64)])
