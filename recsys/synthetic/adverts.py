@@ -121,11 +121,15 @@ def meant(state: State, pages: Columns, rows: Columns, wish: Wish) -> Wish:
         return wish
     fit = relevance(state.items, rows["item"][ad], pages["query"][rows["page"][ad]])
     click, buy = wish.click.copy(), wish.buy.copy()
-    click[ad], buy[ad] = searched(wish.click[ad], fit, _CLICK_SHIFT), searched(wish.buy[ad], fit, _BUY_SHIFT)
+    click[ad], buy[ad] = searched(wish.click[ad], wish.buy[ad], fit)
     return Wish(wish.match, click, buy)
 
 
-def searched(chance: Array, fit: Array, shift: tuple[float, float] = _CLICK_SHIFT) -> Array:
-    """A chance moved, in log-odds, from the first of ``shift`` at fit 0 to the second at fit 1."""
+def searched(click: Array, buy: Array, fit: Array) -> tuple[Array, Array]:
+    """Chances to click and to buy of somebody who searched a phrase that the listing fits so well (0 to 1)."""
+    return _shifted(click, fit, _CLICK_SHIFT), _shifted(buy, fit, _BUY_SHIFT)
+
+
+def _shifted(chance: Array, fit: Array, shift: tuple[float, float]) -> Array:
     odds = chance / np.maximum(1 - chance, 1e-12) * np.exp(shift[0] + (shift[1] - shift[0]) * fit)
     return odds / (1 + odds)

@@ -66,6 +66,11 @@ def canonical(query: Array) -> Array:
     return np.where(query < 0, query, _firsts()[np.maximum(query, 0)])
 
 
+def n_attributes() -> int:
+    """How many attributes a phrase may name."""
+    return len(ATTRIBUTES)
+
+
 def all_phrases() -> Array:
     """Every phrase there is, once."""
     return np.unique(_firsts())

@@ -21,6 +21,8 @@ from recsys.synthetic.world import world_of
 RECOMMENDATION, SEARCH, BROWSE = 0, 1, 2
 SURFACES = ("recommendation", "search", "browse")
 MAX_DEPTH = 40
+BRAND_SHARE, ATTRIBUTE_SHARE = 0.35, 0.2
+"""Shares of searches that name a brand, and an attribute."""
 SLACK = 20
 """Rows a page asks for beyond twice its depth, in case listings are sold before it opens."""
 
@@ -33,9 +35,7 @@ def pages_of_day(state: State, ds: date, taste: Taste, draws: Draws) -> Columns:
     """
     rng, users, config = draws.generator("sessions"), state.users, state.config
     start = day_start(ds)
-    rate = users["activity"] * (1.15 if ds.weekday() >= 5 else 0.94)
-    rate = np.where(users["registered"] >= start, np.maximum(rate, 0.7), rate)
-    user = np.repeat(np.arange(state.n_users), rng.poisson(rate))
+    user = np.repeat(np.arange(state.n_users), rng.poisson(session_rate(state, ds)))
     n = len(user)
     hour = (users["hour"][user] + rng.normal(0, 3.0, n)) % 24
     time = start + (hour / 24 * (DAY - 900 * SECOND)).astype(np.int64)
@@ -63,24 +63,41 @@ def pages_of_day(state: State, ds: date, taste: Taste, draws: Draws) -> Columns:
     return pages | {"wording": np.where(pages["query"] >= 0, typing, 0)}
 
 
+def session_rate(state: State, ds: date) -> Array:
+    """Expected sessions of each user on a day (n_users,)."""
+    users = state.users
+    rate = users["activity"] * (1.15 if ds.weekday() >= 5 else 0.94)
+    return np.where(users["registered"] >= day_start(ds), np.maximum(rate, 0.7), rate)
+
+
 def _wished_leaf(state: State, taste: Taste, rng: np.random.Generator, user: Array) -> Array:
     wishes = state.users["interest"][user] + taste.climate.astype(np.float32)
     return (wishes + rng.gumbel(size=wishes.shape)).argmax(axis=1)
 
 
 def _queries(state: State, rng: np.random.Generator, user: Array, leaf: Array) -> Array:
-    world, n = world_of(state.config), len(user)
-    nouns = np.array([len(item.nouns) for item in LEAVES])
-    sold_here = np.full((len(world.parent_brands), len(BRAND_NAMES)), -50.0)
-    for parent, brands in enumerate(world.parent_brands):
-        sold_here[parent, brands] = 0.0
-    liked = state.users["brand_taste"][user] + sold_here[world.leaf_parent[leaf]]
+    n, nouns = len(user), np.array([len(item.nouns) for item in LEAVES])
+    liked = brand_wishes(state, user, leaf)
     brand = (liked + rng.gumbel(size=liked.shape)).argmax(axis=1)
     attribute = rng.integers(0, len(ATTRIBUTES), n)
     kind = rng.random(n)
-    modifier = np.where(kind < 0.35, queries.brand_modifier(brand), 0)
-    modifier = np.where(kind > 0.8, queries.attribute_modifier(attribute), modifier)
-    return queries.encode(leaf, rng.integers(0, nouns[leaf]), modifier, (user % 5 == 0).astype(np.int64))
+    modifier = np.where(kind < BRAND_SHARE, queries.brand_modifier(brand), 0)
+    modifier = np.where(kind > 1 - ATTRIBUTE_SHARE, queries.attribute_modifier(attribute), modifier)
+    return queries.encode(leaf, rng.integers(0, nouns[leaf]), modifier, local_speakers(user).astype(np.int64))
+
+
+def brand_wishes(state: State, user: Array, leaf: Array) -> Array:
+    """Log-odds of the brand a user names when searching in a leaf (n, brands); brands not sold there never."""
+    world = world_of(state.config)
+    sold_here = np.full((len(world.parent_brands), len(BRAND_NAMES)), -50.0)
+    for parent, brands in enumerate(world.parent_brands):
+        sold_here[parent, brands] = 0.0
+    return state.users["brand_taste"][user] + sold_here[world.leaf_parent[leaf]]
+
+
+def local_speakers(user: Array) -> Array:
+    """Who searches in Japanese."""
+    return user % 5 == 0
 
 
 def organic_rows(state: State, pages: Columns, draws: Draws) -> Columns:
