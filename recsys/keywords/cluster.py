@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from recsys.errors import KeywordError
 from recsys.keywords.filters import Policy, reasons
+from recsys.keywords.merge import groups
 from recsys.keywords.normalise import normalise
 from recsys.keywords.phrases import Phrases
 
@@ -19,14 +21,17 @@ OVERTAKES: Final = 1.5
 """A new text becomes the canonical one of a kept cluster when it weighs this many times the old one."""
 
 
-def clean(raw: pd.DataFrame, policy: Policy, previous: pd.DataFrame | None = None) -> pd.DataFrame:
+def clean(
+    raw: pd.DataFrame, policy: Policy, previous: pd.DataFrame | None = None, known: Iterable[str] = ()
+) -> pd.DataFrame:
     """Normalise, filter and cluster raw keywords.
 
     Args:
         raw: [raw, searchers]; a text may have several rows, whose searchers are added up. A text nobody searched (one
             that sellers typed) has 0.
         policy: what a keyword may not be.
-        previous: the variants of an earlier day, whose canonical texts are kept unless clearly overtaken.
+        previous: the variants of an earlier day, whose clusters and canonical texts are kept unless clearly overtaken.
+        known: words that are right as they are, such as brands: never taken for a misspelling.
 
     Returns:
         One row per distinct text, by text: raw, keyword (the canonical text of its cluster, null when refused), reason
@@ -44,9 +49,12 @@ def clean(raw: pd.DataFrame, policy: Policy, previous: pd.DataFrame | None = Non
     of_text = encoded.indices.to_numpy()
     weight = np.bincount(of_text, 1.0 + table["searchers"].to_numpy()[kept], len(encoded.dictionary))
     forms = encoded.dictionary
-    canonical = canonical_texts(forms, weight, _groups(forms), previous)
+    text = forms.to_numpy(zero_copy_only=False).astype(object)
+    phrases = Phrases.of(forms)
+    found = groups(phrases, weight, _fixed(phrases, known), _clusters_before(text, previous))
+    canonical = _canonical(text, np.where(found.head, weight, 0), found.group, previous)
     keyword = np.full(len(table), None, dtype=object)
-    keyword[kept] = forms.to_numpy(zero_copy_only=False)[canonical][of_text]
+    keyword[kept] = text[canonical][of_text]
     return table.assign(keyword=keyword, reason=reason)[list(COLUMNS)]
 
 
@@ -65,20 +73,29 @@ def _weighed(raw: pd.DataFrame) -> pd.DataFrame:
     return raw.groupby(RAW, sort=True)["searchers"].sum().astype("int64").reset_index()
 
 
-def _groups(forms: pa.StringArray) -> np.ndarray:
-    return Phrases.of(forms).same()
+def _fixed(phrases: Phrases, known: Iterable[str]) -> np.ndarray:
+    return np.isin(phrases.words.astype(str), np.array([*Phrases.of(normalise(known)).words], dtype=str))
 
 
-def canonical_texts(
-    forms: pa.StringArray, weight: np.ndarray, group: np.ndarray, previous: pd.DataFrame | None
+def _clusters_before(text: np.ndarray, previous: pd.DataFrame | None) -> np.ndarray:
+    """The number of the cluster that each normalised text was in, -1 for none."""
+    if previous is None:
+        return np.full(len(text), -1)
+    kept = previous.dropna(subset=["keyword"])
+    written = normalise(pa.array(kept[RAW], pa.string())).to_numpy(zero_copy_only=False)
+    number = pd.Series(pd.factorize(kept["keyword"])[0], index=pd.Index(written, dtype=object))
+    return number[~number.index.duplicated()].reindex(text).fillna(-1).to_numpy(np.int64)
+
+
+def _canonical(
+    text: np.ndarray, weight: np.ndarray, group: np.ndarray, previous: pd.DataFrame | None
 ) -> np.ndarray:
     """The place of the canonical text for each text: the heaviest of its group, or the one kept from ``previous``."""
-    text = forms.to_numpy(zero_copy_only=False)
     standing = weight.copy()
     if previous is not None:
         standing[np.isin(text.astype(str), previous["keyword"].dropna().unique().astype(str))] *= OVERTAKES
     order = np.lexsort((text.astype(str), -standing, group))
     groups, first = np.unique(group[order], return_index=True)
-    best = np.empty(int(group.max(initial=-1)) + 1, np.int64)
+    best = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
     best[groups] = order[first]
     return best[group]

@@ -65,3 +65,43 @@ def test_the_canonical_text_stays_until_it_is_clearly_overtaken() -> None:
     assert set(keywords({"red dress": 20, "dress red": 25}, before).values()) == {"red dress"}
     assert set(keywords({"red dress": 20, "dress red": 45}, before).values()) == {"dress red"}
     assert set(keywords({"red dress": 20, "dress red": 25}).values()) == {"dress red"}
+
+
+def test_a_misspelling_joins_the_phrase_it_becomes_when_corrected() -> None:
+    texts = {
+        "denim jacket": 90,
+        "denim jakcet": 3,
+        "jaket denim": 1,
+        "deinm jakcet": 0,
+        "jacket": 50,
+        "denmi": 0,
+    }
+    found = keywords(texts)
+    assert {found[text] for text in ("denim jakcet", "jaket denim", "deinm jakcet")} == {"denim jacket"}
+    assert found["denmi"] == "denmi"
+
+
+def test_what_differs_stays_apart() -> None:
+    texts = {
+        "blue shirt": 90,
+        "blue skirt": 40,
+        "coat size m": 80,
+        "coat size l": 1,
+        "iphone 12": 50,
+        "iphone 13": 1,
+    }
+    assert keywords(texts) == {text: text for text in texts}
+
+
+def test_a_known_word_is_never_corrected() -> None:
+    texts = raw({"norvek bag": 900, "norvik bag": 1})
+    assert clean(texts, POLICY)["keyword"].nunique() == 1
+    assert clean(texts, POLICY, known=["Norvik"])["keyword"].nunique() == 2
+
+
+def test_what_was_merged_stays_merged_until_its_reason_has_clearly_gone() -> None:
+    before = clean(raw({"norvek bag": 90, "norvik bag": 1}), POLICY)
+    assert before["keyword"].nunique() == 1
+    assert clean(raw({"norvek bag": 90, "norvik bag": 30}), POLICY)["keyword"].nunique() == 2
+    assert clean(raw({"norvek bag": 90, "norvik bag": 30}), POLICY, before)["keyword"].nunique() == 1
+    assert clean(raw({"norvek bag": 90, "norvik bag": 60}), POLICY, before)["keyword"].nunique() == 2

@@ -1,0 +1,115 @@
+"""Phrases that are misspellings of others: stars around well supported phrases, never chains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from recsys.keywords.phrases import Phrases, hashed
+from recsys.keywords.spelling import Corrections, corrections
+
+RATIO: Final = 5.0
+"""How many times better supported a word is than one that is taken for a misspelling of it."""
+KEPT_RATIO: Final = 2.0
+"""The same for a phrase that was in the cluster before: what is merged stays until its reason has clearly gone."""
+PHRASE_RATIO: Final = 0.5
+"""What a phrase weighs at least, as a share of the one that is taken for a misspelling of it."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The group of each text; ``head`` tells the texts that belong to the phrase the others are merged into."""
+
+    group: np.ndarray
+    head: np.ndarray
+
+
+def groups(phrases: Phrases, weight: np.ndarray, fixed: np.ndarray, before: np.ndarray) -> Groups:
+    """Group texts: equal phrases first, then misspellings with what they misspell.
+
+    A phrase joins another when it becomes that other by correcting one word, or each of its doubtful words, and the
+    other exists: a correction is never made on the word alone. Each phrase joins one head, directly.
+
+    Args:
+        phrases: the texts.
+        weight: how much each text is used, float64 [texts].
+        fixed: words that are never corrected, bool [words].
+        before: the cluster of an earlier day, -1 for none, int64 [texts].
+    """
+    same = phrases.same()
+    n = int(same.max(initial=-1)) + 1
+    of_group = np.bincount(same, weight, n)
+    support = np.bincount(phrases.word, weight[phrases.phrase], len(phrases.words))
+    slips = corrections(phrases.words, support, fixed=fixed, ratio=KEPT_RATIO)
+    text, target, ratio = _corrected(phrases, slips)
+    kept = (before[text] >= 0) & (before[text] == before[target])
+    one, other = same[text], same[target]
+    good = (one != other) & (kept | (ratio >= RATIO)) & (of_group[other] >= PHRASE_RATIO * of_group[one])
+    joined = stars(np.unique(np.stack([one[good], other[good]]), axis=1), of_group)
+    return Groups(joined[same], joined[same] == same)
+
+
+def _corrected(phrases: Phrases, slips: Corrections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Texts and the texts they become by correcting, with the smallest ratio of the corrections made; [pairs] each."""
+    hashes = hashed(phrases.words)
+    change = hashes[slips.target] - hashes[slips.word]
+    first = np.searchsorted(slips.word, phrases.word)
+    count = np.searchsorted(slips.word, phrases.word, side="right") - first
+    pair = np.repeat(np.arange(len(count)), count)
+    slip = np.arange(len(pair)) - np.repeat(np.cumsum(count) - count, count) + first[pair]
+    text = phrases.phrase[pair]
+    one = _found(phrases, text, phrases.signature[text] + change[slip], slips.ratio[slip])
+
+    best = np.lexsort((-slips.ratio[slip], pair))
+    best = best[np.unique(pair[best], return_index=True)[1]]
+    text, slip = text[best], slip[best]
+    several, start, number = np.unique(text, return_index=True, return_counts=True)
+    totals, least = np.zeros(len(several), np.uint64), np.zeros(len(several))
+    if len(several):
+        totals, least = np.add.reduceat(change[slip], start), np.minimum.reduceat(slips.ratio[slip], start)
+    many = number > 1
+    all_of = _found(phrases, several[many], phrases.signature[several[many]] + totals[many], least[many])
+    return tuple(np.concatenate(parts) for parts in zip(one, all_of, strict=True))  # type: ignore[return-value]
+
+
+def _found(
+    phrases: Phrases, text: np.ndarray, signature: np.ndarray, ratio: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keep the pairs whose corrected signature some text has; the first such text stands for all."""
+    known, first = np.unique(phrases.signature, return_index=True)
+    place = np.minimum(np.searchsorted(known, signature), max(0, len(known) - 1))
+    there = known[place] == signature if len(known) else np.zeros(0, np.bool_)
+    return text[there], first[place[there]], ratio[there]
+
+
+def stars(edges: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The head of each node; a node joins the heaviest head it has an edge to, and nobody joins one that has joined.
+
+    (Star clustering, Aslam, Pelekhov and Rus 2004.) A node whose targets have all joined others is a head itself, so
+    that a chain is cut instead of bringing together what differs. Where edges run in a circle the heaviest is the head.
+
+    Args:
+        edges: from and to, int64 [2, edges].
+        weight: float64 [nodes].
+    """
+    head = np.full(len(weight), -1)
+    source, target = edges
+    order = np.lexsort((target, -weight[target], source))
+    source, target = source[order], target[order]
+    while (head < 0).any():
+        open_ = (head[source] < 0) & ((head[target] < 0) | (head[target] == target))
+        waits = np.zeros(len(weight), np.bool_)
+        waits[source[open_]] = True
+        heads = np.flatnonzero((head < 0) & ~waits)
+        if not len(heads):
+            ready = open_ & (head[target] == target)
+            if ready.any():
+                joining, first = np.unique(source[ready], return_index=True)
+                head[joining] = target[ready][first]
+                continue
+            waiting = np.flatnonzero(head < 0)
+            heads = waiting[[int(np.argmax(weight[waiting]))]]
+        head[heads] = heads
+    return head
