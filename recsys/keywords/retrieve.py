@@ -12,12 +12,13 @@ import pandas as pd
 
 from recsys.errors import KeywordError
 from recsys.keywords.catalogue import KEYWORD
+from recsys.keywords.embedding import EmbeddingRetriever
 from recsys.keywords.graph import GraphRetriever
 from recsys.keywords.retriever import Found, Phrases, Retriever
 from recsys.models import store
 from recsys.schema import CATEGORY_ID, ITEM_ID, RANK
 
-RETRIEVERS: Mapping[str, type[Retriever]] = {kind.name: kind for kind in (GraphRetriever,)}
+RETRIEVERS: Mapping[str, type[Retriever]] = {kind.name: kind for kind in (GraphRetriever, EmbeddingRetriever)}
 SCORES = ("graph_score", "embedding_score", "tower_score")
 MOST = 50
 FUSION = 60.0
@@ -60,7 +61,7 @@ class Retrieval:
             )
         phrases = Phrases.of(catalogue, items)
         retrievers: dict[str, Retriever] = {}
-        for name in names:
+        for name in sorted(names, key=list(RETRIEVERS).index):
             retriever = RETRIEVERS[name](seed=seed)
             retrievers[name] = retriever.fit(phrases, engaged, items)
         return cls(phrases, retrievers)
@@ -127,7 +128,9 @@ class Retrieval:
             phrases,
             {
                 name: RETRIEVERS[name](**values).restore(phrases, _part(arrays, name))
-                for name, values in parameters.items()
+                for name, values in sorted(
+                    parameters.items(), key=lambda pair: list(RETRIEVERS).index(pair[0])
+                )
             },
         )
 

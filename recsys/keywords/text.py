@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy import sparse
 
-from recsys.features.content import words
+from recsys.keywords.normalise import fold, normalise, split
 
 
 @dataclass(frozen=True)
 class Bags:
-    """Which words each text has: ``has`` is int16 [texts, words] of ones, ``words`` in the order they first appear."""
+    """Which words each text has, in the form in which words are compared (``normalise.fold``).
+
+    ``has`` is int16 [texts, words] of ones; ``words`` stand in the order in which they first appear (one empty word
+    where there is none).
+    """
 
     has: sparse.csr_array
     words: pd.Index
 
     @classmethod
     def of(cls, texts: pd.Series) -> Bags:
-        """The words of texts in one form of Unicode (NFKC); a missing text has none.
+        """The words of texts; a missing text has none.
 
         Example:
-            >>> Bags.of(pd.Series(["Red ＣＯＡＴ", None])).has.sum(axis=1).tolist()
+            >>> Bags.of(pd.Series(["Red coats, ＣＯＡＴ", None])).has.sum(axis=1).tolist()
             [2, 0]
         """
-        lists = [
-            list(dict.fromkeys(words(unicodedata.normalize("NFKC", text)))) if isinstance(text, str) else []
-            for text in texts
-        ]
-        indptr = np.concatenate([[0], np.cumsum([len(row) for row in lists])]).astype(np.int64)
-        flat = np.array([word for row in lists for word in row], dtype=object)
-        codes, known = pd.factorize(flat)
-        shape = (len(lists), max(1, len(known)))
-        has = sparse.csr_array((np.ones(len(flat), np.int16), codes.astype(np.int32), indptr), shape=shape)
-        return cls(has, pd.Index(known, dtype=object))
+        written = normalise(pa.array(texts.where(texts.notna(), "").astype(str), pa.string()))
+        lists = split(written)
+        encoded = lists.values.dictionary_encode()
+        folded = pd.Series([fold(str(word)) for word in encoded.dictionary.to_pylist()], dtype=object)
+        place, words = pd.factorize(folded[folded != ""])
+        code = np.full(len(folded), -1)
+        code[np.flatnonzero(folded != "")] = place
+        codes = code[encoded.indices.to_numpy()]
+        ends = np.concatenate([[0], np.cumsum(codes >= 0)])[lists.offsets.to_numpy()]
+        codes = codes[codes >= 0]
+        known = pd.Index(words, dtype=object) if len(words) else pd.Index([""], dtype=object)
+        has = sparse.csr_array((np.ones(len(codes), np.int16), codes, ends), shape=(len(lists), len(known)))
+        has.sum_duplicates()
+        has.data[:] = 1
+        return cls(has, known)
 
     def columns_in(self, vocabulary: pd.Index) -> np.ndarray:
         """The place in ``vocabulary`` of the word of each stored value of ``has``; -1 where it is not there."""
-        if not len(self.words):
-            return np.empty(0, np.int64)
         return vocabulary.get_indexer(self.words)[self.has.indices]
 
 

@@ -1,0 +1,84 @@
+"""Keywords near an item in a space that searches and titles share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys.keywords.embedding import EmbeddingRetriever
+from recsys.keywords.retriever import Phrases, pairs
+from recsys.keywords.text import Bags, pack, unpack
+from recsys.keywords.text_features import word_features
+
+NOUNS = {"coat": "コート", "dress": "ワンピース", "boots": "ブーツ"}
+COLOURS = {"red": "赤", "black": "黒", "green": "緑", "white": "白"}
+
+
+def world() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """A catalogue in two languages, English titles, and what searches in either led to."""
+    catalogue, engaged, items = [], [], []
+    for noun, local_noun in NOUNS.items():
+        for colour, local in COLOURS.items():
+            catalogue += [(f"{colour} {noun}", "c1", 9, 1.0), (f"{local} {local_noun}", "c1", 9, 1.0)]
+            for copy in range(6):
+                item = f"{colour}-{noun}-{copy}"
+                items.append((item, "c1", "p", f"{colour} {noun} number {copy}"))
+                engaged += [(f"{colour} {noun}", item, 1, 0), (f"{local} {local_noun}", item, 1, 0)]
+    return (
+        pd.DataFrame(catalogue, columns=["keyword", "category_id", "searchers_28d", "share"]),
+        pd.DataFrame(engaged, columns=["keyword", "item_id", "clicks", "purchases"]),
+        pd.DataFrame(items, columns=["item_id", "category_id", "parent_category_id", "title"]),
+    )
+
+
+def listing(title: str | None, leaf: str = "c1", parent: str = "p") -> pd.DataFrame:
+    return pd.DataFrame(
+        {"item_id": ["new"], "category_id": [leaf], "parent_category_id": [parent], "title": [title]}
+    )
+
+
+def fitted(**parameters: float) -> EmbeddingRetriever:
+    catalogue, engaged, items = world()
+    return EmbeddingRetriever(bits=12, factors=40, **parameters).fit(
+        Phrases.of(catalogue, items), engaged, items
+    )
+
+
+def best(title: str, k: int, **parameters: float) -> set[str]:
+    retriever = fitted(**parameters)
+    return set(pairs(retriever.phrases, listing(title), retriever.find(listing(title), k))["keyword"])
+
+
+def test_a_new_listing_finds_what_was_searched_for_others_like_it_in_another_language() -> None:
+    assert best("Red coats", 1) == {"red coat"}
+    assert "赤 コート" in best("Red coats", 4)
+    assert "赤 コート" not in best("Red coats", 12, tie=0.0)
+
+
+def test_a_slip_of_the_seller_is_near_what_was_meant() -> None:
+    assert "black dress" in best("blackk dresss", 2)
+
+
+def test_only_keywords_of_the_parent_category_are_found() -> None:
+    retriever = fitted()
+    assert (retriever.find(listing("red coat", "c9"), 3)[0] >= 0).all()
+    assert (retriever.find(listing("red coat", parent="q"), 3)[0] == -1).all()
+    assert (retriever.find(listing(None, "c9"), 3)[0] == -1).all()
+
+
+def test_hashed_features_have_length_one_and_alike_words_are_alike() -> None:
+    features = word_features(pd.Index(["jacket", "jackets", "vase", "コート"]), 16)
+    likeness = (features @ features.T).toarray()
+    np.testing.assert_allclose(np.diag(likeness), 1, atol=0.15)
+    assert likeness[0, 1] > 0.25
+    assert abs(likeness[0, 2]) < 0.1
+
+
+@pytest.mark.parametrize("texts", [[], ["a", "赤いコート", ""]])
+def test_packed_texts_come_back(texts: list[str]) -> None:
+    assert unpack(*pack(pd.Index(texts, dtype=object))).tolist() == texts
+
+
+def test_texts_without_words_have_empty_bags() -> None:
+    assert Bags.of(pd.Series(["!", None])).has.nnz == 0
