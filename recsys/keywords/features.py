@@ -85,13 +85,14 @@ class Known:
         """From the items and keywords of one day, and ``engaged`` [keyword, item_id, clicks, purchases] of the same."""
         price = pd.Series(_log(items["price"].to_numpy(np.float64), 0.01), index=items.index)
         by_category = price.groupby(items[CATEGORY_ID].to_numpy(object)).median()
+        usual = dict(zip(map(str, by_category.index), by_category.tolist(), strict=True))
         totals = catalogue[[*_COUNTS]].astype("float64").sum()
         rates = tuple(
             float((totals[good] + 1) / (totals[tried] + 1 / usual)) for good, tried, usual in _RATES.values()
         )
         brands = frozenset(" ".join(words(brand)) for brand in items["brand"].dropna().unique()) - {""}
         affinity = Affinity.learn(items, engaged)
-        return cls(brands, by_category.to_dict(), (rates[0], rates[1], rates[2]), affinity)
+        return cls(brands, usual, (rates[0], rates[1], rates[2]), affinity)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For saving."""

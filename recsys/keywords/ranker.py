@@ -15,8 +15,10 @@ from recsys.keywords.features import FEATURES, Known, Pairs, pair_features, shru
 from recsys.keywords.labels import Week
 from recsys.keywords.rankers import calibrate
 from recsys.keywords.rankers.base import Examples, Model
+from recsys.keywords.rankers.boosted import LightGBM, XGBoost
 from recsys.keywords.rankers.calibrate import Curve
 from recsys.keywords.rankers.logistic import Logistic
+from recsys.keywords.rankers.network import Network, QuantisedNetwork
 from recsys.keywords.relevance import fit_relevance, relevance_inputs
 from recsys.keywords.winning import NAMES as WIN_NAMES
 from recsys.keywords.winning import fit_winning, win_features
@@ -25,7 +27,9 @@ from recsys.ranking.judge import Contributions, refuse_other_features
 from recsys.ranking.platt import sigmoid
 from recsys.schema import ITEM_ID
 
-MODELS: Final[Mapping[str, Any]] = {"logistic": Logistic}
+MODELS: Final[Mapping[str, Any]] = {
+    model.kind: model for model in (Logistic, LightGBM, XGBoost, Network, QuantisedNetwork)
+}
 """Models of clicks and purchases by name: classes of ``rankers.base.Model`` with a ``fit``."""
 LATE: Final = 0.25
 """The part of the weeks, the last ones, that calibrates."""

@@ -18,6 +18,7 @@ HEAVY = {
     "torch",
     "implicit",
     "lightgbm",
+    "xgboost",
 }
 HEAVY |= {"google.auth", "google.api_core", "google.cloud.bigquery", "airflow.providers.google.cloud"}
 HEAVY |= {"great_expectations", "recsys.models", "recsys.features", "recsys.ranking", "recsys.jobs"}

@@ -76,14 +76,6 @@ def test_it_is_the_same_after_a_reload(ranker: KeywordRanker, weeks: list[Week],
         KeywordRanker.load(tmp_path / "ranker")
 
 
-def test_what_ads_did_later_is_no_feature(weeks: list[Week]) -> None:
-    last = weeks[-1]
-    ranker = KeywordRanker.fit(weeks[:-1], seed=1)
-    before = scored(ranker, last)
-    outcomes = last.outcomes.assign(clicks=0.0, purchases=0.0, impressions=0.0)
-    pd.testing.assert_frame_equal(scored(ranker, replace(last, outcomes=outcomes)), before)
-
-
 def test_a_rate_by_item_moves_the_slot_alone(ranker: KeywordRanker, weeks: list[Week]) -> None:
     last = weeks[-1]
     rates = pd.Series(0.05, index=last.items["item_id"])

@@ -59,3 +59,8 @@ class Model(Protocol):
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """What was saved."""
+
+
+def nothing(names: tuple[str, ...], rows: int, level: float) -> Contributions:
+    """The contributions of features that a model does not look at."""
+    return Contributions(names, np.zeros((rows, len(names))), np.full(rows, level))

@@ -1,0 +1,93 @@
+"""Examples of a week: what was known on the eve, beside what came after it and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys.errors import KeywordError
+from recsys.keywords.features import FEATURES, Known
+from recsys.keywords.labels import Frames, week
+from recsys.keywords.ranker import week_features
+from tests.keywords.ads import world
+
+FRAMES = world(weeks=2, items=40)
+
+
+def test_a_week_has_what_came_between_two_days() -> None:
+    one, two = week(FRAMES[0], FRAMES[1]), week(FRAMES[1], FRAMES[2])
+    both = week(FRAMES[0], replace(FRAMES[2], ds=FRAMES[2].ds))
+    for name in ("impressions", "clicks", "purchases"):
+        added = one.outcomes[name].to_numpy() + two.outcomes[name].to_numpy()
+        np.testing.assert_array_equal(both.outcomes[name], added)
+    assert one.outcomes["clicks"].sum() > 0
+    assert (one.outcomes["searches"] == 80).all()
+    assert (both.outcomes["searches"] == 160).all()  # 80 a week, for two weeks
+
+
+def test_nothing_of_the_week_itself_is_in_the_features() -> None:
+    eve, later = FRAMES[1], FRAMES[2]
+    busy = replace(
+        later,
+        items=later.items.assign(views_30d=999, likes_30d=99, price=1.0),
+        catalogue=later.catalogue.assign(clicks_28d=9_999, campaigns=77, ad_clicks=5_000),
+        engaged=later.engaged.assign(clicks=500),
+    )
+    known = Known.learn(eve.items, eve.catalogue, eve.engaged)
+    plain, changed = (week_features(week(eve, after), known) for after in (later, busy))
+    np.testing.assert_array_equal(plain, changed)
+    moved = replace(eve, items=eve.items.assign(views_30d=999))
+    assert not np.array_equal(week_features(week(moved, later), known), plain, equal_nan=True)
+
+
+def test_an_item_listed_in_the_week_comes_without_its_later_views() -> None:
+    eve, later = FRAMES[0], FRAMES[1]
+    new = later.items["item_id"].iloc[0]
+    found = week(replace(eve, items=eve.items.iloc[1:]), later)
+    row = found.items.set_index("item_id").loc[new]
+    assert (row[["views_30d", "likes_30d", "age_days"]] == 0).all()
+    assert new in set(found.outcomes["item_id"])
+    features = week_features(found, Known.learn(eve.items, eve.catalogue, eve.engaged))
+    of_new = features[(found.outcomes["item_id"] == new).to_numpy()]
+    assert not of_new[:, FEATURES.index("log_views")].any()
+    gone = week(replace(eve, items=eve.items.iloc[1:]), replace(later, items=later.items.iloc[1:]))
+    assert new not in set(gone.outcomes["item_id"])
+
+
+def test_a_campaign_counts_searches_while_it_ran() -> None:
+    eve, later = FRAMES[0], FRAMES[1]
+    history = later.history.copy()
+    history["started_at"] = pd.Timestamp(eve.ds, tz="UTC") + pd.Timedelta(
+        days=6
+    )  # five days of the week are gone
+    history["ended_at"] = pd.Timestamp(later.ds, tz="UTC")  # and so is the last
+    history["impressions"] = eve.history["impressions"]
+    found = week(eve, replace(later, history=history)).outcomes
+    np.testing.assert_allclose(found["searches"], 80 / 7)
+    history["started_at"] = history["ended_at"] = pd.Timestamp(eve.ds, tz="UTC")
+    assert week(eve, replace(later, history=history)).outcomes.empty
+
+
+def test_typed_variants_of_one_keyword_are_one_row() -> None:
+    typed = pd.DataFrame({"raw": ["red coat", "Red Coat", "spam"], "keyword": ["red coat", "red coat", None]})
+    base = FRAMES[0].history.iloc[[0]]
+    history = pd.concat([base.assign(keyword=raw, clicks=3.0) for raw in typed["raw"]])
+    demand = pd.DataFrame({"query": ["red coat"], "category_id": ["c0"]}).assign(
+        **dict.fromkeys(["searches_7d", "searchers_7d", "searches_28d", "searchers_28d"], 5),
+        **dict.fromkeys(["clicks_28d", "purchases_28d", "revenue_28d"], 1),
+    )
+    engaged = pd.DataFrame({"query": ["Red Coat"], "item_id": ["i0000"], "clicks": [1], "purchases": [0]})
+    parts = {"items": FRAMES[0].items, "demand": demand, "engaged": engaged, "variants": typed}
+    later = Frames.of(FRAMES[1].ds, history=history, **parts)
+    eve = Frames.of(FRAMES[0].ds, history=history.assign(clicks=1.0), **parts)
+    (row,) = week(eve, later).outcomes.to_dict("records")
+    assert (row["keyword"], row["clicks"]) == ("red coat", 4.0)
+    assert later.engaged["keyword"].tolist() == ["red coat"]
+
+
+def test_an_eve_after_the_week_is_refused() -> None:
+    with pytest.raises(KeywordError, match="a later day"):
+        week(FRAMES[1], FRAMES[1])
