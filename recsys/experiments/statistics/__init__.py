@@ -18,6 +18,7 @@ from recsys.experiments.statistics.history import (
     QuantileHistory,
     ValuesHistory,
 )
+from recsys.experiments.statistics.instrument import EffectOfUse, effect_of_use
 from recsys.experiments.statistics.moments import Moments
 from recsys.experiments.statistics.multiple import benjamini_hochberg, holm
 from recsys.experiments.statistics.power import Plan, minimum_effect, power, units_needed
@@ -42,6 +43,7 @@ __all__ = [
     "Bounds",
     "Cells",
     "Comparison",
+    "EffectOfUse",
     "Estimate",
     "Expected",
     "History",
@@ -64,6 +66,7 @@ __all__ = [
     "compare",
     "compare_clusters",
     "compare_quantiles",
+    "effect_of_use",
     "error_spent",
     "estimate",
     "group_sequential",
