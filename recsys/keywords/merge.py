@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from recsys.keywords.phrases import Phrases, hashed
-from recsys.keywords.spelling import Corrections, corrections
+from recsys.keywords.spelling import LONGEST, Corrections, corrections
 
 RATIO: Final = 5.0
 """How many times better supported a word is than one that is taken for a misspelling of it."""
+_JOINED: Final = re.compile(r"[a-z0-9.]{8,32}")
 KEPT_RATIO: Final = 2.0
 """The same for a phrase that was in the cluster before: what is merged stays until its reason has clearly gone."""
 PHRASE_RATIO: Final = 0.5
@@ -43,7 +46,8 @@ def groups(phrases: Phrases, weight: np.ndarray, fixed: np.ndarray, before: np.n
     of_group = np.bincount(same, weight, n)
     support = np.bincount(phrases.word, weight[phrases.phrase], len(phrases.words))
     slips = corrections(phrases.words, support, fixed=fixed, ratio=KEPT_RATIO)
-    text, target, ratio = _corrected(phrases, slips)
+    found = (_corrected(phrases, slips), _respaced(phrases, of_group[same], support))
+    text, target, ratio = (np.concatenate(parts) for parts in zip(*found, strict=True))
     kept = (before[text] >= 0) & (before[text] == before[target])
     one, other = same[text], same[target]
     good = (one != other) & (kept | (ratio >= RATIO)) & (of_group[other] >= PHRASE_RATIO * of_group[one])
@@ -72,6 +76,33 @@ def _corrected(phrases: Phrases, slips: Corrections) -> tuple[np.ndarray, np.nda
     many = number > 1
     all_of = _found(phrases, several[many], phrases.signature[several[many]] + totals[many], least[many])
     return tuple(np.concatenate(parts) for parts in zip(one, all_of, strict=True))  # type: ignore[return-value]
+
+
+def _respaced(
+    phrases: Phrases, weight: np.ndarray, support: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Texts that become others by one edit when spaces are left aside, with the ratio of their weights; [pairs] each.
+
+    The words that only the misspelled text has are all rare, those that only the other has are all long enough to be
+    misspelled, and the numbers of both are the same.
+    """
+    once = ~pd.Series(phrases.joined, dtype=object).duplicated().to_numpy()
+    able = once & np.array([bool(_JOINED.fullmatch(text)) for text in phrases.joined], dtype=np.bool_)
+    fixed = np.zeros(len(weight), np.bool_)
+    slips = corrections(
+        phrases.joined, weight, fixed=fixed, ratio=RATIO, able=able, letters_for_two=LONGEST + 1
+    )
+    count = np.bincount(phrases.phrase, minlength=len(weight))
+    one, other = slips.word, slips.target
+    good = (count[one] != count[other]) & (phrases.numbers[one] == phrases.numbers[other])
+    starts = np.searchsorted(phrases.phrase, np.arange(len(weight) + 1))
+    for pair in np.flatnonzero(good):
+        mine, its = (
+            set(phrases.word[starts[text] : starts[text + 1]].tolist()) for text in (one[pair], other[pair])
+        )
+        rare = all(support[word] * RATIO <= weight[other[pair]] for word in mine - its)
+        good[pair] = rare and all(len(phrases.words[word]) >= 4 for word in its - mine)
+    return one[good], other[good], slips.ratio[good]
 
 
 def _found(

@@ -18,7 +18,7 @@ _POINT, _AMPERSAND = "\ue000", "\ue001"
 """Private-use characters that stand for a decimal point and an ampersand while other signs are taken out."""
 _FOLDS: Final = (
     (rf"{_APOSTROPHES}+", ""),
-    (r"([\p{Katakana}ー])[-\x{2010}-\x{2015}\x{2212}]+", r"\1ー"),
+    (r"([\p{Katakana}ー])[\x{2010}-\x{2015}\x{2212}]", r"\1ー"),
     (r"(\d)[.](\d)", rf"\1{_POINT}\2"),
     (r"(\d)[.](\d)", rf"\1{_POINT}\2"),
     (r"(\p{L})&(\p{L})", rf"\1{_AMPERSAND}\2"),
@@ -27,8 +27,8 @@ _FOLDS: Final = (
 _RUNS: Final = (
     (r"&", " "),
     (r"(\d+(?:[.]\d+)*)", r" \1 "),
-    (r"([\p{Katakana}ー]+)", r" \1 "),
-    (r"([\p{Han}\p{Hiragana}]+)", r" \1 "),
+    (r"(\p{Katakana}[\p{Katakana}ー]*)", r" \1 "),
+    (r"([\p{Han}\p{Hiragana}][\p{Han}\p{Hiragana}ー]*)", r" \1 "),
 )
 
 _LIGATURES: Final = str.maketrans(
@@ -47,6 +47,7 @@ _VOICED: Final = (
 _KANA: Final = re.compile(r"[\u3041-\u30ff]")
 _KATAKANA: Final = re.compile(r"[\u30a1-\u30ff]+")
 _REPEATED: Final = re.compile(r"([a-z])\1\1+")
+_ENDINGS: Final = {"ie": "y", "oe": "o"}
 _PLURALS: Final = {
     "women": "woman",
     "womens": "woman",
@@ -69,8 +70,8 @@ _PLURALS: Final = {
 def normalise(texts: Iterable[str | None] | pa.Array) -> pa.StringArray:
     """The written form of each text: NFKC, lower case, one space between words, no punctuation.
 
-    Points inside numbers and ampersands inside names stay; apostrophes go without a space; a dash after katakana is
-    the prolonged sound. Nothing left is an empty text; null stays null.
+    Points inside numbers and ampersands inside names stay; apostrophes go without a space. A dash after katakana is the
+    prolonged sound, a plain hyphen only after katakana of half width. Nothing left is an empty text; null stays null.
 
     Example:
         >>> normalise(["  Ｒｅｄ　DRESS!! ", "Levi's 3.5mm", "ﾜﾝﾋﾟ-ｽ"]).to_pylist()
@@ -82,8 +83,9 @@ def normalise(texts: Iterable[str | None] | pa.Array) -> pa.StringArray:
 def lowered(texts: Iterable[str | None] | pa.Array) -> pa.StringArray:
     """Texts in one width and in lower case (NFKC), signs kept."""
     array = texts if isinstance(texts, pa.Array) else pa.array(list(texts), pa.string())
-    spaced = pc.replace_substring_regex(array, "\u00b4", "'")
-    return pc.utf8_lower(pc.utf8_normalize(pc.utf8_lower(spaced), form="NFKC"))  # type: ignore[attr-defined]
+    for pattern, instead in (("\u00b4", "'"), (r"([\x{FF66}-\x{FF9F}])-", "\\1\uff70")):
+        array = pc.replace_substring_regex(array, pattern, instead)
+    return pc.utf8_lower(pc.utf8_normalize(pc.utf8_lower(array), form="NFKC"))  # type: ignore[attr-defined]
 
 
 def split(written: pa.StringArray) -> pa.ListArray:
@@ -124,13 +126,13 @@ def singular(word: str) -> str:
     """
     if word in _PLURALS:
         return _PLURALS[word]
-    if len(word) <= 3 or not word.endswith("s") or not word.isascii() or word.endswith(("ss", "us", "is")):
+    if len(word) <= 3 or not word.isascii():
         return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
     if word.endswith(("sses", "shes", "ches", "xes", "zzes")):
-        return word[:-2]
-    return word[:-1]
+        word = word[:-2]
+    elif word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    return word[:-2] + _ENDINGS[word[-2:]] if len(word) > 4 and word[-2:] in _ENDINGS else word
 
 
 def _fold_accents(word: str) -> str:

@@ -23,14 +23,16 @@ class Phrases:
         words: the folded words of all texts, in the order of the alphabet, object [words].
         phrase, word: which text has which word, each pair once, by text; int64 [pairs].
         signature: the sum of its words' hashes: the same for any order of words; uint64 [texts].
-        compact: a hash of its words joined in order, and of its numbers: the same for any spaces; uint64 [texts].
+        joined: its words in order without spaces, object [texts].
+        numbers: the sum of the hashes of its numbers, uint64 [texts].
     """
 
     words: np.ndarray
     phrase: np.ndarray
     word: np.ndarray
     signature: np.ndarray
-    compact: np.ndarray
+    joined: np.ndarray
+    numbers: np.ndarray
 
     @classmethod
     def of(cls, written: pa.StringArray) -> Phrases:
@@ -59,18 +61,18 @@ class Phrases:
         numbers = _sums(phrase, np.where(numeric[once], hashes[once], 0), len(counts))
         in_order = pa.array(names, pa.string()).take(pa.array(word))
         joined: Any = pc.binary_join(pa.ListArray.from_arrays(pa.array(starts, pa.int32()), in_order), "")
-        compact = hashed(joined.to_numpy(zero_copy_only=False)) ^ numbers
-        return cls(names, phrase, once, _sums(phrase, hashes[once], len(counts)), compact)
+        signature = _sums(phrase, hashes[once], len(counts))
+        return cls(names, phrase, once, signature, joined.to_numpy(zero_copy_only=False), numbers)
 
     def same(self) -> np.ndarray:
-        """The group of each text: those with one signature or one compact form are together; from 0, int64 [texts]."""
+        """The group of each text from 0, int64 [texts]: one signature, or alike but for spaces."""
         n = len(self.signature)
         rows = np.arange(n)
+        compact = hashed(self.joined) ^ self.numbers
         edges = [
             sparse.coo_array((np.ones(n, bool), (rows, first[inverse])), shape=(n, n))
             for _, first, inverse in (
-                np.unique(key, return_index=True, return_inverse=True)
-                for key in (self.signature, self.compact)
+                np.unique(key, return_index=True, return_inverse=True) for key in (self.signature, compact)
             )
         ]
         return (

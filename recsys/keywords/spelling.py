@@ -32,12 +32,21 @@ class Corrections:
     ratio: np.ndarray
 
 
-def corrections(words: np.ndarray, support: np.ndarray, *, fixed: np.ndarray, ratio: float) -> Corrections:
+def corrections(
+    words: np.ndarray,
+    support: np.ndarray,
+    *,
+    fixed: np.ndarray,
+    ratio: float,
+    able: np.ndarray | None = None,
+    letters_for_two: int = 8,
+) -> Corrections:
     """Find for each word the better supported words that it may be a misspelling of.
 
-    Two words are within reach at a restricted Damerau-Levenshtein distance of 1, or 2 where both have nine letters or
-    more; words of four letters only when two letters changed places or one was doubled; shorter ones, numbers (Roman
-    ones too) and words with Chinese characters or hiragana never. Candidates are the words that share a form with up to
+    A word is within reach of a target of five letters or more at a restricted Damerau-Levenshtein distance of 1, or 2
+    where the target has ``letters_for_two`` or more; of a target of four letters only when two letters changed places
+    or one was doubled. Shorter words, numbers (Roman ones too) and words with Chinese characters or hiragana are never
+    in play. Candidates are the words that share a form with up to
     as many letters left out (symmetric deletion, Garbe 2012), so that no pairs are enumerated.
 
     Args:
@@ -45,16 +54,19 @@ def corrections(words: np.ndarray, support: np.ndarray, *, fixed: np.ndarray, ra
         support: how much each is used, float64 [words].
         fixed: bool [words], words that are right as they are.
         ratio: how many times better supported a target is at least.
+        able: bool [words], which may be in play; by default as told above.
+        letters_for_two: from how many letters on two edits are within reach; LONGEST + 1 for never.
     """
-    able = np.array([_may_slip(word) for word in words], dtype=np.bool_)
+    if able is None:
+        able = np.array([_may_slip(word) for word in words], dtype=np.bool_)
     typed, sought = np.flatnonzero(able & ~fixed), np.flatnonzero(able)
     sought = sought[np.argsort(-support[sought], kind="stable")]
     if len(typed):
         sought = sought[(support[sought] >= ratio * support[typed].min()) | fixed[sought]]
-    word, target = _sharing(words, typed, sought)
+    word, target = _sharing(words, typed, sought, letters_for_two)
     enough = support[target] >= ratio * support[word]
     word, target = word[enough & (word != target)], target[enough & (word != target)]
-    close = _within_reach(words, word, target)
+    close = _within_reach(words, word, target, letters_for_two)
     word, target = word[close], target[close]
     order = np.lexsort((target, word))
     return Corrections(word[order], target[order], (support[target] / support[word])[order])
@@ -64,12 +76,14 @@ def _may_slip(word: str) -> bool:
     return bool((_LATIN.fullmatch(word) and not _ROMAN.fullmatch(word)) or _KATAKANA.fullmatch(word))
 
 
-def _sharing(words: np.ndarray, typed: np.ndarray, sought: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sharing(
+    words: np.ndarray, typed: np.ndarray, sought: np.ndarray, letters_for_two: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (word of ``typed``, word of ``sought``) with a deletion in common, the first TARGETS of each deletion."""
-    key, number = neighbourhood(words[sought])
+    key, number = neighbourhood(words[sought], letters_for_two)
     order = np.lexsort((number, key))
     key, number = key[order], number[order]
-    mine, at = neighbourhood(words[typed])
+    mine, at = neighbourhood(words[typed], letters_for_two)
     first = np.searchsorted(key, mine)
     found = []
     for step in range(TARGETS):
@@ -80,8 +94,8 @@ def _sharing(words: np.ndarray, typed: np.ndarray, sought: np.ndarray) -> tuple[
     return typed[word], sought[target]
 
 
-def neighbourhood(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of each word and of what is left of it without one letter (without two from nine letters on).
+def neighbourhood(words: np.ndarray, letters_for_two: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of each word and of what is left of it without one letter (without two from ``letters_for_two`` on).
 
     The hash of a text c is the sum of c[i] B^i modulo 2^64, so that one with letters left out takes a few products.
 
@@ -107,7 +121,7 @@ def neighbourhood(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         keep(whole, number)
         for place in range(size):
             keep(upto[:, place] + (whole - upto[:, place + 1]) * one, number)
-            for later in range(place + 1, size if size >= 9 else 0):
+            for later in range(place + 1, size if size >= letters_for_two else 0):
                 middle, end = upto[:, later] - upto[:, place + 1], whole - upto[:, later + 1]
                 keep(upto[:, place] + middle * one + end * two, number)
     return np.concatenate(keys), np.concatenate(numbers)
@@ -115,23 +129,25 @@ def neighbourhood(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _letters(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Code points uint32 [words, LONGEST], 0 after the end, and lengths int64 [words]."""
-    length = np.array([len(word) for word in words], dtype=np.int64)
+    cut = [word[:LONGEST] for word in words]
+    length = np.array([len(word) for word in cut], dtype=np.int64)
     letters = np.zeros((len(words), LONGEST), np.uint32)
-    flat = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
+    flat = np.frombuffer("".join(cut).encode("utf-32-le"), np.uint32)
     letters[np.arange(LONGEST) < length[:, None]] = flat
     return letters, length
 
 
-def _within_reach(words: np.ndarray, word: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _within_reach(
+    words: np.ndarray, word: np.ndarray, target: np.ndarray, letters_for_two: int
+) -> np.ndarray:
     """Whether each pair is close enough for its length, bool [pairs]."""
     letters, length = _letters(words)
     close = np.zeros(len(word), np.bool_)
     for start in range(0, len(word), _CHUNK):
         one, other = word[start : start + _CHUNK], target[start : start + _CHUNK]
         distance = edit_distance((letters[one], length[one]), (letters[other], length[other]))
-        shorter = np.minimum(length[one], length[other])
-        near = distance <= np.where(shorter >= 9, 2, 1)
-        small = np.flatnonzero(near & (shorter <= 4))
+        near = distance <= np.where(length[other] >= letters_for_two, 2, 1)
+        small = np.flatnonzero(near & (length[other] <= 4))
         near[small] = [_slipped(words[one[place]], words[other[place]]) for place in small]
         close[start : start + _CHUNK] = near
     return close

@@ -43,7 +43,7 @@ def test_the_distance_is_that_of_the_textbook() -> None:
 
 def test_words_at_distance_one_share_a_deletion_and_no_hash_lies() -> None:
     words = np.array(["shirt", "skirt", "shrit", "shirts", "abcdefghi", "abXdeYghi"], dtype=object)
-    key, number = neighbourhood(words)
+    key, number = neighbourhood(words, 9)
     sets = [set(key[number == place].tolist()) for place in range(len(words))]
     assert sets[0] & sets[1] and sets[0] & sets[2] and sets[0] & sets[3] and sets[4] & sets[5]
     assert not sets[0] & sets[4]
