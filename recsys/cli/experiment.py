@@ -76,6 +76,12 @@ def analyze(
     winsorise: Winsorise = None,
     repeats: Repeated = "auto",
     seed: Seed = 0,
+    used: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of 1 for units that used what their arm was offered: tells what using it did."
+        ),
+    ] = None,
     ds: Day = None,
     json: Json = None,
     warehouse: Warehouse = None,
@@ -88,7 +94,7 @@ def analyze(
     from recsys.jobs.any_table import write_json
 
     question = job.Question(
-        unit, arm, tuple(metric), covariate, control, weights, alpha, winsorise, repeats, seed
+        unit, arm, tuple(metric), covariate, control, weights, alpha, winsorise, repeats, seed, used
     )
     settings = Settings.load(warehouse=warehouse)
     found = job.run(settings, source, question, parse_ds(ds) if ds else None)

@@ -37,6 +37,7 @@ class Question:
     winsorise: float | None = None
     repeats: Repeats = "auto"
     seed: int = 0
+    used: str | None = None
 
 
 def run(settings: Settings, source: str, asked: Question, ds: date | None = None) -> Analysis:
@@ -49,6 +50,8 @@ def run(settings: Settings, source: str, asked: Question, ds: date | None = None
     frame = read_any(settings, source, ds)
     require_column("--unit", asked.unit, frame.columns)
     require_column("--arm", asked.arm, frame.columns)
+    if asked.used is not None:
+        require_column("--used", asked.used, frame.columns)
     return analyse(
         frame,
         asked.unit,
@@ -61,6 +64,7 @@ def run(settings: Settings, source: str, asked: Question, ds: date | None = None
         winsorise=asked.winsorise,
         repeats=asked.repeats,
         seed=asked.seed,
+        used=asked.used,
     )
 
 
@@ -72,6 +76,7 @@ def print_analysis(found: Analysis, console: Console) -> None:
     checked = "not checked" if found.srm_p_value is None else f"p = {found.srm_p_value:.3g}"
     console.print(f"Units: {counts}. Sample ratio {checked}.", markup=False, highlight=False, soft_wrap=True)
     _print_rows(found, console)
+    _print_use(found, console)
     if found.blocked:
         console.print(
             "[bold red]Blocked:[/] the arms do not have their shares of the units, so no difference may be "
@@ -110,6 +115,22 @@ def _print_rows(found: Analysis, console: Console) -> None:
             )
             grid.add_row(*map(Text, cells))
         console.print(grid)
+
+
+def _print_use(found: Analysis, console: Console) -> None:
+    """What using the offer did, with the comparison of users and others beside it, which is none."""
+    for row in found.by_use or ():
+        weak = "; the offer hardly moves use" if row.weak else ""
+        console.print(f"\n{row.metric}, by use in {row.arm}", markup=False, highlight=False, style="bold")
+        lines = (
+            f"used {row.used:.1%}, in {row.control} {row.used_control:.1%} (first stage F {row.strength:.4g}{weak})",
+            f"effect on those whom the offer moved {_with_interval(row.effect, row.effect_ci, '{:.4g}') or 'unknown'}",
+            f"relative to theirs without it {_with_interval(row.relative, row.relative_ci, '{:+.2%}') or 'unknown'}",
+            f"naive, used against not: {_with_interval(row.naive, row.naive_ci, '{:.4g}') or 'unknown'}; "
+            "those who use it differ anyway, so this is no effect",
+        )
+        for line in lines:
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

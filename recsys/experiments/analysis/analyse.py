@@ -12,6 +12,7 @@ import pandas as pd
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.arms import control_of, weights_of
 from recsys.experiments.analysis.asked import Asked
+from recsys.experiments.analysis.by_use import UseResult, by_use, who_used
 from recsys.experiments.analysis.rows import compare_rows
 from recsys.experiments.analysis.units import Floats, Repeats, gather
 from recsys.experiments.analysis.values import Values, values
@@ -43,7 +44,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that was found. ``blocked``: the sample ratio is off, and no result may be believed."""
+    """All that was found. ``blocked``: the sample ratio is off, and no result may be believed.
+
+    ``by_use`` is None where no column said who used what an arm was offered.
+    """
 
     control: str
     alpha: float
@@ -51,6 +55,7 @@ class Analysis:
     srm_p_value: float | None
     results: tuple[Result, ...]
     notes: tuple[str, ...]
+    by_use: tuple[UseResult, ...] | None = None
 
     @property
     def blocked(self) -> bool:
@@ -59,11 +64,14 @@ class Analysis:
 
     def record(self) -> dict[str, object]:
         """Return what ``--json`` writes; None for a number that does not exist."""
-        return {
+        record: dict[str, object] = {
             "srm": {"p_value": self.srm_p_value, "blocked": self.blocked},
             "results": [asdict(result) for result in self.results],
             "notes": list(self.notes),
         }
+        if self.by_use is not None:
+            record["by_use"] = [asdict(result) for result in self.by_use]
+        return record
 
 
 def analyse(
@@ -79,6 +87,7 @@ def analyse(
     winsorise: float | None = None,
     repeats: Repeats = "auto",
     seed: int = 0,
+    used: str | None = None,
 ) -> Analysis:
     """Compare the arms of ``frame`` on ``metrics``.
 
@@ -93,6 +102,7 @@ def analyse(
         winsorise: quantile over all arms above which a value counts as that quantile.
         repeats: what to do with a unit of several rows.
         seed: of the bootstrap of quantiles; every comparison starts from it, whatever else is asked.
+        used: a column of 1 for units that used what their arm was offered: what using it did is told beside.
 
     Raises:
         ExperimentError: names what cannot be compared, and the remedy.
@@ -103,21 +113,22 @@ def analyse(
     shares = weights_of(units.arms, weights or dict.fromkeys(units.arms, 1.0))
     counts = dict.fromkeys(shares, 0) | units.counts()
     taken = [values(units, metric, covariate, winsorise) for metric in metrics]
-    results = [
-        _result(
-            metric, (name, against), (place, units.arms.index(against)), alpha, np.random.default_rng(seed)
-        )
+    pairs = [
+        (metric, (name, against), (place, units.arms.index(against)))
         for metric in taken
         for place, name in enumerate(units.arms)
         if name != against
     ]
+    results = [_result(*pair, alpha, np.random.default_rng(seed)) for pair in pairs]
+    users, use_notes = (None, ()) if used is None else who_used(units, used)
     return Analysis(
         against,
         alpha,
         counts,
         sample_ratio_p_value(counts, shares),
         tuple(results),
-        (*units.notes, *(note for metric in taken for note in metric.notes)),
+        (*units.notes, *(note for metric in taken for note in metric.notes), *use_notes),
+        None if users is None else by_use(pairs, users, alpha),
     )
 
 

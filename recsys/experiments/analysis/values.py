@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ class Values:
     """A metric's numbers of the units that have them.
 
     ``columns`` has shape (n, k): the value, or numerator and denominator of a ratio; then the covariate in the same
-    form where ``cuped``. ``arm`` has shape (n,).
+    form where ``cuped``. ``arm`` has shape (n,), and so has ``unit``, the numbers of the units where they are known.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Values:
     cuped: bool
     quantile: float | None
     notes: tuple[str, ...]
+    unit: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def of(self, arm: int) -> Floats:
         """Rows of one arm."""
@@ -81,7 +82,14 @@ def values(units: Units, asked: Asked, covariate: tuple[str, ...], winsorise: fl
     if cuped:
         columns += _covariate(units, covariate, kind, there, winsorise)
     return Values(
-        asked.name, kind, np.column_stack(columns), units.arm[there], cuped, asked.quantile, tuple(notes)
+        asked.name,
+        kind,
+        np.column_stack(columns),
+        units.arm[there],
+        cuped,
+        asked.quantile,
+        tuple(notes),
+        np.flatnonzero(there),
     )
 
 
