@@ -1,0 +1,101 @@
+"""Why a seller stands in a list, in one plain sentence that is true of what is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from recsys.sellers.factors import NAMES, Factors, dampened
+
+LEAST_PEOPLE = 3
+"""Fewer people are not counted aloud: a number of one or two can be a person."""
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Sentences for pairs of a user and a seller, from the factors of a market."""
+
+    factors: Factors
+
+    def of(self, users: np.ndarray, sellers: np.ndarray, parts: np.ndarray) -> list[str]:
+        """One sentence per pair.
+
+        The factor that adds most of those that have something to say speaks; one that says nothing leaves the word to
+        the next, and in the end the size of the shelf is told.
+
+        Args:
+            users: places of users of the market, [pairs].
+            sellers: places of sellers, [pairs].
+            parts: what each factor adds to the score, [pairs, NAMES].
+        """
+        said = self._sentences(users, sellers)
+        order = np.argsort(-parts, axis=1, kind="stable")
+        size = np.asarray(self.factors.of_seller.sum(axis=1)).astype(int).reshape(-1)[sellers]
+        found = []
+        for row, names in enumerate(order):
+            told = (said[NAMES[name]][row] for name in names if NAMES[name] in said and parts[row, name] > 0)
+            found.append(
+                next((text for text in told if text), f"They have {_listings(size[row])} to look at.")
+            )
+        return found
+
+    def _sentences(self, users: np.ndarray, sellers: np.ndarray) -> dict[str, list[str]]:
+        market = self.factors.market
+        category = self._category(users, sellers)
+        people = np.asarray(market.bound.sum(axis=0)).reshape(-1)[market.offered][sellers].astype(int)
+        rating = market.sellers["rating"].to_numpy(np.float64)[sellers]
+        return {
+            "category": category,
+            "brand": category,
+            "content": self._alike(users, sellers),
+            "circle": self._circle(users, sellers),
+            "seen": self._seen(users, sellers),
+            "popular": [
+                f"{n:,} people follow them or bought from them." if n >= LEAST_PEOPLE else "" for n in people
+            ],
+            "rating": [f"Buyers rate them {r:.1f} of 5." if r >= 4.5 else "" for r in rating],
+        }
+
+    def _category(self, users: np.ndarray, sellers: np.ndarray) -> list[str]:
+        """The category that makes most of the fit, where the seller has listings and the user did something."""
+        shelf, touched = self.factors.market.shelf, self.factors.own_categories
+        counts = self.factors.listings_by_category
+        fit = self.factors.interest[users] * counts[:, sellers].toarray().T
+        best = fit.argmax(axis=1) if fit.shape[1] else np.zeros(len(users), int)
+        texts = []
+        for user, seller, category in zip(users.tolist(), sellers.tolist(), best.tolist(), strict=True):
+            count, name = int(counts[category, seller]), shelf.category_names[category]
+            name = name or shelf.category_ids[category]
+            if not count:
+                texts.append("")
+                continue
+            why = ", where you have looked around" if touched[user, category] else ""
+            texts.append(f"They have {_listings(count)} in {name}{why}.")
+        return texts
+
+    def _alike(self, users: np.ndarray, sellers: np.ndarray) -> list[str]:
+        known = np.diff(self.factors.market.touched.indptr)[users] > 0
+        return ["Their listings resemble what you have looked at." if yes else "" for yes in known]
+
+    def _circle(self, users: np.ndarray, sellers: np.ndarray) -> list[str]:
+        """People in common with the one of the user's sellers that says most."""
+        market = self.factors.market
+        ties = dampened(sparse.csr_array(market.ties[market.own[users]]))
+        pull = sparse.csr_array(ties.multiply(sparse.csr_array(self.factors.circle[:, sellers].T)))
+        best = np.where(np.diff(pull.indptr) > 0, np.asarray(pull.argmax(axis=1)).reshape(-1), -1)
+        common = np.zeros(len(users), int)
+        some = np.flatnonzero(best >= 0)
+        common[some] = np.asarray(self.factors.common[best[some], sellers[some]]).reshape(-1)
+        text = "{:,} people who follow or bought from a seller you know do so here too."
+        return [text.format(n) if n >= LEAST_PEOPLE else "" for n in common.tolist()]
+
+    def _seen(self, users: np.ndarray, sellers: np.ndarray) -> list[str]:
+        seen = sparse.csr_array(self.factors.seen_listings[users])
+        counts = np.asarray(seen[np.arange(len(users)), sellers]).reshape(-1).astype(int)
+        return [f"You have looked at {_listings(n)} of theirs." if n else "" for n in counts.tolist()]
+
+
+def _listings(count: int) -> str:
+    return "1 listing" if count == 1 else f"{count:,} listings"

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys.errors import ModelError
+from recsys.sellers import weights as weights_module
+from recsys.sellers.factors import NAMES, Factors, popularity
+from recsys.sellers.market import Market
+from recsys.sellers.recommend import most_popular, recommend
+from recsys.sellers.weights import Weights, learn
+from tests.sellers.planted import BUYERS, CATEGORIES, DS, SELLERS, frames, later
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    return Market.from_frames(frames(), DS)
+
+
+@pytest.fixture(scope="module")
+def factors(market: Market) -> Factors:
+    return Factors(market)
+
+
+@pytest.fixture(scope="module")
+def learned(factors: Factors) -> Weights:
+    return learn(factors, later(), np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def lists(factors: Factors, learned: Weights) -> pd.DataFrame:
+    return recommend(factors, learned, np.arange(len(factors.market.users)), 4)
+
+
+def test_buyers_are_led_to_the_sellers_of_what_they_look_for(lists: pd.DataFrame) -> None:
+    buyers = lists[lists["user_id"].str.match(r"u\d")]
+    wanted = buyers["user_id"].str[1:].astype(int) % CATEGORIES
+    sold = buyers["seller_id"].str[1:].astype(int) % CATEGORIES
+    first = buyers["rank"] == 1
+    assert (wanted == sold)[first].mean() > 0.95
+
+
+def test_nobody_meets_themselves_whom_they_know_or_who_has_nothing(
+    market: Market, factors: Factors, learned: Weights
+) -> None:
+    everything = recommend(factors, learned, np.arange(len(market.users)), SELLERS)
+    shown = set(zip(everything["user_id"], everything["seller_id"], strict=True))
+    ties = frames()["ties"]
+    known = ties[ties["purchases"] > 0]
+    assert not shown & set(zip(known["user_id"], known["seller_id"], strict=True))
+    assert ("s00", "s00") not in shown and ("s00", "s01") in shown
+    assert f"s{SELLERS - 1:02d}" not in set(everything["seller_id"])
+    # All the others are there.
+    left = (SELLERS - 1) * len(market.users) - 1
+    left -= len(known[known["seller_id"] != f"s{SELLERS - 1:02d}"].drop_duplicates(["user_id", "seller_id"]))
+    assert len(everything) == left
+
+
+def test_a_follow_bars_as_a_purchase_does() -> None:
+    given = frames()
+    row = pd.DataFrame(
+        {"user_id": ["u_new"], "seller_id": ["s05"], "weight": [5.0], "follows": [1], "purchases": [0]}
+    )
+    given["ties"] = pd.concat([given["ties"], row], ignore_index=True)
+    followed = Market.from_frames(given, DS)
+    place = followed.users.get_indexer(pd.Index(["u_new"]))
+    assert "s05" not in set(most_popular(followed, place, SELLERS)["seller_id"])
+
+
+def test_a_score_is_the_sum_of_what_the_factors_add(lists: pd.DataFrame) -> None:
+    total = lists[[f"by_{name}" for name in NAMES]].sum(axis=1)
+    assert np.allclose(total, lists["score"])
+    assert (lists.groupby("user_id")["score"].diff().dropna() <= 1e-5).all()
+    assert (lists.groupby("user_id")["rank"].agg(list).map(lambda r: r == [1, 2, 3, 4])).all()
+
+
+def test_parts_of_the_users_give_the_same_lists(
+    factors: Factors, learned: Weights, lists: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights_module, "BLOCK_CELLS", 7 * SELLERS)
+    again = recommend(factors, learned, np.arange(len(factors.market.users)), 4)
+    pd.testing.assert_frame_equal(again, lists)
+
+
+def test_reasons_are_true(lists: pd.DataFrame) -> None:
+    listings, touched = frames()["listings"], frames()["touched"]
+    live = listings[listings["is_live"]].groupby("seller_id").size()
+    assert (lists["live_listings"] == lists["seller_id"].map(live)).all()
+    told = lists[lists["reason"].str.contains("listings in Kind")]
+    assert len(told) > BUYERS
+    kinds = touched.merge(listings)[["user_id", "category_name"]].drop_duplicates()
+    looked = set(zip(kinds["user_id"], kinds["category_name"], strict=True))
+    for user, seller, reason in told[["user_id", "seller_id", "reason"]].itertuples(index=False):
+        kind = f"Kind {int(seller[1:]) % CATEGORIES}"
+        assert reason.startswith(f"They have 3 listings in {kind}")
+        assert reason.endswith("where you have looked around.") == ((user, kind) in looked)
+
+
+def test_few_people_are_not_counted_aloud() -> None:
+    given = frames()
+    given["touched"] = given["touched"].iloc[:0]
+    given["ties"] = pd.DataFrame(
+        {
+            "user_id": ["u00", "u01", "u02", "u03", "u04"],
+            "seller_id": ["s01", "s01", "s01", "s02", "s02"],
+            "weight": 5.0,
+            "follows": 1,
+            "purchases": 0,
+        }
+    )
+    crowd = Market.from_frames(given, DS)
+    only = Weights(np.zeros(len(NAMES)), np.ones(len(NAMES)), (np.array(NAMES) == "popular") * 1.0, 1)
+    place = crowd.users.get_indexer(pd.Index(["u_new"]))
+    lists = recommend(Factors(crowd), only, place, 2)
+    assert lists["seller_id"].tolist() == ["s01", "s02"]
+    assert lists["reason"].tolist() == [
+        "3 people follow them or bought from them.",
+        "They have 3 listings to look at.",
+    ]
+
+
+def test_a_small_shelf_and_an_old_one_say_less() -> None:
+    given = frames()
+    listings = given["listings"]
+    # s01 and s05 sell the same; s05 has one listing of it, and that is old.
+    listings.loc[(listings["seller_id"] == "s05") & (listings.index % 3 > 0), "is_live"] = False
+    listings.loc[listings["seller_id"] == "s05", "listed_on"] = pd.Timestamp(DS) - pd.Timedelta(days=90)
+    listings.loc[listings["seller_id"] == "s01", "listed_on"] = pd.Timestamp(DS)
+    thin = Factors(Market.from_frames(given, DS))
+    place = thin.market.users.get_indexer(pd.Index(["u01"]))
+    values = thin.block(place)[0, :, NAMES.index("content")]
+    sellers = list(thin.market.shelf.seller_ids)
+    assert values[sellers.index("s01")] > 2 * values[sellers.index("s05")] > 0
+
+
+def test_popularity_counts_who_follows_or_bought(market: Market) -> None:
+    ties = frames()["ties"]
+    bought = ties[ties["purchases"] > 0].groupby("seller_id")["weight"].sum()
+    expected = bought.reindex(market.shelf.seller_ids).fillna(0).to_numpy()
+    assert np.allclose(popularity(market), expected)
+    new = market.users.get_indexer(pd.Index(["u_new"]))
+    order = market.shelf.seller_ids[np.argsort(-expected, kind="stable")[:5]]
+    assert most_popular(market, new, 5)["seller_id"].tolist() == list(order)
+
+
+def test_weights_survive_a_table(learned: Weights) -> None:
+    again = Weights.from_frame(learned.to_frame().sample(frac=1, random_state=0))
+    assert np.array_equal(again.weight, learned.weight) and again.pairs == learned.pairs
+    with pytest.raises(ModelError, match="Run train_weekly"):
+        Weights.from_frame(learned.to_frame().iloc[1:])
+
+
+def test_too_little_to_learn_from_is_told(factors: Factors) -> None:
+    with pytest.raises(ModelError, match="30 are needed"):
+        learn(factors, later().head(3), np.random.default_rng(0))
+
+
+def test_a_market_without_people_gives_no_lists(factors: Factors, learned: Weights) -> None:
+    lists = recommend(factors, learned, np.empty(0, int), 4)
+    assert lists.empty and "reason" in lists
