@@ -58,6 +58,35 @@ def clean(
     return table.assign(keyword=keyword, reason=reason)[list(COLUMNS)]
 
 
+def update(
+    previous: pd.DataFrame,
+    raw: pd.DataFrame,
+    policy: Policy,
+    known: Iterable[str] = (),
+    *,
+    remembered: float = 0.0,
+) -> pd.DataFrame:
+    """Bring the variants of an earlier day up to date with what was typed since.
+
+    Every text of ``previous`` stays, so that old campaigns keep their keywords; its searchers are multiplied by
+    ``remembered`` (0 where ``raw`` counts a whole window, 1 where it counts what is new), and those of ``raw`` are
+    added. Clusters change only for a reason: see ``clean``. The policy is that of today for old texts too.
+
+    Returns:
+        As ``clean``; the same bytes for the same arguments, whatever the order of rows.
+
+    Example:
+        >>> first = clean(pd.DataFrame({"raw": ["red dress"], "searchers": [9]}), Policy())
+        >>> second = update(first, pd.DataFrame({"raw": ["Dress red"], "searchers": [9]}), Policy(), remembered=1.0)
+        >>> second["keyword"].tolist()
+        ['red dress', 'red dress']
+    """
+    old = previous[[RAW, "searchers"]].assign(
+        searchers=np.floor(previous["searchers"] * remembered).astype("int64")
+    )
+    return clean(pd.concat([old, raw[[RAW, "searchers"]]], ignore_index=True), policy, previous, known)
+
+
 def _weighed(raw: pd.DataFrame) -> pd.DataFrame:
     missing = {RAW, "searchers"} - set(raw.columns)
     if missing:

@@ -50,9 +50,20 @@ def groups(phrases: Phrases, weight: np.ndarray, fixed: np.ndarray, before: np.n
     text, target, ratio = (np.concatenate(parts) for parts in zip(*found, strict=True))
     kept = (before[text] >= 0) & (before[text] == before[target])
     one, other = same[text], same[target]
-    good = (one != other) & (kept | (ratio >= RATIO)) & (of_group[other] >= PHRASE_RATIO * of_group[one])
+    enough = (kept | (ratio >= RATIO)) & (of_group[other] >= PHRASE_RATIO * of_group[one])
+    good = enough & (one != other) & _speaks(phrases, weight, same)[text]
     joined = stars(np.unique(np.stack([one[good], other[good]]), axis=1), of_group)
     return Groups(joined[same], joined[same] == same)
+
+
+def _speaks(phrases: Phrases, weight: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Whether each text has the words of the heaviest of its group: what another one is like says little of the group.
+
+    ("bags" of a group around "bag s" must not bring it to "bag".)
+    """
+    order = np.lexsort((np.arange(len(same)), -weight, same))
+    heaviest = order[np.unique(same[order], return_index=True)[1]]
+    return phrases.signature == phrases.signature[heaviest][same]
 
 
 def _corrected(phrases: Phrases, slips: Corrections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

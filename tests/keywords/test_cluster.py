@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import doctest
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from bench.planted_keywords import planted
 from recsys.errors import KeywordError
-from recsys.keywords.cluster import clean
+from recsys.keywords import cluster as module
+from recsys.keywords.agreement import agreement
+from recsys.keywords.cluster import clean, update
 from recsys.keywords.filters import Policy, parse_policy
 
 POLICY = parse_policy({"url": ["http"]}, "policy.yaml")
@@ -105,3 +111,52 @@ def test_what_was_merged_stays_merged_until_its_reason_has_clearly_gone() -> Non
     assert clean(raw({"norvek bag": 90, "norvik bag": 30}), POLICY)["keyword"].nunique() == 2
     assert clean(raw({"norvek bag": 90, "norvik bag": 30}), POLICY, before)["keyword"].nunique() == 1
     assert clean(raw({"norvek bag": 90, "norvik bag": 60}), POLICY, before)["keyword"].nunique() == 2
+
+
+def test_the_examples_hold() -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.fixture(scope="module")
+def typed() -> pd.DataFrame:
+    """Variants of 300 phrases, each with the day on which it is typed first."""
+    table = planted(300, 6_000, seed=3)
+    return table.assign(day=np.random.default_rng(0).integers(0, 5, len(table)))
+
+
+def of_days(typed: pd.DataFrame) -> pd.DataFrame:
+    variants = clean(typed[typed["day"] == 0], POLICY)
+    for day in range(1, 5):
+        variants = update(variants, typed[typed["day"] == day], POLICY, remembered=1.0)
+    return variants
+
+
+def test_planted_variants_come_together_at_once_and_day_by_day(typed: pd.DataFrame) -> None:
+    for variants in (clean(typed, POLICY), of_days(typed)):
+        table = typed.merge(variants, on="raw", validate="one_to_one")
+        result = agreement(table["keyword"].tolist(), table["truth"].tolist())
+        assert len(table) == len(typed) and result.precision > 0.98 and result.recall > 0.9
+
+
+def test_the_same_bytes_whatever_the_order_of_rows(typed: pd.DataFrame) -> None:
+    shuffled = typed.sample(frac=1.0, random_state=1)
+    pd.testing.assert_frame_equal(of_days(typed), of_days(shuffled))
+    pd.testing.assert_frame_equal(clean(typed, POLICY), clean(shuffled, POLICY))
+
+
+def test_a_day_without_news_changes_nothing(typed: pd.DataFrame) -> None:
+    variants = clean(typed, POLICY)
+    nothing = typed.head(0)
+    pd.testing.assert_frame_equal(update(variants, nothing, POLICY, remembered=1.0), variants)
+
+
+def test_todays_policy_holds_for_old_texts() -> None:
+    before = clean(raw({"old coat": 3, "coat": 9}), POLICY)
+    policy = parse_policy({"policy": {"age": {"words": ["old"]}}}, "p.yaml")
+    assert update(before, raw({}), policy)["reason"].tolist()[1] == "policy:age"
+
+
+def test_old_texts_stay_with_what_is_remembered_of_them() -> None:
+    before = clean(raw({"red dress": 7, "coat": 3}), POLICY)
+    table = update(before, raw({"coat": 2}), POLICY, remembered=0.5).set_index("raw")
+    assert table["searchers"].to_dict() == {"coat": 3, "red dress": 3}
