@@ -103,6 +103,10 @@ _LIST = """user_id STRING!, rank INT64!, item_id STRING!, is_reserve BOOL!, poli
     p_purchase FLOAT64!, price NUMERIC!, price_capped NUMERIC!, take_rate FLOAT64!, p_cancel FLOAT64!,
     expected_revenue FLOAT64!, propensity FLOAT64!, model STRING!, ds DATE!, p_click FLOAT64,
     p_available FLOAT64, slot STRING, reason STRING, reason_item STRING, p_judged FLOAT64"""
+_KEYWORD_LIST = """item_id STRING!, seller_id STRING!, rank INT64!, keyword STRING!, sources STRING!, p_click FLOAT64!,
+    p_purchase FLOAT64!, p_win FLOAT64!, searches_7d INT64!, searchers_7d INT64!, expected_sales FLOAT64!,
+    expected_profit FLOAT64!, marginal_profit FLOAT64!, warning STRING, reason STRING!, campaign_id STRING,
+    ad_rate FLOAT64!, model STRING!, ds DATE!"""
 
 SOURCES: Final = (
     _table("marketplace.users", "user_id", _USER),
@@ -186,6 +190,20 @@ STAGING: Final = (
         revenue NUMERIC!, ds DATE!""",
         "ds",
     ),
+    # The same by person and by listing, so that a window counts people once and knows what was clicked.
+    _table(
+        "staging.user_search_daily",
+        "user_id, query, event_date",
+        "user_id STRING!, query STRING!, event_date DATE!, searches INT64!, ds DATE!",
+        "ds",
+    ),
+    _table(
+        "staging.search_item_daily",
+        "query, item_id, event_date",
+        """query STRING!, item_id STRING!, event_date DATE!, clicks INT64!, purchases INT64!, revenue NUMERIC!,
+        ds DATE!""",
+        "ds",
+    ),
 )
 
 FEATURES: Final = (
@@ -262,6 +280,50 @@ FEATURES: Final = (
         last_purchase_date DATE, ds DATE!""",
         "ds",
     ),
+)
+
+# Keywords for sellers who advertise; built once a week, by keywords_weekly.
+KEYWORDS: Final = (
+    # A query and a category its clicks went to. Searches are of the whole query, what follows them of the category.
+    _table(
+        "features.keyword_demand",
+        "query, category_id",
+        """query STRING!, category_id STRING!, searches_7d INT64!, searchers_7d INT64!, searches_28d INT64!,
+        searchers_28d INT64!, clicks_28d INT64!, purchases_28d INT64!, revenue_28d NUMERIC!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.keyword_engaged",
+        "query, item_id",
+        "query STRING!, item_id STRING!, clicks INT64!, purchases INT64!, ds DATE!",
+        "ds",
+    ),
+    _table(
+        "features.campaign_history",
+        "campaign_id, keyword",
+        """campaign_id STRING!, seller_id STRING!, item_id STRING!, category_id STRING!, ad_rate FLOAT64!,
+        started_at TIMESTAMP!, ended_at TIMESTAMP, keyword STRING!, origin STRING!, impressions INT64!, clicks INT64!,
+        purchases INT64!, revenue NUMERIC!, spend NUMERIC!, ds DATE!""",
+        "ds",
+    ),
+    _table(
+        "features.keyword_items",
+        "item_id",
+        """item_id STRING!, seller_id STRING!, category_id STRING!, parent_category_id STRING!, title STRING,
+        brand STRING, size STRING, condition STRING, price NUMERIC!, take_rate FLOAT64!, shipping_payer STRING,
+        stock INT64!, sale_type STRING!, listed_at TIMESTAMP!, age_days FLOAT64!, views_30d INT64!, likes_30d INT64!,
+        purchases_30d INT64!, impressions_30d INT64!, live_in_category INT64!, is_live BOOL!, ds DATE!""",
+        "ds",
+    ),
+    # What was typed, and the keyword it stands for; or why it stands for none.
+    _table(
+        "scoring.keyword_variants",
+        "raw",
+        "raw STRING!, keyword STRING, reason STRING, searchers INT64!, ds DATE!",
+        "ds",
+    ),
+    _table("scoring.keyword_lists", "item_id, rank", _KEYWORD_LIST, "ds"),
+    _table("marts.keyword_recommendations", "item_id, rank", _KEYWORD_LIST, "ds"),
 )
 
 LISTS: Final = (
@@ -379,6 +441,16 @@ MONITORING: Final = (
         revenue_before FLOAT64!, revenue_after FLOAT64!, top_before FLOAT64!, top_after FLOAT64!, ds DATE!""",
         "ds",
     ),
+    # What came of the keywords that were proposed: by where a keyword came from, and for all of them.
+    _table(
+        "monitoring.keyword_adoption",
+        "origin",
+        """origin STRING!, new_campaigns INT64!, offered_campaigns INT64!, campaigns INT64!, offered_items INT64!,
+        keywords INT64!, proposed_keywords INT64!, share FLOAT64, running_keywords INT64!, impressions INT64!,
+        clicks INT64!, purchases INT64!, revenue NUMERIC!, clicks_per_keyword FLOAT64, purchases_per_keyword FLOAT64,
+        kept_share FLOAT64, ds DATE!""",
+        "ds",
+    ),
     _table(
         "monitoring.check_results",
         "table_name, check_id",
@@ -390,7 +462,7 @@ MONITORING: Final = (
 
 TABLES: Final = {
     table.name: table
-    for table in (*SOURCES, *STAGING, *FEATURES, *LISTS, *EXPERIMENTS, *SYNTHETIC, *MONITORING)
+    for table in (*SOURCES, *STAGING, *FEATURES, *KEYWORDS, *LISTS, *EXPERIMENTS, *SYNTHETIC, *MONITORING)
 }
 
 

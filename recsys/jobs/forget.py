@@ -19,6 +19,7 @@ from recsys.warehouse.eraser import Erased, LocalEraser
 from recsys.warehouse.erasure import Rule
 from recsys.warehouse.files import replacing
 from recsys.warehouse.local import LocalWarehouse
+from recsys.warehouse.tables import sql_tables
 
 PROOFS = "_forgotten"
 Tell = Callable[[str], None]
@@ -85,7 +86,7 @@ def run(
         tables |= _apply(eraser, [rule for rule in wanted if rule.table == erasure.MARK], tell)
         if rebuild and days:
             later = [day for day in _feature_days(warehouse) if day >= days[0]]
-            rebuilt += _rebuild(warehouse, later, [table.name for table in schema.FEATURES])
+            rebuilt += _rebuild(warehouse, later, sql_tables(settings.sql_dir, "features"))
         traces.make_again(reports, had_pages)
         _require_nothing_left(eraser, wanted, traces)
     entry = {"finished_at": at.isoformat(timespec="seconds"), **_sums(tables), "tables": _plain(tables)}

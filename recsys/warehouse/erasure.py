@@ -28,7 +28,7 @@ CAMPAIGNS = "marketplace.campaigns"
 CHECKS = "monitoring.check_results"
 MARK = "staging.arrivals"
 """Erased last: until then it tells on which days the person was active, so that a killed run can be finished."""
-AGGREGATES = ("staging.item_daily", "staging.search_daily")
+AGGREGATES = ("staging.item_daily", "staging.search_daily", "staging.search_item_daily")
 """Totals of a day over everybody, which are built again without the person: a query may be theirs alone."""
 LONGEST = 40
 """Of a longer id this much is looked for in texts, which may have cut it short."""
@@ -68,7 +68,7 @@ def _rule(table: schema.Table) -> Rule:
         said = "(message IN {texts} OR COALESCE(observed, 'none') IN {texts})"
         return Rule(table.name, where=said, update={"message": "{removed}", "observed": observed})
     own = [name for name in PERSON if name in names]
-    if schema.SELLER_ID in table.key or table.name == CAMPAIGNS:
+    if schema.SELLER_ID in names and (schema.SELLER_ID in table.key or "campaign_id" in names):
         own.append(schema.SELLER_ID)
     delete = " OR ".join(f"{name} = {{user}}" for name in own)
     if "campaign_id" in names and schema.SELLER_ID not in names:

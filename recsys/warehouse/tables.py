@@ -18,6 +18,8 @@ KEYS = ("grain", "partition", "cluster", "upstream", "params", "snapshot")
 REQUIRED_KEYS = ("grain", "upstream")
 MADE_BY = {
     "scoring.lists": "recsys score --ds {ds}",
+    "scoring.keyword_variants": "airflow dags test keywords_weekly {ds}",
+    "scoring.keyword_lists": "airflow dags test keywords_weekly {ds}",
     "scoring.steps": "recsys score --ds {ds}",
     "experiments.assignments": "recsys assign --ds {ds}",
     "experiments.metrics": "airflow dags test experiment_metrics_daily {ds}",

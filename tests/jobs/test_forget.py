@@ -29,6 +29,7 @@ from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from recsys.warehouse.eraser import Erased, LocalEraser
 from recsys.warehouse.erasure import FORGOTTEN, Rule, pattern, rules
+from tests.sql.fixture import complete, put
 
 FIRST, DAYS, FEATURE_DAYS = date(2026, 1, 1), 16, 9
 DS = FIRST + timedelta(days=DAYS - 1)
@@ -98,6 +99,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         score.run(settings, DS, **options)
     build.run(settings, DS, table="marts.recommendations")
     build.run(settings, DS, table="experiments.unit_daily")
+    advertise(settings, person(settings))
     check.run(settings, DS, "features")
     check.run(settings, DS, "lists")
     plant(settings, person(settings))
@@ -116,6 +118,20 @@ def person(settings: Settings) -> str:
             ds=DS,
         )
     return str(found.column("user_id")[0])
+
+
+def advertise(settings: Settings, user: str) -> None:
+    """A campaign of theirs as features know it, and the keywords that were proposed to them."""
+    with open_warehouse(settings) as warehouse:
+        for table in ("features.campaign_history", "scoring.keyword_lists"):
+            row = complete(table, {"campaign_id": "c1", "item_id": "i1", "seller_id": user}, DS)
+            put(
+                warehouse,
+                table,
+                [row, row | {"seller_id": "someone", "item_id": "i2", "campaign_id": "c2"}],
+                DS,
+            )
+        warehouse.build("marts.keyword_recommendations", DS)
 
 
 def plant(settings: Settings, user: str) -> None:
