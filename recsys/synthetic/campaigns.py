@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 
-from recsys.synthetic import queries, wording
+from recsys.synthetic import offers, queries, wording
 from recsys.synthetic.draws import Array, Draws, lasting
 from recsys.synthetic.market import Outcome
 from recsys.synthetic.state import DAY, NEVER, Columns, State, append, day_start
@@ -20,8 +20,11 @@ _DAYS = (7, 14, 30)
 _MOST = 6
 
 
-def start_campaigns(state: State, ds: date) -> None:
-    """Promote some listings, most of them put up on the day before, with two to six keywords each."""
+def start_campaigns(state: State, ds: date, offered: Columns | None = None) -> None:
+    """Promote some listings, most of them put up on the day before, with two to six keywords each.
+
+    ``offered`` are keywords that sellers may take instead of their own, as ``offers.read_offers`` makes them.
+    """
     rng, start = Draws(state.config.seed, ds).generator("campaigns"), day_start(ds)
     chosen = _promoted(state, rng, start)
     n, first = len(chosen), len(state.campaigns["item"]) if state.campaigns else 0
@@ -37,7 +40,9 @@ def start_campaigns(state: State, ds: date) -> None:
     )
     many = rng.integers(2, _MOST + 1, n)
     owner = np.repeat(np.arange(n), many)
-    typed = _keywords(state, rng, chosen[owner])
+    typed = _keywords(state, rng, chosen[owner]) | {"owner": owner}
+    typed = offers.adopt(state, ds, chosen, typed, offered)
+    owner = typed.pop("owner")
     # A campaign holds each text once, whichever phrase it was meant for.
     texts = [
         f"{o} {wording.typed(q, w)}" for o, q, w in zip(owner, typed["query"], typed["wording"], strict=True)

@@ -60,6 +60,7 @@ class MarketplaceConfig:
     irrelevant_keywords: float = 0.2
     junk_keywords: float = 0.04
     suggested_keywords: float = 0.2
+    adoption: float = 0.4
     ad_slots: int = 2
     ad_exploration: float = 0.5
     ad_reserve: float = 0.01

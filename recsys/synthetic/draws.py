@@ -43,6 +43,7 @@ _STREAMS = (
     "auction",
     "slots",
     "shelf",
+    "adoption",
 )
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD1342543DE82EF95)

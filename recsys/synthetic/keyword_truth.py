@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -26,11 +25,6 @@ from recsys.synthetic.visits import ATTRIBUTE_SHARE, BRAND_SHARE, brand_wishes, 
 _ROUNDS = 400
 
 
-@lru_cache(maxsize=1)
-def _meanings() -> dict[str, str]:
-    return {wording.plain(text): text for text in map(queries.text, queries.all_phrases().tolist())}
-
-
 def phrase_of(texts: Iterable[str]) -> list[str | None]:
     """The phrase that each text reads like, whatever its case, width, order or plural; None for none, or after a slip.
 
@@ -38,7 +32,8 @@ def phrase_of(texts: Iterable[str]) -> list[str | None]:
         >>> phrase_of(["Dresses, RED", "call me"])
         ['red dress', None]
     """
-    return [_meanings().get(wording.plain(text)) for text in texts]
+    numbers = map(wording.read, texts)
+    return [queries.text(number) if number >= 0 else None for number in numbers]
 
 
 def typed_keywords(state: State) -> pd.DataFrame:

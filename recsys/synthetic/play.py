@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import RecsysError
-from recsys.synthetic import auctions, campaigns, delivery, follows, happenings, tables, visits
+from recsys.synthetic import auctions, campaigns, delivery, follows, happenings, offers, tables, visits
 from recsys.synthetic.auctions import Bids
 from recsys.synthetic.behaviour import new_sellers, new_users, taste_of
 from recsys.synthetic.config import MarketplaceConfig
@@ -79,7 +79,11 @@ def start(config: MarketplaceConfig) -> State:
 
 
 def play(
-    state: State, ds: date, lists: pd.DataFrame | None = None, fallback: pd.DataFrame | None = None
+    state: State,
+    ds: date,
+    lists: pd.DataFrame | None = None,
+    fallback: pd.DataFrame | None = None,
+    offered: pd.DataFrame | None = None,
 ) -> tuple[State, DayTables]:
     """Play day ``ds``.
 
@@ -88,6 +92,7 @@ def play(
         ds: the day to play.
         lists: what the recommendation page shows each user: user_id, rank, item_id and, if known, propensity.
         fallback: what it shows to users without a list: rank, item_id. Without it they see no such page.
+        offered: keywords that sellers who start a campaign may take: item_id, rank, keyword.
 
     Returns:
         The world at the end of ``ds``, and the events and campaign reports that became known on it.
@@ -95,7 +100,7 @@ def play(
     Raises:
         RecsysError: when ``ds`` is not the day after the state's.
     """
-    morning, gone = dawn(state, ds)
+    morning, gone = dawn(state, ds, offers.read_offers(offered))
     draws, day = Draws(morning.config.seed, ds), day_start(ds) // DAY
     visit = open_pages(morning, ds, gone, lists=lists, fallback=fallback, draws=draws)
     made = happenings.of_pages(
@@ -114,7 +119,7 @@ def play(
     return evening, DayTables(ds, evening, delivered, reported)
 
 
-def dawn(state: State, ds: date) -> tuple[State, Array]:
+def dawn(state: State, ds: date, offered: Columns | None = None) -> tuple[State, Array]:
     """The world as day ``ds`` begins, with the day's new people and listings, and when listings leave unsold."""
     if ds != state.ds + timedelta(days=1):
         raise RecsysError(
@@ -133,7 +138,7 @@ def dawn(state: State, ds: date) -> tuple[State, Array]:
     users["wallet"] = np.minimum(users["wallet"] + users["budget"] / 30, 1.5 * users["budget"])
     gone = age_day(morning, ds)
     list_day(morning, ds)
-    campaigns.start_campaigns(morning, ds)
+    campaigns.start_campaigns(morning, ds, offered)
     return morning, np.append(gone, np.full(morning.n_items - len(gone), NEVER))
 
 

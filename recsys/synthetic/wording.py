@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -96,6 +97,16 @@ def plain(text: str) -> str:
     kept = "".join(c for c in flat if not unicodedata.combining(c) or c in "\u3099\u309a")
     words = re.split(r"[^\w\u3099\u309a]+|_", unicodedata.normalize("NFC", kept))
     return " ".join(sorted(_singular(word) for word in words if word))
+
+
+def read(text: str) -> int:
+    """The number of the phrase that a text reads like; NO_PHRASE for none."""
+    return _readings().get(plain(text), NO_PHRASE)
+
+
+@lru_cache(maxsize=1)
+def _readings() -> dict[str, int]:
+    return {plain(queries.text(query)): query for query in queries.all_phrases().tolist()}
 
 
 def _singular(word: str) -> str:
