@@ -11,12 +11,10 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 
-from recsys.keywords.catalogue import KEYWORD
-from recsys.keywords.retriever import Phrases
+from recsys.keywords.retriever import Phrases, engagement_matrix
 from recsys.keywords.text import Bags, item_text
 from recsys.keywords.text_features import word_features
 from recsys.keywords.vectors import VectorRetriever
-from recsys.schema import ITEM_ID
 
 
 @dataclass
@@ -100,18 +98,6 @@ class EmbeddingRetriever(VectorRetriever):
         """Keywords x leaf categories: shares of the clicks."""
         shape = (len(phrases), len(phrases.categories))
         return sparse.csr_array((phrases.share, (phrases.keyword_of, phrases.category_of)), shape=shape)
-
-
-def engagement_matrix(
-    phrases: Phrases, engaged: pd.DataFrame, items: pd.DataFrame, purchase: float
-) -> sparse.csr_array:
-    """Keywords x items: clicks + ``purchase`` x purchases; what is unknown to either side is left out."""
-    row = phrases.keywords.get_indexer(pd.Index(engaged[KEYWORD]))
-    column = pd.Index(items[ITEM_ID]).get_indexer(pd.Index(engaged[ITEM_ID]))
-    weight = (engaged["clicks"] + purchase * engaged["purchases"]).to_numpy(np.float32)
-    known = (row >= 0) & (column >= 0) & (weight > 0)
-    shape = (len(phrases), len(items))
-    return sparse.csr_array((weight[known], (row[known], column[known])), shape=shape)
 
 
 def _rarity(sides: list[Bags], bits: int) -> np.ndarray:

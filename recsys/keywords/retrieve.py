@@ -15,10 +15,14 @@ from recsys.keywords.catalogue import KEYWORD
 from recsys.keywords.embedding import EmbeddingRetriever
 from recsys.keywords.graph import GraphRetriever
 from recsys.keywords.retriever import Found, Phrases, Retriever
+from recsys.keywords.two_tower import TwoTowerRetriever
 from recsys.models import store
+from recsys.models.neural import AVAILABLE
 from recsys.schema import CATEGORY_ID, ITEM_ID, RANK
 
-RETRIEVERS: Mapping[str, type[Retriever]] = {kind.name: kind for kind in (GraphRetriever, EmbeddingRetriever)}
+RETRIEVERS: Mapping[str, type[Retriever]] = {
+    kind.name: kind for kind in (GraphRetriever, EmbeddingRetriever, TwoTowerRetriever)
+}
 SCORES = ("graph_score", "embedding_score", "tower_score")
 MOST = 50
 FUSION = 60.0
@@ -40,7 +44,7 @@ class Retrieval:
         items: pd.DataFrame,
         *,
         seed: int,
-        names: tuple[str, ...] = tuple(RETRIEVERS),
+        names: tuple[str, ...] | None = None,
     ) -> Self:
         """Fit the retrievers.
 
@@ -49,11 +53,14 @@ class Retrieval:
             engaged: [keyword, item_id, clicks, purchases], see ``catalogue.engagement``.
             items: what is known of the items of ``engaged``, sold ones too, and of the parents of leaf categories.
             seed: of all that is drawn.
-            names: which retrievers.
+            names: which retrievers; None: all, the two towers only where PyTorch is installed.
 
         Raises:
-            KeywordError: an empty catalogue, or a retriever that is not known.
+            KeywordError: an empty catalogue, a retriever that is not known, or towers asked for without a click.
+            ModelError: the two towers are asked for by name, and PyTorch is not installed.
         """
+        if names is None:
+            names = tuple(name for name in RETRIEVERS if AVAILABLE or name != TwoTowerRetriever.name)
         unknown = sorted(set(names) - set(RETRIEVERS))
         if unknown or not names:
             raise KeywordError(
@@ -176,7 +183,7 @@ def _names(retrievers: tuple[str, ...]) -> np.ndarray:
 
 
 def _score(name: str) -> str:
-    return "tower_score" if name == "two_tower" else f"{name}_score"
+    return "tower_score" if name == TwoTowerRetriever.name else f"{name}_score"
 
 
 def _part(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

@@ -8,11 +8,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from recsys.errors import KeywordError
 from recsys.keywords.catalogue import KEYWORD
 from recsys.keywords.text import pack, unpack
-from recsys.schema import CATEGORY_ID
+from recsys.schema import CATEGORY_ID, ITEM_ID
 
 PARENT_ID = "parent_category_id"
 Found = tuple[np.ndarray, np.ndarray]
@@ -130,6 +131,18 @@ class Retriever(ABC):
     @abstractmethod
     def restore(self, phrases: Phrases, arrays: dict[str, np.ndarray]) -> Self:
         """Take on what ``arrays`` gave."""
+
+
+def engagement_matrix(
+    phrases: Phrases, engaged: pd.DataFrame, items: pd.DataFrame, purchase: float
+) -> sparse.csr_array:
+    """Keywords x items: clicks + ``purchase`` x purchases; what is unknown to either side is left out."""
+    row = phrases.keywords.get_indexer(pd.Index(engaged[KEYWORD]))
+    column = pd.Index(items[ITEM_ID]).get_indexer(pd.Index(engaged[ITEM_ID]))
+    weight = (engaged["clicks"] + purchase * engaged["purchases"]).to_numpy(np.float32)
+    known = (row >= 0) & (column >= 0) & (weight > 0)
+    shape = (len(phrases), len(items))
+    return sparse.csr_array((weight[known], (row[known], column[known])), shape=shape)
 
 
 def pairs(phrases: Phrases, items: pd.DataFrame, found: Found) -> pd.DataFrame:
