@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -43,13 +44,19 @@ class Week:
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of one day, see docs/keywords.md: what was known at the end of ``ds``, with keywords in one form."""
+    """The frames of one day, see docs/keywords.md: what was known at the end of ``ds``, keywords in canonical forms.
+
+    ``history`` [campaign_id, keyword, ...] has a row per text as typed, with its canonical form; ``engaged`` is
+    [keyword, item_id, clicks, purchases]. ``typed`` are ``demand``, ``history`` and ``engaged`` as they were given.
+    """
 
     ds: date
     items: pd.DataFrame
     catalogue: pd.DataFrame
     history: pd.DataFrame
     engaged: pd.DataFrame
+    variants: pd.DataFrame
+    typed: Mapping[str, pd.DataFrame]
 
     @classmethod
     def of(
@@ -63,10 +70,34 @@ class Frames:
         variants: pd.DataFrame,
     ) -> Frames:
         """Bring the frames of ``ds``, with texts as typed, into the canonical forms of ``variants``."""
-        canonical = variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
-        typed = history.assign(keyword=history[KEYWORD].map(canonical)).dropna(subset=[KEYWORD])
+        canonical = _forms(variants)
+        bid = history.assign(keyword=history[KEYWORD].map(canonical)).dropna(subset=[KEYWORD])
         clicked = engaged.assign(keyword=engaged["query"].map(canonical)).dropna(subset=[KEYWORD])
-        return cls(ds, items, catalogue(demand, history, variants, ds), typed, _summed(clicked))
+        clicked = clicked.groupby([KEYWORD, ITEM_ID], as_index=False)[["clicks", "purchases"]].sum()
+        typed = {"demand": demand, "history": history, "engaged": engaged}
+        table = catalogue(demand, history, variants, ds)
+        return cls(ds, items, table, bid, clicked, variants[["raw", KEYWORD]], typed)
+
+    def in_forms_of(self, before: Frames) -> Frames:
+        """The same with the canonical forms that texts had on the day of ``before``, where they were known then.
+
+        A cluster may take another text from one week to the next; what it did in between is told under the old one.
+        """
+        old, new = _forms(before.variants), _forms(self.variants)
+        form = new.where(~new.isin(old.index), new.map(old))
+        known = form.index.isin(before.variants["raw"])
+        form = pd.concat([old, form[~known]])
+        return Frames.of(
+            self.ds,
+            items=self.items,
+            variants=form.rename_axis("raw").reset_index(name=KEYWORD),
+            **self.typed,
+        )
+
+
+def _forms(variants: pd.DataFrame) -> pd.Series:
+    """The canonical form of each text that has one."""
+    return variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
 
 
 def week(eve: Frames, later: Frames) -> Week:
@@ -84,6 +115,7 @@ def week(eve: Frames, later: Frames) -> Week:
         raise KeywordError(
             f"What ads did after {eve.ds} cannot be told by {later.ds}; give the frames of a later day."
         )
+    later = later.in_forms_of(eve)
     items = _with_new(eve.items, later.items)
     outcomes = _outcomes(eve, later, days)
     known = outcomes[ITEM_ID].isin(set(items[ITEM_ID]))
@@ -107,7 +139,7 @@ def _with_new(items: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
 def _outcomes(eve: Frames, later: Frames, days: int) -> pd.DataFrame:
     key = [CAMPAIGN_ID, KEYWORD]
     facts = later.history[[*key, ITEM_ID, "ad_rate", "started_at", "ended_at"]].drop_duplicates(key)
-    did = _increase(_summed_by(eve.history, key), _summed_by(later.history, key), key, list(COUNTS))
+    did = _increase(_summed(eve.history, key), _summed(later.history, key), key, list(COUNTS))
     rows = facts.merge(did, on=key, validate="one_to_one").sort_values(key, ignore_index=True)
     ran = _ran(rows, eve.ds, days)
     # searches_7d of the later day are those of a week; of other periods they are scaled
@@ -129,12 +161,8 @@ def _ran(rows: pd.DataFrame, eve: date, days: int) -> np.ndarray:
     return np.asarray(np.clip(share, 0.0, 1.0))
 
 
-def _summed(clicked: pd.DataFrame) -> pd.DataFrame:
-    return _summed_by(clicked, [KEYWORD, ITEM_ID], ("clicks", "purchases"))
-
-
-def _summed_by(frame: pd.DataFrame, key: list[str], counts: tuple[str, ...] = COUNTS) -> pd.DataFrame:
-    return frame.groupby(key, as_index=False)[list(counts)].sum()
+def _summed(history: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    return history.groupby(key, as_index=False)[list(COUNTS)].sum()
 
 
 def _increase(before: pd.DataFrame, after: pd.DataFrame, key: list[str], counts: list[str]) -> pd.DataFrame:

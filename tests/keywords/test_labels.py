@@ -33,8 +33,11 @@ def test_nothing_of_the_week_itself_is_in_the_features() -> None:
     busy = replace(
         later,
         items=later.items.assign(views_30d=999, likes_30d=99, price=1.0),
-        catalogue=later.catalogue.assign(clicks_28d=9_999, campaigns=77, ad_clicks=5_000),
-        engaged=later.engaged.assign(clicks=500),
+        typed={
+            "demand": later.typed["demand"].assign(clicks_28d=9_999, purchases_28d=999),
+            "history": later.typed["history"].assign(clicks=5_000, impressions=9_000),
+            "engaged": later.typed["engaged"].assign(clicks=500),
+        },
     )
     known = Known.learn(eve.items, eve.catalogue, eve.engaged)
     plain, changed = (week_features(week(eve, after), known) for after in (later, busy))
@@ -65,10 +68,10 @@ def test_a_campaign_counts_searches_while_it_ran() -> None:
     )  # five days of the week are gone
     history["ended_at"] = pd.Timestamp(later.ds, tz="UTC")  # and so is the last
     history["impressions"] = eve.history["impressions"]
-    found = week(eve, replace(later, history=history)).outcomes
+    found = week(eve, replace(later, typed={**later.typed, "history": history})).outcomes
     np.testing.assert_allclose(found["searches"], 80 / 7)
     history["started_at"] = history["ended_at"] = pd.Timestamp(eve.ds, tz="UTC")
-    assert week(eve, replace(later, history=history)).outcomes.empty
+    assert week(eve, replace(later, typed={**later.typed, "history": history})).outcomes.empty
 
 
 def test_typed_variants_of_one_keyword_are_one_row() -> None:
@@ -86,6 +89,32 @@ def test_typed_variants_of_one_keyword_are_one_row() -> None:
     (row,) = week(eve, later).outcomes.to_dict("records")
     assert (row["keyword"], row["clicks"]) == ("red coat", 4.0)
     assert later.engaged["keyword"].tolist() == ["red coat"]
+
+
+def test_a_new_canonical_form_makes_no_new_clicks() -> None:
+    plain = week(FRAMES[0], FRAMES[1])
+    renamed = FRAMES[1].variants.assign(keyword=FRAMES[1].variants["keyword"].str.upper())
+    later = Frames.of(FRAMES[1].ds, items=FRAMES[1].items, variants=renamed, **FRAMES[1].typed)
+    assert later.history["keyword"].str.isupper().all()
+    found = week(FRAMES[0], later)
+    pd.testing.assert_frame_equal(found.outcomes, plain.outcomes)
+    pd.testing.assert_frame_equal(found.found, plain.found)
+    # a text of this week alone goes to the form that its cluster had on the eve
+    new = pd.DataFrame({"raw": ["rde coat"], "keyword": ["RED COAT"]})
+    both = pd.concat([renamed, pd.DataFrame({"raw": ["RED COAT"], "keyword": ["RED COAT"]}), new])
+    eve = Frames.of(
+        FRAMES[0].ds,
+        items=FRAMES[0].items,
+        variants=pd.concat(
+            [FRAMES[0].variants, pd.DataFrame({"raw": ["RED COAT"], "keyword": ["red coat"]})]
+        ),
+        **FRAMES[0].typed,
+    )
+    typed = FRAMES[1].typed["history"].replace({"keyword": {"red coat": "rde coat"}})
+    later = Frames.of(
+        FRAMES[1].ds, items=FRAMES[1].items, variants=both, **{**FRAMES[1].typed, "history": typed}
+    )
+    pd.testing.assert_frame_equal(week(eve, later).outcomes, plain.outcomes)
 
 
 def test_an_eve_after_the_week_is_refused() -> None:
