@@ -46,7 +46,7 @@ _VOICED: Final = (
 )
 _KANA: Final = re.compile(r"[\u3041-\u30ff]")
 _KATAKANA: Final = re.compile(r"[\u30a1-\u30ff]+")
-_REPEATED: Final = re.compile(r"([a-z])\1\1+")
+_REPEATED: Final = re.compile(r"([a-z])\1\1\1+")
 _ENDINGS: Final = {"ie": "y", "oe": "o"}
 _PLURALS: Final = {
     "women": "woman",

@@ -68,7 +68,7 @@ class Phrases:
         """The group of each text from 0, int64 [texts]: one signature, or alike but for spaces."""
         n = len(self.signature)
         rows = np.arange(n)
-        compact = hashed(self.joined) ^ self.numbers
+        compact = hashed(self.joined) + np.uint64(3) * self.numbers
         edges = [
             sparse.coo_array((np.ones(n, bool), (rows, first[inverse])), shape=(n, n))
             for _, first, inverse in (

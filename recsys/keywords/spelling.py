@@ -15,7 +15,7 @@ TARGETS: Final = 4
 _BASE: Final = 0x9E3779B97F4A7C15
 _BACK: Final = pow(_BASE, -1, 1 << 64)
 _LATIN: Final = re.compile(r"[^\W\d_\u0e00-\u0eff\u3040-\u9fff\uac00-\ud7a3]{4,32}")
-_KATAKANA: Final = re.compile(r"[\u30a1-\u30fc]{5,32}")
+_KATAKANA: Final = re.compile(r"[\u30a1-\u30fc]{4,32}")
 _ROMAN: Final = re.compile(r"[ivx]+")
 _CHUNK: Final = 1 << 17
 

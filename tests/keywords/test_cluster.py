@@ -38,6 +38,12 @@ def test_numbers_are_never_joined_or_split() -> None:
     assert len(set(found.values())) == 3
 
 
+def test_numbers_alone_are_not_one_phrase() -> None:
+    assert keywords({"575": 1, "1051": 2, "0.5": 3, "12 13": 1}) == {
+        text: text for text in ("0.5", "1051", "12 13", "575")
+    }
+
+
 def test_japanese_words_with_and_without_spaces() -> None:
     assert set(keywords({"赤いコート": 3, "コート 赤い": 2, "赤い ｺｰﾄ": 1}).values()) == {"赤いコート"}
 

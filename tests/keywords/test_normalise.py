@@ -54,7 +54,7 @@ def test_writing_twice_changes_nothing() -> None:
         ("わんぴーす", "ワンピース"),
         ("ヴァイオリン", "バイオリン"),
         ("ソファ", "ソフア"),
-        ("dresss", "dress"),
+        ("dressss", "dress"),
         ("cooool", "cool"),
     ],
 )

@@ -67,6 +67,8 @@ def found(words: dict[str, float], ratio: float = 5.0, fixed: tuple[str, ...] = 
         ("caot", "coat"),
         ("headphnoez", "headphones"),
         ("クロノグラム", "クロノグラフ"),
+        ("タブレト", "タブレット"),
+        ("スニニーカ", "スニーカ"),
     ],
 )
 def test_a_rare_word_close_to_a_common_one_is_a_slip(typed: str, right: str) -> None:
@@ -82,6 +84,7 @@ def test_a_rare_word_close_to_a_common_one_is_a_slip(typed: str, right: str) -> 
         ("ps4x", "ps5x"),
         ("mens", "womens"),
         ("コート", "ノート"),
+        ("パンプス", "ランプス"),
         ("革靴", "皮靴"),
         ("jacket", "basket"),
     ],
