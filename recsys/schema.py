@@ -108,6 +108,11 @@ _KEYWORD_LIST = """item_id STRING!, seller_id STRING!, rank INT64!, keyword STRI
     expected_profit FLOAT64!, marginal_profit FLOAT64!, warning STRING, reason STRING!, campaign_id STRING,
     ad_rate FLOAT64!, model STRING!, ds DATE!"""
 
+_SELLER_LIST = """user_id STRING!, rank INT64!, seller_id STRING!, score FLOAT64!, by_category FLOAT64!,
+    by_brand FLOAT64!, by_content FLOAT64!, by_circle FLOAT64!, by_seen FLOAT64!, by_popular FLOAT64!,
+    by_price FLOAT64!, by_rating FLOAT64!, by_reliable FLOAT64!, live_listings INT64!, reason STRING!, model STRING!,
+    ds DATE!"""
+
 SOURCES: Final = (
     _table("marketplace.users", "user_id", _USER),
     _table("marketplace.sellers", "seller_id", _SELLER),
@@ -204,6 +209,14 @@ STAGING: Final = (
         ds DATE!""",
         "ds",
     ),
+    # What a user did with a seller: follows, and what was done with the seller's listings.
+    _table(
+        "staging.user_seller_daily",
+        "user_id, seller_id, event_date",
+        """user_id STRING!, seller_id STRING!, event_date DATE!, views INT64!, likes INT64!, intents INT64!,
+        purchases INT64!, follows INT64!, ds DATE!""",
+        "ds",
+    ),
 )
 
 FEATURES: Final = (
@@ -280,6 +293,13 @@ FEATURES: Final = (
         last_purchase_date DATE, ds DATE!""",
         "ds",
     ),
+    _table(
+        "features.user_seller",
+        "user_id, seller_id",
+        """user_id STRING!, seller_id STRING!, weight FLOAT64!, views INT64!, likes INT64!, purchases INT64!,
+        follows INT64!, first_date DATE!, last_date DATE!, followed_on DATE, first_purchase_date DATE, ds DATE!""",
+        "ds",
+    ),
 )
 
 # Keywords for sellers who advertise; built once a week, by keywords_weekly.
@@ -329,6 +349,18 @@ KEYWORDS: Final = (
 LISTS: Final = (
     _table("scoring.lists", "user_id, rank", _LIST, "ds"),
     _table("marts.recommendations", "user_id, rank", _LIST, "ds"),
+    _table("scoring.seller_lists", "user_id, rank", _SELLER_LIST, "ds"),
+    _table("marts.seller_recommendations", "user_id, rank", _SELLER_LIST, "ds"),
+)
+
+SELLER_MODEL: Final = (
+    # What each factor of a list of sellers is worth; learned once a week.
+    _table(
+        "scoring.seller_weights",
+        "factor",
+        "factor STRING!, mean FLOAT64!, scale FLOAT64!, weight FLOAT64!, pairs INT64!, ds DATE!",
+        "ds",
+    ),
 )
 
 EXPERIMENTS: Final = (
@@ -462,7 +494,17 @@ MONITORING: Final = (
 
 TABLES: Final = {
     table.name: table
-    for table in (*SOURCES, *STAGING, *FEATURES, *KEYWORDS, *LISTS, *EXPERIMENTS, *SYNTHETIC, *MONITORING)
+    for table in (
+        *SOURCES,
+        *STAGING,
+        *FEATURES,
+        *KEYWORDS,
+        *LISTS,
+        *SELLER_MODEL,
+        *EXPERIMENTS,
+        *SYNTHETIC,
+        *MONITORING,
+    )
 }
 
 

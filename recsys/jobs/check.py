@@ -26,6 +26,8 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "features": tuple(table.name for table in schema.FEATURES),
     "lists": ("scoring.lists",),
     "published": ("marts.recommendations",),
+    "seller_lists": ("scoring.seller_lists",),
+    "seller_published": ("marts.seller_recommendations",),
 }
 QUALITY_DIR = "_quality"
 WINDOWS: Mapping[str, str] = {

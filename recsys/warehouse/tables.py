@@ -21,6 +21,8 @@ MADE_BY = {
     "scoring.keyword_variants": "airflow dags test keywords_weekly {ds}",
     "scoring.keyword_lists": "airflow dags test keywords_weekly {ds}",
     "scoring.steps": "recsys score --ds {ds}",
+    "scoring.seller_lists": "recsys sellers score --ds {ds}",
+    "scoring.seller_weights": "recsys sellers train --ds {ds}",
     "experiments.assignments": "recsys assign --ds {ds}",
     "experiments.metrics": "airflow dags test experiment_metrics_daily {ds}",
     "experiments.results": "airflow dags test experiment_metrics_daily {ds}",

@@ -32,6 +32,11 @@ def listed(user: str, rank: int, item: str, **more: Any) -> Row:
     return {**row, "take_rate": 0.1, "p_cancel": 0.5, "expected_revenue": 0.05, "propensity": 1.0, **more}
 
 
+def shop(user: str, **more: Any) -> Row:
+    row = {"user_id": user, "rank": 1, "seller_id": "s1", "score": 1.5, "by_category": 2.0, "by_price": -0.5}
+    return {**row, "live_listings": 3, "reason": "They have 3 listings to look at.", **more}
+
+
 CLEAN: dict[str, list[Row]] = {
     "marketplace.users": [{"user_id": u} for u in ("u1", "u2", "s1")],
     "marketplace.sellers": [{"seller_id": "s1", "rating": 4.5}],
@@ -61,8 +66,11 @@ CLEAN: dict[str, list[Row]] = {
     "features.category_trend": [{"category_id": "c1"}],
     "features.item_cooccurrence": [{"group_id": "g1", "other_group_id": "g2", "rank": 1}],
     "features.interactions": [{"user_id": "u1", "group_id": "g1"}],
+    "features.user_seller": [{"user_id": "u1", "seller_id": "s2"}],
     "scoring.lists": [listed(u, r, f"i{r}") for u in ("u1", "u2") for r in (1, 2, 3)],
     "marts.recommendations": [listed(u, r, f"i{r}") for u in ("u1", "u2") for r in (1, 2, 3)],
+    "scoring.seller_lists": [shop(u) for u in ("u1", "u2")],
+    "marts.seller_recommendations": [shop(u) for u in ("u1", "u2")],
 }
 
 
@@ -130,6 +138,7 @@ def every(table: str, **change: Any) -> list[Row]:
 
 
 EVENTS, ITEMS, LISTS = "marketplace.events", "marketplace.items", "scoring.lists"
+SHOPS = "scoring.seller_lists"
 DEFECTS: list[tuple[str, list[Row], str]] = [
     ("marketplace.users", [], "row_count.critical"),
     ("marketplace.users", first("marketplace.users", user_id=""), "empty_keys.critical"),
@@ -255,6 +264,20 @@ DEFECTS: list[tuple[str, list[Row], str]] = [
     (LISTS, first(LISTS, propensity=0.5, slot="ranked"), "odd_propensities.critical"),
     (LISTS, first(LISTS, p_available=1.5, expected_revenue=0.75), "odd_factors.critical"),
     (LISTS, first(LISTS, p_available=0.5), "unexplained_revenues.critical"),
+    (SHOPS, [], "row_count.warning"),
+    (SHOPS, first(SHOPS, seller_id="s9"), "not_live.critical"),
+    (SHOPS, first(SHOPS, seller_id="u1"), "own_shops.critical"),
+    (SHOPS, [shop("u1"), shop("u1", rank=2), shop("u2")], "repeated_sellers.critical"),
+    (SHOPS, first(SHOPS, rank=2), "rank_gaps.critical"),
+    (SHOPS, first(SHOPS, score=2.5), "unexplained_scores.critical"),
+    (SHOPS, first(SHOPS, reason=""), "without_reason.critical"),
+    (SHOPS, CLEAN[SHOPS][:1], "users_share.warning"),
+    (SHOPS, [*CLEAN[SHOPS], shop("u3")], "users_share.critical"),
+    ("marts.seller_recommendations", CLEAN[SHOPS][:1], "unpublished.critical"),
+    ("marts.seller_recommendations", first(SHOPS, seller_id="s9"), "unchecked.critical"),
+    ("features.user_seller", first("features.user_seller", seller_id="u1"), "own_customers.critical"),
+    ("features.user_seller", first("features.user_seller", follows=1), "odd_dates.critical"),
+    ("features.user_seller", first("features.user_seller", weight=-1.0), "negative_counts.critical"),
     ("marts.recommendations", CLEAN[LISTS][:5], "unpublished.critical"),
     ("marts.recommendations", first(LISTS, item_id="i9"), "unchecked.critical"),
 ]
@@ -272,6 +295,12 @@ def test_what_a_user_bought_comes_again_only_where_items_repeat(settings: Settin
     assert broken(settings, LISTS) == {"bought_items.critical": "critical"}
     shop = Settings.load({}, warehouse=settings.warehouse, item_unit="item")
     assert broken(shop, LISTS) == {}
+
+
+def test_who_is_followed_or_bought_from_is_not_shown(settings: Settings) -> None:
+    for known in ({"follows": 1, "followed_on": DS}, {"purchases": 1, "first_purchase_date": DS}):
+        plant(settings, "features.user_seller", [{"user_id": "u1", "seller_id": "s1", **known}])
+        assert broken(settings, SHOPS) == {"known_sellers.critical": "critical"}
 
 
 def test_rows_against_yesterday(settings: Settings) -> None:

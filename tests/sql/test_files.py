@@ -19,6 +19,8 @@ TABLES = [f"{path.parent.name}.{path.stem}" for path in FILES]
 WRITTEN_BY_JOBS = {
     "scoring.lists",
     "scoring.steps",
+    "scoring.seller_lists",
+    "scoring.seller_weights",
     "scoring.keyword_variants",
     "scoring.keyword_lists",
     "experiments.assignments",
