@@ -1,8 +1,8 @@
 """How long the metrics of a large experiment take to aggregate: python -m bench.experiment_metrics --users 10000000.
 
 Three arms, 28 days, ten metrics, one of them winsorised. Every user comes on a share of the days (``--active``), and
-on the first of them is exposed. What is timed is the build of ``experiments.metrics_daily`` of the last day, in a
-process of its own; the making of its inputs is not.
+on the first of them is exposed. What is timed is the build of ``experiments.unit_totals`` and ``metrics_daily`` of
+the last day, in a process of its own; the making of its inputs is not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pandas as pd
 
 from bench.machine import Task, describe, run_stage
 from recsys import schema
+from recsys.experiments.metrics import MEASURES
 from recsys.settings import Settings
 from recsys.warehouse import engine, open_warehouse
 from recsys.warehouse.local import LocalWarehouse
@@ -90,6 +91,8 @@ def _declare(warehouse: LocalWarehouse, last: date) -> None:
     ).assign(
         experiment_id=EXPERIMENT, unit="user", started_on=FIRST, covariate_from=None, segments=None, ds=last
     )
+    for place, measure in (("num_at", "numerator"), ("den_at", "denominator")):
+        declared[place] = [MEASURES.index(name) if name in MEASURES else None for name in declared[measure]]
     declared["winsorise"] = [0.999 if name == "rpu" else None for name in declared["metric"]]
     warehouse.write("experiments.metrics", declared, last)
     people = schema.table("staging.users").column_names
@@ -97,9 +100,11 @@ def _declare(warehouse: LocalWarehouse, last: date) -> None:
 
 
 def aggregate(settings: Settings, day: date) -> int:
-    """Build the sums of ``day``; return their rows."""
+    """Build the totals of units and the sums of ``day``; return their rows."""
     with open_warehouse(settings) as warehouse:
-        return warehouse.build("experiments.metrics_daily", day).rows
+        return sum(
+            warehouse.build(f"experiments.{name}", day).rows for name in ("unit_totals", "metrics_daily")
+        )
 
 
 def main() -> None:

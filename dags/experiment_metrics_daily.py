@@ -1,8 +1,8 @@
 """Measure the running experiments: who was exposed, what they did, metrics by arm, intervals.
 
 **Reads** `staging.*`, `marts.recommendations`, `experiments.assignments`, `include/experiments/*.yaml` and
-`include/metrics.yaml`. **Writes** `experiments.metrics`, `exposures`, `unit_daily`, `metrics_daily`, `value_counts`,
-`results`, `checks` and `decisions`.
+`include/metrics.yaml`. **Writes** `experiments.metrics`, `exposures`, `unit_daily`, `unit_totals`, `metrics_daily`,
+`value_counts`, `results`, `checks` and `decisions`.
 
 Days may be run in any order, and give the same rows: `fill` builds exposures and unit days of earlier days that no run
 has built yet. What is there it leaves alone, so after mending the data of earlier days run those days again first,
@@ -23,7 +23,7 @@ from recsys_order import after
 from recsys_tasks import DAILY, DEFAULTS, job, sql, wire
 
 DAYS = ("experiments.exposures", "experiments.unit_daily")
-READ_OUTS = ("experiments.metrics_daily", "experiments.value_counts")
+READ_OUTS = ("experiments.unit_totals", "experiments.metrics_daily", "experiments.value_counts")
 
 
 @dag(schedule=DAILY, doc_md=__doc__, tags=["recsys", "daily", "experiments"], **DEFAULTS)

@@ -383,7 +383,8 @@ EXPERIMENTS: Final = (
         "experiments.metrics",
         "experiment_id, metric",
         """experiment_id STRING!, metric STRING!, unit STRING!, kind STRING!, numerator STRING!, denominator STRING,
-        winsorise FLOAT64, started_on DATE!, covariate_from DATE, segments STRING, ds DATE!""",
+        winsorise FLOAT64, started_on DATE!, covariate_from DATE, segments STRING, ds DATE!, num_at INT64,
+        den_at INT64""",
         "ds",
     ),
     _table(
@@ -392,6 +393,17 @@ EXPERIMENTS: Final = (
         """unit STRING!, unit_id STRING!, event_date DATE!, impressions INT64!, clicks INT64!, views INT64!,
         likes INT64!, carts INT64!, sessions INT64!, bounces INT64!, purchases INT64!, cancels INT64!, gmv NUMERIC!,
         revenue NUMERIC!, listings_sold INT64!, hours_to_sale NUMERIC!, new_sellers INT64!, first_sales INT64!,
+        ds DATE!""",
+        "ds",
+    ),
+    # What the units of each experiment did in all; built by ranges of units, so the unit leads the key.
+    _table(
+        "experiments.unit_totals",
+        "unit_id, experiment_id, scope",
+        """unit_id STRING!, experiment_id STRING!, scope STRING!, unit STRING!, arm STRING!, region STRING!,
+        gender STRING!, tenure STRING!, impressions FLOAT64!, clicks FLOAT64!, views FLOAT64!, likes FLOAT64!,
+        carts FLOAT64!, sessions FLOAT64!, bounces FLOAT64!, purchases FLOAT64!, cancels FLOAT64!, gmv FLOAT64!,
+        revenue FLOAT64!, listings_sold FLOAT64!, hours_to_sale FLOAT64!, new_sellers FLOAT64!, first_sales FLOAT64!,
         ds DATE!""",
         "ds",
     ),

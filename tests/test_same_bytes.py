@@ -26,7 +26,7 @@ LISTS_FROM = EXPERIMENT.start - timedelta(days=1)
 FIRST = LISTS_FROM - timedelta(days=20)
 DAYS = [LISTS_FROM + timedelta(days=n) for n in range(3)]
 UNIT_DAYS = ["experiments.exposures", "experiments.unit_daily"]
-READ_OUTS = ["experiments.metrics_daily", "experiments.value_counts"]
+READ_OUTS = [f"experiments.{name}" for name in ("unit_totals", "metrics_daily", "value_counts")]
 
 
 def day_steps(settings: Settings, ds: date) -> list[tuple[str, Callable[[], Any]]]:

@@ -25,12 +25,12 @@ MEASURES = (
     "cancels",
     "gmv",
     "revenue",
-    "new_sellers",
-    "first_sales",
     "listings_sold",
     "hours_to_sale",
+    "new_sellers",
+    "first_sales",
 )
-"""Columns of ``experiments.unit_daily`` that add up over days."""
+"""Columns of ``experiments.unit_daily`` that add up over days, in the order in which SQL keeps them in an array."""
 DERIVED = ("exposure_spread",)
 """Made of a unit's total and those of the other units of its arm, when the totals are there."""
 SEGMENTS = ("region", "gender", "tenure")
@@ -58,6 +58,20 @@ class Metric:
     direction: str
     quantile: float | None = None
     money: bool = False
+
+    @property
+    def places(self) -> tuple[int | None, int | None]:
+        """Where numerator and denominator stand in ``MEASURES``; None for what is not there.
+
+        Example:
+            >>> fields = dict(label="C", kind="mean", numerator="clicks", unit="any", direction="up")
+            >>> parse_metric("clicks", fields, "here").places
+            (1, None)
+        """
+        num, den = (
+            MEASURES.index(name) if name in MEASURES else None for name in (self.numerator, self.denominator)
+        )
+        return num, den
 
     @property
     def is_capped(self) -> bool:

@@ -55,6 +55,8 @@ def declared(
             "started_on": experiment.start,
             "covariate_from": experiment.start - timedelta(days=days) if days else None,
             "segments": f",{','.join(experiment.segments)}," if experiment.segments else None,
+            "num_at": metric.places[0],
+            "den_at": metric.places[1],
         }
         for metric in metrics.values()
         if metric.suits(experiment.unit)

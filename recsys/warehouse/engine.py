@@ -112,8 +112,15 @@ def file_name(path: Path | str) -> str:
     return quoted("".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path)))
 
 
-def create_view(connection: duckdb.DuckDBPyConnection, contract: schema.Table, paths: Sequence[Path]) -> None:
+def create_view(
+    connection: duckdb.DuckDBPyConnection,
+    contract: schema.Table,
+    paths: Sequence[Path],
+    within: str | None = None,
+) -> None:
     """Define the view of a table over its files; over none it has the contract's columns and no row.
+
+    ``within`` is a condition that its rows are held to.
 
     Raises:
         WarehouseError: a file is damaged, or lacks a column that the contract has by now.
@@ -122,6 +129,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, contract: schema.Table, p
         listed = ", ".join(file_name(path) for path in paths)
         columns = ", ".join(f'"{name}"' for name in contract.column_names)
         body = f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = false)"
+        body += f" WHERE {within}" if within else ""
     else:
         empty = (
             f'CAST(NULL AS {DUCKDB_TYPES[column.type]}) AS "{column.name}"' for column in contract.columns
@@ -134,6 +142,17 @@ def create_view(connection: duckdb.DuckDBPyConnection, contract: schema.Table, p
             f"{contract.name}: a file in {paths[0].parent} is damaged or lacks a column of the contract; "
             f"if an earlier version wrote it, run `recsys migrate`, else build or import it again. {error}"
         ) from error
+
+
+def between(column: str, low: str | None, high: str | None) -> str | None:
+    """Condition that a text column lies from ``low`` up to, without, ``high``; None where neither limits it.
+
+    Example:
+        >>> between("user_id", "a'b", "c")
+        '"user_id" >= \'a\'\'b\' AND "user_id" < \'c\''
+    """
+    limits = [(">=", low), ("<", high)]
+    return " AND ".join(f'"{column}" {sign} {quoted(at)}' for sign, at in limits if at is not None) or None
 
 
 def create_old(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -7,9 +7,11 @@ import shutil
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import duckdb
@@ -20,7 +22,7 @@ import pyarrow.parquet as pq
 from recsys import schema
 from recsys.errors import RecsysError, WarehouseError
 from recsys.settings import Settings
-from recsys.warehouse import engine, files, frames, verify
+from recsys.warehouse import engine, files, frames, ranges, verify
 from recsys.warehouse.base import BuildResult, Warehouse, check_columns, wanted_columns
 from recsys.warehouse.dialect import parameter_type, translate
 from recsys.warehouse.layout import Layout
@@ -84,7 +86,7 @@ class LocalWarehouse(Warehouse):
         check_columns(spec, translated.columns)
         bound = {key: given[key] for key in translated.params}
         job = engine.Copy(contract, translated.sql, bound, str(spec.path), ds)
-        rows = _steadily(lambda: self._replace(job, path, translated.tables))
+        rows = _steadily(lambda: self._build(job, translated.tables, spec.ranges))
         return BuildResult(table, ds, rows, str(path), time.perf_counter() - started, built=True)
 
     def read(
@@ -203,8 +205,12 @@ class LocalWarehouse(Warehouse):
         return self._engine
 
     @contextmanager
-    def _session(self, tables: Sequence[str], ds: date | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _session(
+        self, tables: Sequence[str], ds: date | None, within: Mapping[str, str | None] = MappingProxyType({})
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor of its own that sees ``tables`` as views, so that threads do not see each other's days.
+
+        ``within`` holds the rows of some of them to a condition.
 
         Raises:
             _ReplacedError: a file was replaced while it was read. The engine opens a file more than once, so it may
@@ -217,7 +223,7 @@ class LocalWarehouse(Warehouse):
         try:
             cursor.execute("SET TimeZone = 'UTC'")
             for name, paths in visible.items():
-                engine.create_view(cursor, schema.table(name), paths)
+                engine.create_view(cursor, schema.table(name), paths, within.get(name))
             yield cursor
         except (duckdb.Error, RecsysError) as error:
             failure = error
@@ -227,6 +233,36 @@ class LocalWarehouse(Warehouse):
             raise _ReplacedError from failure
         if failure:
             raise failure
+
+    def _build(self, job: engine.Copy, tables: Sequence[str], columns: Sequence[str]) -> int:
+        """Replace a partition by the rows of ``job``: in one file, or in a part for each range of ``columns``."""
+        by = {name: ranges.shared(columns, schema.table(name).column_names) for name in tables}
+        held = (
+            (self.layout.visible(schema.table(name), job.ds), column) for name, column in by.items() if column
+        )
+        spans = ranges.cut(((path, column) for paths, column in held for path in paths), ranges.ROWS)
+        parts = [f"r{number:03d}" for number in range(len(spans))] if len(spans) > 1 else [None]
+        paths = [self.layout.path(job.contract, job.ds, part) for part in parts]
+
+        def write(aside: Path, span: ranges.Range) -> int:
+            within = {
+                name: engine.between(column, span.low, span.high) for name, column in by.items() if column
+            }
+            with self._session(tables, job.ds, within) as connection:
+                job.run(connection, aside)
+            return verify.check_file(job.contract, aside, job.ds)
+
+        self._connect()
+        try:
+            with ExitStack() as stack, ThreadPoolExecutor(min(len(spans), ranges.cores())) as workers:
+                asides = [stack.enter_context(files.replacing(path)) for path in paths]
+                rows = sum(workers.map(write, asides, spans))
+        except duckdb.IOException as error:
+            raise files.cannot_write(paths[0], error) from error
+        for other in self.layout.files(job.contract, job.ds):
+            if other not in paths:
+                other.unlink(missing_ok=True)
+        return rows
 
     def _replace(
         self, job: engine.Copy, path: Path, tables: Sequence[str], incoming: pa.Table | None = None

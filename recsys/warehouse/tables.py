@@ -14,7 +14,7 @@ from recsys import schema
 from recsys.errors import SqlError, did_you_mean, nearest
 from recsys.settings import Settings
 
-KEYS = ("grain", "partition", "cluster", "upstream", "params", "snapshot")
+KEYS = ("grain", "partition", "cluster", "upstream", "params", "snapshot", "ranges")
 REQUIRED_KEYS = ("grain", "upstream")
 MADE_BY = {
     "scoring.lists": "recsys score --ds {ds}",
@@ -40,6 +40,9 @@ class TableSpec:
     """One SQL file: its text, and its header read.
 
     ``params`` are names of settings that the text uses as ``@name`` (``@ds`` is always there and not listed).
+    ``ranges`` are text columns, the first of the key among them, whose values never meet other values: the rows of a
+    range of them follow from the rows of that range in each upstream table that has such a column. The local warehouse
+    builds a large one range by range.
     """
 
     name: str
@@ -52,6 +55,7 @@ class TableSpec:
     upstream: tuple[str, ...]
     params: tuple[str, ...] = ()
     snapshot_once: bool = False
+    ranges: tuple[str, ...] = ()
 
 
 def sql_path(sql_dir: Path, table: str) -> Path:
@@ -152,6 +156,7 @@ def parse_spec(text: str, table: str, path: Path | None = None) -> TableSpec:
         upstream=_names(found["upstream"]),
         params=_names(found.get("params", "")),
         snapshot_once=found.get("snapshot") == "once",
+        ranges=_names(found.get("ranges", "")),
     )
     _check(spec, found)
     return spec
@@ -190,6 +195,8 @@ def _check(spec: TableSpec, found: dict[str, str]) -> None:
     unknown = sorted(set(spec.cluster) - set(contract.column_names))
     if unknown:
         raise SqlError(f"{spec.path}: cluster names {', '.join(unknown)}, no column of {spec.name}.")
+    if spec.ranges and contract.key[0] not in spec.ranges:
+        raise SqlError(f"{spec.path}: ranges has to name {contract.key[0]}, with which the key begins.")
     for name in spec.upstream:
         if name not in schema.TABLES:
             raise SqlError(

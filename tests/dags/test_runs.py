@@ -52,7 +52,8 @@ def test_the_other_dags_run_their_jobs(calls):
     assert [name for name in names if "." not in name] == jobs
     assert names[3] == "declare"
     assert set(names[4:6]) == {"experiments.exposures", "experiments.unit_daily"}
-    assert set(names[7:9]) == {"experiments.metrics_daily", "experiments.value_counts"}
+    assert names[7] == "experiments.unit_totals"
+    assert set(names[8:10]) == {"experiments.metrics_daily", "experiments.value_counts"}
 
 
 def test_a_critical_check_stops_everything_downstream(calls):

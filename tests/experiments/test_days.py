@@ -38,7 +38,7 @@ winsorise: 0.95
 covariate_days: 7
 segments: [region]
 """
-READ_OUT = ("metrics", "exposures", "unit_daily", "metrics_daily", "value_counts")
+READ_OUT = ("metrics", "exposures", "unit_daily", "unit_totals", "metrics_daily", "value_counts")
 
 
 def arm(user: int) -> str:
@@ -150,7 +150,7 @@ def run_day(settings: Settings, ds: date) -> None:
     declare.run(settings, ds)
     build.history(settings, ds, ds, ["experiments.exposures", "experiments.unit_daily"])
     fill.run(settings, ds)
-    build.history(settings, ds, ds, ["experiments.metrics_daily", "experiments.value_counts"])
+    build.history(settings, ds, ds, [f"experiments.{name}" for name in READ_OUT[-3:]])
 
 
 def fingerprint(settings: Settings) -> dict[str, str]:

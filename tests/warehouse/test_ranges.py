@@ -1,0 +1,119 @@
+"""A large table is built by ranges of its ids: the same rows, in parts, and all of them or none."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys.errors import ContractError, SqlError
+from recsys.settings import PROJECT_ROOT, Settings
+from recsys.warehouse import open_warehouse, ranges, verify
+from recsys.warehouse.local import LocalWarehouse
+from recsys.warehouse.ranges import Range, cut
+from recsys.warehouse.tables import parse_spec
+
+LAST = date(2026, 1, 14)
+TOTALS = "experiments.unit_totals"
+
+
+def names(numbers: range) -> list[str]:
+    return [f"u{number:03d}" for number in numbers]
+
+
+def test_ranges_are_cut_where_row_groups_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"unit_id": names(range(100))}), path, row_group_size=10)
+    found = cut([(path, "unit_id"), (path, "unit_id")], rows=80)
+    assert found == [Range(None, "u039"), Range("u039", "u079"), Range("u079", None)]
+    assert cut([(path, "unit_id")], rows=101) == [Range(None, None)]
+
+
+def test_a_short_last_range_joins_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"unit_id": names(range(100))}), path, row_group_size=10)
+    assert cut([(path, "unit_id")], rows=90) == [Range(None, None)]
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> LocalWarehouse:
+    """Forty users, of whom those with a higher number came on fewer days; u007 was shown both arms."""
+    warehouse = open_warehouse(Settings(warehouse=str(tmp_path / "warehouse")))
+    assert isinstance(warehouse, LocalWarehouse)
+    for back in range(4):
+        day = LAST - timedelta(days=back)
+        ids = names(range(40 - 9 * back))
+        shown = pd.DataFrame({"unit_id": ids, "experiment_id": "e", "impressions": 1})
+        shown["arm"] = [
+            "b" if (number % 2) ^ (number == 7 and back == 0) else "a" for number in range(len(ids))
+        ]
+        warehouse.write(
+            "experiments.exposures", shown.assign(first_exposed_at=pd.Timestamp(day, tz="UTC"), ds=day), day
+        )
+        acts = pd.DataFrame({"unit_id": ids, "unit": "user", "event_date": pd.Timestamp(day)})
+        counts = {name: number % 3 + 1 for number, name in enumerate(COUNTS)}
+        money = {"gmv": 0.1, "revenue": 0.01, "hours_to_sale": 0.0}
+        warehouse.write("experiments.unit_daily", acts.assign(**counts, **money, ds=day), day)
+    declared = {"experiment_id": "e", "metric": "ctr", "unit": "user", "kind": "ratio", "numerator": "clicks"}
+    rows = pd.DataFrame([declared]).assign(started_on=pd.Timestamp(LAST - timedelta(days=3)), ds=LAST)
+    optional = ["denominator", "winsorise", "covariate_from", "segments", "num_at", "den_at"]
+    warehouse.write("experiments.metrics", rows.assign(**dict.fromkeys(optional)), LAST)
+    people = ["user_id", "registered_at", "birth_year", "gender", "region", "ds"]
+    warehouse.write("staging.users", pd.DataFrame(columns=people), LAST)
+    return warehouse
+
+
+COUNTS = (
+    *("impressions", "clicks", "views", "likes", "carts", "sessions", "bounces", "purchases", "cancels"),
+    *("listings_sold", "new_sellers", "first_sales"),
+)
+
+
+def files(warehouse: LocalWarehouse) -> list[str]:
+    return sorted(path.name for path in (warehouse.root / "experiments" / "unit_totals").iterdir())
+
+
+def test_ranges_give_the_rows_of_one_run(filled: LocalWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole_rows = filled.build(TOTALS, LAST).rows
+    whole = filled.read(TOTALS, LAST)
+    assert files(filled) == [f"ds={LAST}.parquet"]
+    assert whole.set_index(["unit_id", "scope"]).loc[("u007", "cumulative"), "arm"] == "b"
+    monkeypatch.setattr(ranges, "ROWS", 50)
+    assert filled.build(TOTALS, LAST).rows == whole_rows
+    assert files(filled) == [f"ds={LAST}.r{number:03d}.parquet" for number in range(3)]
+    pd.testing.assert_frame_equal(filled.read(TOTALS, LAST), whole)
+    monkeypatch.setattr(ranges, "ROWS", 1000)
+    filled.build(TOTALS, LAST)
+    assert files(filled) == [f"ds={LAST}.parquet"]
+
+
+def test_a_range_that_fails_leaves_the_partition(
+    filled: LocalWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.build(TOTALS, LAST)
+    before = filled.read(TOTALS, LAST)
+    real, calls = verify.check_file, []
+
+    def fail(*given: object) -> int:
+        calls.append(given)
+        if len(calls) == 2:
+            raise ContractError("no")
+        return real(*given)
+
+    monkeypatch.setattr(ranges, "ROWS", 50)
+    monkeypatch.setattr(verify, "check_file", fail)
+    with pytest.raises(ContractError, match="no"):
+        filled.build(TOTALS, LAST)
+    assert files(filled) == [f"ds={LAST}.parquet"]
+    pd.testing.assert_frame_equal(filled.read(TOTALS, LAST), before)
+
+
+def test_ranges_name_the_head_of_the_key() -> None:
+    text = (PROJECT_ROOT / "include" / "sql" / "experiments" / "unit_totals.sql").read_text(encoding="utf-8")
+    assert parse_spec(text, TOTALS).ranges == ("unit_id", "user_id")
+    with pytest.raises(SqlError, match="ranges has to name unit_id, with which the key begins"):
+        parse_spec(text.replace("-- ranges: unit_id, user_id", "-- ranges: user_id"), TOTALS)
