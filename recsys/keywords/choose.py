@@ -9,6 +9,9 @@ A searcher of one keyword who searches another of the set has been reached alrea
 counts each keyword without what it shares with the one before it that it shares most with: by Hunter's bound (1976, An
 upper bound for the probability of a union), the union of events is at most the sum of their chances less the overlaps
 along a tree. Gains only fall as a set grows, which is what greedy choice needs (Nemhauser, Wolsey, Fisher 1978).
+
+A proposal that the seller does not take up sells nothing: where the chance that it is taken is known (``p_adopt``),
+keywords are compared by gain times that chance. What is told of a keyword is what it sells once it is bid on.
 """
 
 from __future__ import annotations
@@ -97,7 +100,8 @@ def choose(
     before it: the sum is the profit of the set. ``warning`` names another item with which the seller bids already.
 
     Args:
-        scored: [item_id, keyword, sources, p_click, p_purchase, p_win, relevance, searches_7d, searchers_7d].
+        scored: [item_id, keyword, sources, p_click, p_purchase, p_win, relevance, searches_7d, searchers_7d] and, where
+            it is known, ``p_adopt``.
         items: [item_id, seller_id, price, take_rate, stock, ad_rate] and, if there is one, ``budget`` in money for the
             whole campaign (missing: as much as it takes); one row per item.
         rules: how to choose.
@@ -160,7 +164,9 @@ def _pool(scored: pd.DataFrame, items: pd.DataFrame, rules: SetRules) -> pd.Data
     for name in CHANCES:
         sales = sales * scored[name].to_numpy(np.float64)
     good = (sales > _TINY) & (scored["relevance"].to_numpy(np.float64) >= rules.least_relevance)
+    taken = scored["p_adopt"].to_numpy(np.float64) if "p_adopt" in scored else 1.0
     pool = scored[[ITEM_ID, "keyword", *SHOWN]].assign(
+        taken=taken,
         row=row,
         sales=sales,
         earned=earned[row],
@@ -213,8 +219,9 @@ def _greedy(
 class _Grid:
     """Candidates of a block of items, [items, places], and what is chosen so far.
 
-    ``worth`` is what a keyword sells that is new to the seller, NaN-free, 0 where there is none; ``seen`` the part of
-    its searchers that the set has reached; ``alike`` its likeness to the set; ``total`` [items] the sales of the set.
+    ``worth`` is what a keyword sells that is new to the seller, 0 where there is none; ``favour`` the chance that it is
+    taken, more for one of the last list; ``seen`` the part of its searchers that the set has reached; ``alike`` its
+    likeness to the set; ``total`` [items] the sales of the set.
     """
 
     at: np.ndarray
@@ -242,7 +249,7 @@ class _Grid:
             spread(np.arange(len(pool)), np.int64),
             spread(pool["code"].to_numpy(), np.int64),
             spread(pool["sales"].to_numpy() * new, np.float64),
-            spread(1.0 + rules.loyalty * pool["kept"].to_numpy(), np.float64),
+            spread(pool["taken"].to_numpy() * (1.0 + rules.loyalty * pool["kept"].to_numpy()), np.float64),
             spread(pool["p_win"].to_numpy(np.float64), np.float64),
             cap,
             np.zeros(shape),

@@ -146,6 +146,14 @@ def test_a_varied_set_before_a_slightly_better_one() -> None:
     assert choose(rows, items(), SetRules(diversity=0.5, **told))["keyword"].tolist() == ["red coat", "hat"]
 
 
+def test_a_keyword_that_sellers_take_up_before_one_that_they_do_not() -> None:
+    rows = scored(coat=(60, 0.01), hat=(40, 0.01)).assign(p_adopt=[0.2, 0.6])
+    chosen = choose(rows, items(), PLAIN)
+    assert chosen["keyword"].tolist() == ["hat", "coat"]
+    # What it sells once it is bid on does not depend on who would take it.
+    assert chosen["expected_sales"].tolist() == pytest.approx([0.4, 0.6])
+
+
 def test_what_is_irrelevant_or_never_searched_stays_out() -> None:
     rows = scored(coat=(50, 0.1), hat=(40, 0.1), scarf=(0, 0.1))
     rows.loc[1, "relevance"] = 0.1

@@ -1,0 +1,172 @@
+"""Keywords for campaigns, judged by the campaigns that came later: popularity, each retriever, their union, the system.
+
+    python bench/keywords.py                       # two evenings of the test period
+    python bench/keywords.py --cuts 42 49          # earlier evenings, on which everything was chosen
+    python bench/keywords.py --users 2000 --days 63 --cuts 42 49    # small and quick
+
+A marketplace is played once and kept in ``--dir``. On each evening of ``--cuts`` (days since its start) everything is
+cleaned, indexed and learned from what was known by then, and lists are made for the campaigns that start in the next
+seven days, most of them for listings that did not exist on the evening. Two weeks after the evening it is seen which
+campaigns sold, and with which of their keywords: NDCG@10 where several were clicked, MRR@10 where one was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
+
+from bench.keyword_world import WEEK, World, played, variants_of  # noqa: E402
+from bench.machine import describe  # noqa: E402
+from recsys.keywords.backtest import FULL, POPULARITY, System, systems  # noqa: E402
+from recsys.keywords.choose import SetRules  # noqa: E402
+from recsys.keywords.evaluate import about_lists, campaign_metrics, slices, summary  # noqa: E402
+from recsys.keywords.filters import load_policy  # noqa: E402
+from recsys.keywords.retrieve import RETRIEVERS  # noqa: E402
+from recsys.keywords.trial import Trial  # noqa: E402
+from recsys.synthetic.config import preset  # noqa: E402
+
+K, DEEP = 10, 50
+PAST = 7
+"""Evenings that are learned from, a week apart."""
+POLICY = PROJECT / "include" / "keywords" / "policy.yaml"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is measured: the size of the world, the evenings, and how the ranker is made."""
+
+    users: int
+    campaign_share: float
+    seed: int
+    days: int
+    cuts: tuple[int, ...]
+    model: str
+    names: tuple[str, ...]
+
+
+def main() -> None:
+    """Read the command line, measure, print and keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--campaigns", type=float, default=0.25, help="share of listings with a campaign")
+    parser.add_argument("--seed", type=int, default=20260101)
+    parser.add_argument("--days", type=int, default=77)
+    parser.add_argument("--cuts", type=int, nargs="+", default=[56, 63], help="evenings; multiples of 7")
+    parser.add_argument("--model", default="logistic", help="of clicks and purchases")
+    parser.add_argument("--retrievers", nargs="+", default=list(RETRIEVERS))
+    parser.add_argument("--dir", type=Path, default=PROJECT / "var" / "bench" / "keywords")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    given = parser.parse_args()
+    setup = Setup(
+        given.users,
+        given.campaigns,
+        given.seed,
+        given.days,
+        tuple(given.cuts),
+        given.model,
+        tuple(given.retrievers),
+    )
+    figures = run(setup, given.dir)
+    show(figures)
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def run(setup: Setup, root: Path) -> dict[str, Any]:
+    """Figures of every system, over the campaigns of all cuts."""
+    config = preset("demo", users=setup.users, campaign_share=setup.campaign_share, seed=setup.seed)
+    world = played(config, setup.days, root, print)
+    started, cpu = time.perf_counter(), time.process_time()
+    tables: dict[str, list[pd.DataFrame]] = {}
+    deep: dict[str, list[pd.DataFrame]] = {}
+    facts, sliced = [], []
+    for cut in setup.cuts:
+        trial, made, about = _cut(world, setup, world.first + timedelta(days=cut - 1))
+        facts.append(about)
+        for name, lists in made.items():
+            tables.setdefault(name, []).append(campaign_metrics(lists, trial.wanted, K))
+            deep.setdefault(name, []).append(campaign_metrics(lists, trial.wanted, DEEP))
+        sliced.append(trial.wanted)
+        print(f"cut {cut}: {time.process_time() - cpu:.0f} CPU s so far", flush=True)
+    figures = {
+        name: summary(pd.concat(parts)).as_dict(K) | {f"recall@{DEEP}": summary(pd.concat(deep[name])).recall}
+        for name, parts in tables.items()
+    }
+    best = pd.concat(tables[FULL])
+    return {
+        "setup": {**vars(setup), "played_until": str(world.first + timedelta(days=setup.days - 1))},
+        "machine": describe() | {"load": os.getloadavg()[0]},
+        "seconds": round(time.perf_counter() - started),
+        "cpu_seconds": round(time.process_time() - cpu),
+        "systems": figures,
+        "lists": facts,
+        "slices": slices(best, pd.concat(sliced)).to_dict("records"),
+    }
+
+
+def _cut(
+    world: World, setup: Setup, eve: date
+) -> tuple[Trial, dict[str, pd.DataFrame], dict[str, dict[str, float]]]:
+    """A trial, the lists of every system, and what these are like."""
+    policy = load_policy(POLICY)
+    variants = variants_of(world, policy, eve)
+    days = [day for day in world.eves() if day <= eve][-PAST:]
+    past = [world.frames(day, variants) for day in days]
+    end = eve + timedelta(days=2 * WEEK)
+    later = world.frames(end, in_terms_of(variants, variants_of(world, policy, end, variants)))
+    trial = Trial.of(past[-1], later)
+    system = System.fit(past, seed=setup.seed, model=setup.model, names=setup.names)
+    made, scored = systems(trial, system, SetRules())
+    relevance = scored[["item_id", "keyword", "relevance"]]
+    about = {
+        name: about_lists(
+            lists.merge(relevance, on=["item_id", "keyword"], how="left"), trial.eve.catalogue, K
+        )
+        for name, lists in made.items()
+    }
+    return trial, made, about
+
+
+def in_terms_of(variants: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    """Later variants under the canonical texts of earlier ones, where a cluster has been renamed since."""
+    both = variants.dropna(subset=["keyword"]).merge(
+        later.dropna(subset=["keyword"]), on="raw", suffixes=("", "_now")
+    )
+    shared = both.groupby(["keyword_now", "keyword"]).size().rename("texts").reset_index()
+    shared = shared.sort_values(["keyword_now", "texts", "keyword"], ascending=[True, False, True])
+    old = shared.drop_duplicates("keyword_now").set_index("keyword_now")["keyword"]
+    return later.assign(keyword=later["keyword"].map(old).fillna(later["keyword"]))
+
+
+def show(figures: dict[str, Any]) -> None:
+    """Print the table of systems, how the full one compares, and its slices."""
+    table = pd.DataFrame(figures["systems"]).T
+    print(table.round(3).to_string())
+    ndcg, mrr = f"ndcg@{K}", f"mrr@{K}"
+    single = [name for name in table.index if name in RETRIEVERS]
+    for metric in (ndcg, mrr):
+        full = table.loc[FULL, metric]
+        print(
+            f"{metric}: {full:.3f}, {full / table.loc[single, metric].max():.2f} x the best single retriever, "
+            f"{full / table.loc[POPULARITY, metric]:.2f} x popularity in the category"
+        )
+    for cut in figures["lists"]:
+        print(pd.DataFrame(cut).T.round(2).to_string())
+    print(pd.DataFrame(figures["slices"]).round(3).to_string(index=False))
+    print(f"{figures['cpu_seconds']} CPU s, {figures['seconds']} s; {figures['machine']}")
+
+
+if __name__ == "__main__":
+    main()

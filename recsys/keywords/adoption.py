@@ -1,0 +1,101 @@
+"""Would a seller who knows the item bid on the keyword? Learned from what the sellers of earlier campaigns typed.
+
+What is proposed and not taken sells nothing, so a proposal is worth the chance that it is taken times what it then
+sells. Sellers also know what no text of a listing says; what many of them type for items like this one tells some of
+it. What they type badly is left to the other factors: whether it wins a slot, is clicked, and sells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import pandas as pd
+
+from recsys.errors import KeywordError
+from recsys.keywords.evaluate import CAMPAIGN_ID
+from recsys.keywords.features import FEATURES, Known, Pairs, pair_features
+from recsys.keywords.rankers.base import Examples
+from recsys.keywords.rankers.boosted import LightGBM
+from recsys.keywords.retrieve import SCORES
+from recsys.ranking.platt import sigmoid
+from recsys.schema import ITEM_ID
+
+NAMES: Final = (*FEATURES, *SCORES, "log_rank")
+TAKEN: Final = "p_adopt"
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """P(a campaign of the item bids on the keyword), of keywords that the retrievers name."""
+
+    model: LightGBM
+    known: Known
+
+    @classmethod
+    def fit(
+        cls,
+        candidates: pd.DataFrame,
+        typed: pd.DataFrame,
+        items: pd.DataFrame,
+        catalogue: pd.DataFrame,
+        engaged: pd.DataFrame,
+        *,
+        seed: int,
+    ) -> Self:
+        """Learn from the campaigns that started after an eve.
+
+        Args:
+            candidates: as of ``Retrieval.candidates``, fitted on the eve, of the items of these campaigns.
+            typed: [campaign_id, item_id, keyword], canonical, what they bid on.
+            items: as known on the eve, or when they were listed.
+            catalogue: as known on the eve.
+            engaged: [keyword, item_id, clicks, purchases], likewise.
+            seed: of every draw.
+
+        Raises:
+            KeywordError: no candidate was typed by any of the campaigns.
+        """
+        campaigns = typed.groupby(ITEM_ID)[CAMPAIGN_ID].nunique()
+        took = typed.drop_duplicates([CAMPAIGN_ID, "keyword"]).groupby([ITEM_ID, "keyword"]).size()
+        key = pd.MultiIndex.from_frame(candidates[[ITEM_ID, "keyword"]])
+        good = took.reindex(key).fillna(0).to_numpy(np.float64)
+        tried = candidates[ITEM_ID].map(campaigns).fillna(0).to_numpy(np.float64)
+        if not good.any():
+            raise KeywordError(
+                "No campaign typed a keyword that was named for its item. Give more weeks of campaigns."
+            )
+        known = Known.learn(items, catalogue, engaged)
+        examples = Examples(_features(candidates, items, catalogue, known), good, tried).where(tried > 0)
+        return cls(LightGBM.fit(examples, NAMES, seed=seed), known)
+
+    def score(self, candidates: pd.DataFrame, items: pd.DataFrame, catalogue: pd.DataFrame) -> pd.DataFrame:
+        """Candidates with ``p_adopt`` beside them, in their order."""
+        if candidates.empty:
+            return candidates.assign(p_adopt=pd.Series(dtype="float64"))
+        features = _features(candidates, items, catalogue, self.known)
+        return candidates.assign(**{TAKEN: sigmoid(self.model.logit(features))})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For saving."""
+        return self.known.arrays() | {f"model/{name}": array for name, array in self.model.arrays().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """What was saved."""
+        model = {
+            name.removeprefix("model/"): array for name, array in arrays.items() if name.startswith("model/")
+        }
+        return cls(LightGBM.from_arrays(model), Known.from_arrays(dict(arrays)))
+
+
+def _features(
+    candidates: pd.DataFrame, items: pd.DataFrame, catalogue: pd.DataFrame, known: Known
+) -> np.ndarray:
+    """Float32 [candidates, NAMES]."""
+    fit = pair_features(Pairs.of(candidates, items, catalogue), known)
+    named = candidates[list(SCORES)].to_numpy(np.float32)
+    rank = np.log(candidates["rank"].to_numpy(np.float32))
+    return np.column_stack([fit, named, rank]).astype(np.float32)
