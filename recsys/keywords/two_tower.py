@@ -28,7 +28,7 @@ class TwoTowerRetriever(VectorRetriever):
 
     Labels are the pairs of a phrase and an item that its searchers clicked, weighted by clicks + ``purchase`` x
     purchases up to ``most_weight``; of more than ``most_pairs`` a sample. A batch holds pairs of one parent category,
-    as a search looks into one: the phrase of each item competes with those of the others and with ``hard`` of the phrases
+    as a search looks into one: the phrase of each item competes with those of the others and with ``hard`` phrases
     that the graph retriever names and nobody came to the item by. Every score is lowered by the log of how often its
     phrase is expected in such a draw. A share ``held_out`` of the items is kept from training and tells when to stop.
 
@@ -38,13 +38,13 @@ class TwoTowerRetriever(VectorRetriever):
     factors: int = 64
     hidden: int = 128
     bits: int = 15
-    temperature: float = 0.1
+    temperature: float = 0.05
     purchase: float = 5.0
     most_weight: float = 10.0
     most_pairs: int = 2_000_000
     hard: int = 4
     batch_size: int = 256
-    learning_rate: float = 0.002
+    learning_rate: float = 0.0005
     epochs: int = 20
     patience: int = 3
     held_out: float = 0.05
