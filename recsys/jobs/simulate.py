@@ -35,6 +35,8 @@ from recsys.warehouse.frames import to_contract
 
 STATE_FOLDER = "_synthetic"
 EVENTS, REPORTS, LISTS = "marketplace.events", "marketplace.campaign_daily", "marts.recommendations"
+OFFERS, OFFER_DAYS = "marts.keyword_recommendations", 7
+"""Keywords that were published within so many days are what sellers are offered."""
 LOOK_BACK_DAYS = 10
 """No event of the synthetic marketplace arrives later than this."""
 
@@ -45,7 +47,7 @@ _KNOWN_BEFORE = "SELECT * FROM marketplace.events WHERE event_date = @day AND in
 
 
 def run(settings: Settings, ds: date, size: str = "demo", users: int | None = None) -> dict[str, object]:
-    """Play day ``ds``: users see the lists published the evening before, and act.
+    """Play day ``ds``: users see the lists published the evening before, and sellers the newest keywords; they act.
 
     The first day makes a new world of ``size`` ("small" or "demo") or of about ``users`` users; each later one goes on
     where the day before ended. Playing a day again gives the same bytes and forgets the days after it.
@@ -59,7 +61,7 @@ def run(settings: Settings, ds: date, size: str = "demo", users: int | None = No
             raise _gap(settings, ds)
         state = state or _new_world(settings, warehouse, _config(settings, ds, size, users))
         lists = warehouse.read(LISTS, state.ds) if warehouse.exists(LISTS, state.ds) else None
-        state, day = play(state, ds, lists, trending(state))
+        state, day = play(state, ds, lists, trending(state), _offers(warehouse, state.ds))
         _rewind(settings, warehouse, ds)
         arrivals = _by_day(day)
         for event_date in _touched(warehouse, ds, arrivals):
@@ -68,6 +70,12 @@ def run(settings: Settings, ds: date, size: str = "demo", users: int | None = No
         _write_tables(warehouse, state)
         _save(settings, state)
     return _summary(day, lists)
+
+
+def _offers(warehouse: Warehouse, eve: date) -> pd.DataFrame | None:
+    """The newest keywords that sellers can see on the day after ``eve``."""
+    known = [day for day in warehouse.partitions(OFFERS) if 0 <= (eve - day).days < OFFER_DAYS]
+    return warehouse.read(OFFERS, max(known)) if known else None
 
 
 def history(

@@ -53,6 +53,11 @@ def adoption_chance(state: State, item: Array) -> Array:
     return expit(logit(state.config.adoption) + _CARE * care + _QUALITY * quality + _PRICE * price)
 
 
+def would_take(state: State, ds: date, item: Array) -> Array:
+    """Whether the sellers of listings whose campaigns start on ``ds`` take what they are offered, if anything is."""
+    return Draws(state.config.seed, ds).uniform("adoption", item) < adoption_chance(state, item)
+
+
 def adopt(state: State, ds: date, item: Array, typed: Columns, offers: Columns | None) -> Columns:
     """Put offered keywords in place of those that a seller would have typed, where they take the offer.
 
@@ -71,8 +76,7 @@ def adopt(state: State, ds: date, item: Array, typed: Columns, offers: Columns |
         return typed
     owner = typed["owner"]
     first, last = (np.searchsorted(offers["item"], item, side) for side in ("left", "right"))
-    luck = Draws(state.config.seed, ds).uniform("adoption", item)
-    takes = (last > first) & (luck < adoption_chance(state, item))
+    takes = (last > first) & would_take(state, ds, item)
     place = np.arange(len(owner)) - np.searchsorted(owner, owner)
     taken = takes[owner] & (place < (last - first)[owner])
     offered = queries.canonical(offers["query"])[np.where(taken, first[owner] + place, 0)]

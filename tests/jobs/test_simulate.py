@@ -144,6 +144,7 @@ def published(users: list[str], items: list[str], ds: date) -> pd.DataFrame:
         slot=None,
         reason=None,
         reason_item=None,
+        p_judged=None,
     )
 
 
@@ -209,3 +210,26 @@ def test_a_world_belongs_to_one_warehouse(tmp_path: Path) -> None:
     assert folders[1] == tmp_path / "files" / "_synthetic" / "test-project" / "-"
     assert folders[2] == tmp_path / "files" / "_synthetic" / "test-project" / "a_"
     assert len(set(folders)) == 5
+
+
+def test_sellers_see_the_keywords_of_the_week(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    simulate.run(settings, FIRST, users=1_500)
+    with open_warehouse(settings) as warehouse:
+        items = warehouse.query(
+            "SELECT item_id, seller_id FROM marketplace.items WHERE closed_at IS NULL AND sale_type = 'fixed'"
+        ).to_pandas()
+        made = items.assign(rank=1, keyword="handmade dress", sources="graph", reason="", model="m", ds=FIRST)
+        figures = ("p_click", "p_purchase", "p_win", "expected_sales", "expected_profit", "marginal_profit")
+        made = made.assign(searches_7d=1, searchers_7d=1, **dict.fromkeys(figures, 0.1))
+        made = made.assign(warning=None, campaign_id=None, ad_rate=0.05)
+        warehouse.write(simulate.OFFERS, made, FIRST)
+        assert simulate._offers(warehouse, day(-1)) is None
+        assert simulate._offers(warehouse, day(7)) is None
+    simulate.run(settings, day(1))
+    with open_warehouse(settings) as warehouse:
+        new = warehouse.query(
+            "SELECT keyword, origin FROM marketplace.campaign_keywords WHERE DATE(added_at) = '2026-03-03'"
+        ).to_pandas()
+    assert (new.loc[new["keyword"] == "handmade dress", "origin"] == "recommended").all()
+    assert (new["keyword"] == "handmade dress").any()
