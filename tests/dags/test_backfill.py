@@ -10,6 +10,7 @@ import time
 import urllib.request
 from contextlib import ExitStack
 from datetime import date, datetime, timedelta
+from urllib.error import HTTPError
 
 import pytest
 
@@ -51,8 +52,9 @@ def backfill(settings, tmp_path_factory):
                 api = _create_backfills(airflow)
                 stack.pop_all()
             break
-        except DagError as error:  # SQLite has one writer; on a busy machine the command may not get its turn
-            if "database is locked" not in str(error) or attempt == 2:
+        except (DagError, HTTPError) as error:
+            # SQLite has one writer; on a busy machine the command or the API may not get its turn.
+            if not any(busy in str(error) for busy in ("database is locked", "503")) or attempt == 2:
                 raise
     with ExitStack() as stack:
         stack.callback(airflow.stop)
@@ -78,7 +80,7 @@ def _airflow(settings, home):
 def _create_backfills(airflow):
     """From the last DAG to the first, through the API and the command line."""
     api = Api(airflow)
-    _until(lambda: set(DAGS) <= {dag["dag_id"] for dag in api.get("dags")["dags"]}, 60)
+    _until(lambda: set(DAGS) <= {dag["dag_id"] for dag in api.get("dags")["dags"]}, DEADLINE_SECONDS)
     first, last = BACKFILLED[0].isoformat(), BACKFILLED[-1].isoformat()
     for dag_id in reversed(DAGS[1:]):
         api.post("backfills", dag_id=dag_id, from_date=f"{first}T00:00:00Z", to_date=f"{last}T00:00:00Z")
@@ -116,7 +118,7 @@ class Api:
         )
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(
-            urllib.request.Request(self.url + path, data, headers), timeout=30
+            urllib.request.Request(self.url + path, data, headers), timeout=120
         ) as answer:
             return json.load(answer)
 

@@ -72,7 +72,7 @@ def services(folder, warehouse):
 def runs(services):
     """Runs and tasks of a scheduled day and of a backfill of the day before, once they are over."""
     api = Api(services)
-    _until(lambda: set(DAGS) <= {dag["dag_id"] for dag in api.get("dags")["dags"]}, 60)
+    _until(lambda: set(DAGS) <= {dag["dag_id"] for dag in api.get("dags")["dags"]}, DEADLINE_SECONDS)
     day_before = datetime.now(UTC).date() - timedelta(days=2)
     for dag_id in DAGS:
         moment = f"{day_before}T00:00:00Z"
@@ -116,7 +116,7 @@ class Api:
     def _ask(self, method, path, body):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, self.headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
 
 
@@ -187,7 +187,7 @@ def test_nothing_is_left_when_the_services_have_stopped(services, runs):
     assert len(services.alive()) >= len(services.healthy)
     services.stop()
     # what was killed, and children whose parent was, take a moment to be gone
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while services.alive() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert services.alive() == []
