@@ -393,7 +393,8 @@ EXPERIMENTS: Final = (
         """unit STRING!, unit_id STRING!, event_date DATE!, impressions INT64!, clicks INT64!, views INT64!,
         likes INT64!, carts INT64!, sessions INT64!, bounces INT64!, purchases INT64!, cancels INT64!, gmv NUMERIC!,
         revenue NUMERIC!, listings_sold INT64!, hours_to_sale NUMERIC!, new_sellers INT64!, first_sales INT64!,
-        ds DATE!""",
+        ds DATE!, ad_impressions INT64, ad_clicks INT64, ad_purchases INT64, ad_revenue NUMERIC, ad_spend NUMERIC,
+        campaigns INT64, keywords INT64, keywords_adopted INT64""",
         "ds",
     ),
     # What the units of each experiment did in all; built by ranges of units, so the unit leads the key.
@@ -404,7 +405,8 @@ EXPERIMENTS: Final = (
         gender STRING!, tenure STRING!, impressions FLOAT64!, clicks FLOAT64!, views FLOAT64!, likes FLOAT64!,
         carts FLOAT64!, sessions FLOAT64!, bounces FLOAT64!, purchases FLOAT64!, cancels FLOAT64!, gmv FLOAT64!,
         revenue FLOAT64!, listings_sold FLOAT64!, hours_to_sale FLOAT64!, new_sellers FLOAT64!, first_sales FLOAT64!,
-        ds DATE!""",
+        ds DATE!, ad_impressions FLOAT64, ad_clicks FLOAT64, ad_purchases FLOAT64, ad_revenue FLOAT64,
+        ad_spend FLOAT64, campaigns FLOAT64, keywords FLOAT64, keywords_adopted FLOAT64""",
         "ds",
     ),
     # Sums over the units of an arm of a metric's numerator and denominator, their covariates, and all products of two.

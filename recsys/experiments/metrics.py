@@ -11,7 +11,8 @@ import yaml
 from recsys.errors import ExperimentError, did_you_mean, nearest
 
 KINDS = ("mean", "proportion", "ratio", "quantile")
-UNITS = ("user", "seller", "any")
+UNITS = ("user", "seller", "campaign", "advertiser", "any")
+"""Those of experiments but for clusters; an advertiser is a seller or a campaign."""
 DIRECTIONS = ("up", "down")
 MEASURES = (
     "impressions",
@@ -29,6 +30,14 @@ MEASURES = (
     "hours_to_sale",
     "new_sellers",
     "first_sales",
+    "ad_impressions",
+    "ad_clicks",
+    "ad_purchases",
+    "ad_revenue",
+    "ad_spend",
+    "campaigns",
+    "keywords",
+    "keywords_adopted",
 )
 """Columns of ``experiments.unit_daily`` that add up over days, in the order in which SQL keeps them in an array."""
 DERIVED = ("exposure_spread",)
@@ -45,7 +54,7 @@ class Metric:
     """One metric.
 
     ``numerator`` and ``denominator`` name measures of ``experiments.unit_daily``; None as denominator means: per unit.
-    ``unit`` is "user", "seller" or "any"; ``direction``, "up" or "down", is the way that is better; ``quantile`` is
+    ``unit`` is one of ``UNITS``; ``direction``, "up" or "down", is the way that is better; ``quantile`` is
     None but for the kind "quantile"; ``money`` marks amounts, whose means are winsorised.
     """
 
@@ -79,8 +88,8 @@ class Metric:
         return self.kind == "mean" and self.money
 
     def suits(self, unit: str) -> bool:
-        """Whether it is measured in experiments whose unit is ``unit``; a campaign counts as a seller."""
-        return self.unit in ("any", "seller" if unit == "campaign" else unit)
+        """Whether it is measured in experiments whose unit is ``unit``."""
+        return self.unit in ("any", unit) or (self.unit == "advertiser" and unit in ("seller", "campaign"))
 
 
 def load_metrics(path: Path) -> dict[str, Metric]:

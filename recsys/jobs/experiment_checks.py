@@ -56,7 +56,7 @@ assigned AS (
 SELECT COUNT(*) AS units
 FROM exposed
 LEFT JOIN assigned ON exposed.unit_id = assigned.unit_id
-WHERE assigned.assigned_on IS NULL OR exposed.exposed_on <= assigned.assigned_on
+WHERE assigned.assigned_on IS NULL OR exposed.exposed_on < DATE_ADD(assigned.assigned_on, INTERVAL @lead DAY)
 """
 
 
@@ -64,8 +64,18 @@ QUERIES = (_FIRST, _IN_TWO, _EARLY)
 
 
 def asked(experiment: Experiment, settings: Settings) -> dict[str, object]:
-    """What every query binds besides ``@ds`` and ``@day``, the evening before the last day of exposure."""
-    return {"first": experiment.start, "experiment": experiment.id, "timezone": settings.timezone}
+    """What every query binds besides ``@ds`` and ``@day``, the evening of the last assignment that may be exposed.
+
+    ``lead`` is how many days after its assignment a unit is exposed at the earliest: lists of an arm are served from
+    the day after, while a campaign is offered what its arm offers when it begins.
+    """
+    lead = 0 if experiment.unit == "campaign" else 1
+    return {
+        "first": experiment.start,
+        "experiment": experiment.id,
+        "timezone": settings.timezone,
+        "lead": lead,
+    }
 
 
 def of_exposure(warehouse: Warehouse, experiment: Experiment, ds: date) -> list[Check]:
@@ -74,8 +84,9 @@ def of_exposure(warehouse: Warehouse, experiment: Experiment, ds: date) -> list[
     A day's sample ratio counts whom that day exposed for the first time: who comes back is an outcome.
     """
     last = ds if experiment.end is None else min(ds, experiment.end)
-    # Whoever was exposed by the last day was assigned by the evening before.
-    given = asked(experiment, warehouse.settings) | {"day": last - timedelta(days=1)}
+    given = asked(experiment, warehouse.settings)
+    # Whoever was exposed by the last day was assigned by the evening before; a campaign, by that of the day.
+    given |= {"day": last if experiment.unit == "campaign" else last - timedelta(days=1)}
 
     def ask(sql: str) -> pd.DataFrame:
         return warehouse.query(sql, given, ds=ds).to_pandas()

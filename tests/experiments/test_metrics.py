@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from recsys.errors import ExperimentError
-from recsys.experiments.metrics import Metric, load_metrics, parse_metric, pick
+from recsys.experiments.metrics import MEASURES, Metric, load_metrics, parse_metric, pick
+from recsys.schema import table
 from recsys.settings import Settings
 
 RATIO = {
@@ -45,7 +46,7 @@ def test_the_declared_metrics_are_those_an_experiment_is_read_by() -> None:
         ({"kind": "quantile"}, "quantile is None; a number between 0 and 1"),
         ({"kind": "quantile", "quantile": 1.0}, "quantile is 1.0"),
         ({"quantile": 0.5}, "only the kind quantile has one"),
-        ({"unit": "shop"}, "unit is 'shop'; choose one of user, seller, any"),
+        ({"unit": "shop"}, "unit is 'shop'; choose one of user, seller, campaign, advertiser, any"),
         ({"direction": "left"}, "direction is 'left'; choose one of up, down"),
         ({"money": "yes"}, "money is 'yes'; true or false"),
         ({"colour": "red"}, r"missing fields \[\], unknown fields \['colour'\]"),
@@ -55,6 +56,18 @@ def test_a_faulty_field_is_named_with_what_is_allowed(changed: dict[str, Any], t
     with pytest.raises(ExperimentError, match=told) as error:
         parse_metric("ctr", RATIO | changed, "metrics.yaml")
     assert "metrics.yaml: metric 'ctr'" in str(error.value)
+
+
+def test_measures_stand_in_sql_where_the_metrics_say() -> None:
+    """A metric names its measures by their place in an array that both read-outs write out."""
+    for name in ("metrics_daily", "value_counts"):
+        text = (Settings.load({}).sql_dir / "experiments" / f"{name}.sql").read_text(encoding="utf-8")
+        written = text[text.index("[\n") + 2 : text.index("]", text.index("[\n"))]
+        measures = written.replace("IF(new_sellers > 0, first_sales, 0.0)", "first_sales").split(",")
+        assert tuple(measure.strip() for measure in measures) == MEASURES, name
+    assert set(MEASURES) <= set(table("experiments.unit_totals").column_names)
+    fields = RATIO | {"numerator": "keywords_adopted", "denominator": "keywords"}
+    assert parse_metric("share", fields, "here").places == (len(MEASURES) - 1, len(MEASURES) - 2)
 
 
 def test_a_missing_field_and_a_file_that_is_none_are_refused(tmp_path: Path) -> None:
@@ -83,7 +96,11 @@ def test_an_unknown_metric_names_the_nearest() -> None:
         ("user", "user", True),
         ("user", "seller", False),
         ("seller", "seller", True),
-        ("seller", "campaign", True),
+        ("seller", "campaign", False),
+        ("campaign", "campaign", True),
+        ("advertiser", "campaign", True),
+        ("advertiser", "seller", True),
+        ("advertiser", "user", False),
         ("seller", "user", False),
     ],
 )

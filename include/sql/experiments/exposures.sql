@@ -2,13 +2,14 @@
 -- impression on the day that a list made for an arm was served: someone who saw the app's fallback, or a list of another
 -- experiment, was not exposed to this one. A seller, or a cluster (a category in a region), is exposed by an impression of
 -- a listing of theirs on a day for which it was assigned; a cluster's listings are those of its category and of the
--- categories right below. A unit with two arms keeps the first it saw.
+-- categories right below. A campaign is exposed when it is first assigned: what its arm offers, it is offered from the
+-- start. A unit with two arms keeps the first it saw.
 -- grain: experiment_id, unit_id
 -- partition: ds
 -- cluster: experiment_id, unit_id
 -- upstream: marts.recommendations, staging.events, staging.items, staging.users, staging.item_category,
 -- experiments.assignments
--- params: late_days
+-- params: timezone, late_days
 WITH shown AS (
     SELECT
         user_id,
@@ -127,6 +128,18 @@ by_arm AS (
             AND seen.unit_id = served.unit_id
             AND seen.event_date = served.served_on
     GROUP BY served.experiment_id, served.arm, seen.unit_id
+    UNION ALL
+    SELECT
+        experiment_id,
+        arm,
+        unit_id,
+        TIMESTAMP(ds, @timezone) AS first_exposed_at,
+        0 AS impressions
+    FROM experiments.assignments
+    WHERE
+        ds = @ds
+        AND unit = 'campaign'
+        AND GREATEST(first_assigned_on, started_on) = @ds
 )
 
 SELECT

@@ -50,7 +50,15 @@ totals AS (
             listings_sold,
             hours_to_sale,
             new_sellers,
-            IF(new_sellers > 0, first_sales, 0.0)
+            IF(new_sellers > 0, first_sales, 0.0),
+            ad_impressions,
+            ad_clicks,
+            ad_purchases,
+            ad_revenue,
+            ad_spend,
+            campaigns,
+            keywords,
+            keywords_adopted
         ] AS measures
     FROM experiments.unit_totals
     WHERE ds = @ds

@@ -5,12 +5,13 @@
 -- known of it; a session of which more became known is taken back and counted again, so a sum counts it once. Sellers:
 -- what happened to their listings, and hours from listing to sale. A seller is new for 28 days after registration, counts
 -- as a new seller on the day a listing was first shown, and as a first sale on the day of that. Clusters: what users of a
--- region did with listings of a category, or of one right below it.
+-- region did with listings of a category, or of one right below it. Campaigns: what the report of ds says; revenue is
+-- what the campaign pays, and what it began and took over in keywords that day counts for it and for its seller.
 -- grain: unit, unit_id, event_date
 -- partition: ds
 -- cluster: unit, unit_id
 -- upstream: staging.events, staging.items, staging.user_item_daily, staging.item_daily, staging.users, staging.sellers,
--- staging.item_category
+-- staging.item_category, marketplace.campaigns, marketplace.campaign_keywords, marketplace.campaign_daily
 -- params: timezone, late_days
 WITH days AS (
     SELECT
@@ -218,28 +219,120 @@ changed AS (
     SELECT *
     FROM counts
     WHERE sessions <> 0 OR bounces <> 0 OR listings_sold + new_sellers + first_sales > 0
+),
+
+ads AS (
+    SELECT
+        campaign_id,
+        impressions AS ad_impressions,
+        clicks AS ad_clicks,
+        purchases AS ad_purchases,
+        revenue AS ad_revenue,
+        spend AS ad_spend,
+        0 AS campaigns,
+        0 AS keywords,
+        0 AS keywords_adopted
+    FROM marketplace.campaign_daily
+    WHERE report_date = @ds
+    UNION ALL
+    SELECT
+        campaign_id,
+        0 AS ad_impressions,
+        0 AS ad_clicks,
+        0 AS ad_purchases,
+        0 AS ad_revenue,
+        0 AS ad_spend,
+        1 AS campaigns,
+        0 AS keywords,
+        0 AS keywords_adopted
+    FROM marketplace.campaigns
+    WHERE
+        started_at >= TIMESTAMP(@ds, @timezone)
+        AND started_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
+    UNION ALL
+    SELECT
+        campaign_id,
+        0 AS ad_impressions,
+        0 AS ad_clicks,
+        0 AS ad_purchases,
+        0 AS ad_revenue,
+        0 AS ad_spend,
+        0 AS campaigns,
+        1 AS keywords,
+        IF(origin = 'recommended', 1, 0) AS keywords_adopted
+    FROM marketplace.campaign_keywords
+    WHERE
+        added_at >= TIMESTAMP(@ds, @timezone)
+        AND added_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
+),
+
+advertisers AS (
+    SELECT
+        campaign_id,
+        'campaign' AS unit,
+        campaign_id AS unit_id
+    FROM marketplace.campaigns
+    WHERE ended_at IS NULL OR ended_at >= TIMESTAMP(@ds, @timezone)
+    UNION ALL
+    SELECT
+        campaign_id,
+        'seller' AS unit,
+        seller_id AS unit_id
+    FROM marketplace.campaigns
+    WHERE ended_at IS NULL OR ended_at >= TIMESTAMP(@ds, @timezone)
+),
+
+adverts AS (
+    SELECT
+        advertisers.unit,
+        advertisers.unit_id,
+        @ds AS event_date,
+        SUM(ads.ad_impressions) AS ad_impressions,
+        SUM(ads.ad_clicks) AS ad_clicks,
+        SUM(ads.ad_purchases) AS ad_purchases,
+        SUM(ads.ad_revenue) AS ad_revenue,
+        SUM(ads.ad_spend) AS ad_spend,
+        SUM(ads.campaigns) AS campaigns,
+        SUM(ads.keywords) AS keywords,
+        SUM(ads.keywords_adopted) AS keywords_adopted
+    FROM ads
+    INNER JOIN advertisers ON ads.campaign_id = advertisers.campaign_id
+    GROUP BY advertisers.unit, advertisers.unit_id
 )
 
 SELECT
-    COALESCE(acts.unit, changed.unit) AS unit,
-    COALESCE(acts.unit_id, changed.unit_id) AS unit_id,
-    COALESCE(acts.event_date, changed.event_date) AS event_date,
-    COALESCE(acts.impressions, 0) AS impressions,
-    COALESCE(acts.clicks, 0) AS clicks,
+    COALESCE(acts.unit, changed.unit, adverts.unit) AS unit,
+    COALESCE(acts.unit_id, changed.unit_id, adverts.unit_id) AS unit_id,
+    COALESCE(acts.event_date, changed.event_date, adverts.event_date) AS event_date,
+    IF(adverts.unit = 'campaign', adverts.ad_impressions, COALESCE(acts.impressions, 0)) AS impressions,
+    IF(adverts.unit = 'campaign', adverts.ad_clicks, COALESCE(acts.clicks, 0)) AS clicks,
     COALESCE(acts.views, 0) AS views,
     COALESCE(acts.likes, 0) AS likes,
     COALESCE(acts.carts, 0) AS carts,
     COALESCE(changed.sessions, 0) AS sessions,
     COALESCE(changed.bounces, 0) AS bounces,
-    COALESCE(acts.purchases, 0) AS purchases,
+    IF(adverts.unit = 'campaign', adverts.ad_purchases, COALESCE(acts.purchases, 0)) AS purchases,
     COALESCE(acts.cancels, 0) AS cancels,
-    COALESCE(acts.gmv, 0) AS gmv,
-    COALESCE(acts.revenue, 0) AS revenue,
+    IF(adverts.unit = 'campaign', adverts.ad_revenue, COALESCE(acts.gmv, 0)) AS gmv,
+    IF(adverts.unit = 'campaign', adverts.ad_spend, COALESCE(acts.revenue, 0)) AS revenue,
     COALESCE(changed.listings_sold, 0) AS listings_sold,
     CAST(COALESCE(changed.minutes_to_sale, 0) AS NUMERIC) / 60 AS hours_to_sale,
     COALESCE(changed.new_sellers, 0) AS new_sellers,
     COALESCE(changed.first_sales, 0) AS first_sales,
-    @ds AS ds
+    @ds AS ds,
+    COALESCE(adverts.ad_impressions, 0) AS ad_impressions,
+    COALESCE(adverts.ad_clicks, 0) AS ad_clicks,
+    COALESCE(adverts.ad_purchases, 0) AS ad_purchases,
+    COALESCE(adverts.ad_revenue, 0) AS ad_revenue,
+    COALESCE(adverts.ad_spend, 0) AS ad_spend,
+    COALESCE(adverts.campaigns, 0) AS campaigns,
+    COALESCE(adverts.keywords, 0) AS keywords,
+    COALESCE(adverts.keywords_adopted, 0) AS keywords_adopted
 FROM acts
 FULL JOIN changed
     ON acts.unit = changed.unit AND acts.unit_id = changed.unit_id AND acts.event_date = changed.event_date
+FULL JOIN adverts
+    ON
+        COALESCE(acts.unit, changed.unit) = adverts.unit
+        AND COALESCE(acts.unit_id, changed.unit_id) = adverts.unit_id
+        AND COALESCE(acts.event_date, changed.event_date) = adverts.event_date

@@ -221,7 +221,15 @@ totals AS (
         SUM(CAST(listings_sold AS FLOAT64)) AS listings_sold,
         SUM(hours_to_sale) AS hours_to_sale,
         SUM(CAST(new_sellers AS FLOAT64)) AS new_sellers,
-        SUM(CAST(first_sales AS FLOAT64)) AS first_sales
+        SUM(CAST(first_sales AS FLOAT64)) AS first_sales,
+        SUM(CAST(ad_impressions AS FLOAT64)) AS ad_impressions,
+        SUM(CAST(ad_clicks AS FLOAT64)) AS ad_clicks,
+        SUM(CAST(ad_purchases AS FLOAT64)) AS ad_purchases,
+        SUM(ad_revenue) AS ad_revenue,
+        SUM(ad_spend) AS ad_spend,
+        SUM(CAST(campaigns AS FLOAT64)) AS campaigns,
+        SUM(CAST(keywords AS FLOAT64)) AS keywords,
+        SUM(CAST(keywords_adopted AS FLOAT64)) AS keywords_adopted
     FROM acts
     GROUP BY stratum, unit_id, age
     HAVING age < 0 OR SUM(impressions) > 0
@@ -256,6 +264,14 @@ SELECT
     CAST(COALESCE(totals.hours_to_sale, 0) AS FLOAT64) AS hours_to_sale,
     COALESCE(totals.new_sellers, 0.0) AS new_sellers,
     COALESCE(totals.first_sales, 0.0) AS first_sales,
+    COALESCE(totals.ad_impressions, 0.0) AS ad_impressions,
+    COALESCE(totals.ad_clicks, 0.0) AS ad_clicks,
+    COALESCE(totals.ad_purchases, 0.0) AS ad_purchases,
+    CAST(COALESCE(totals.ad_revenue, 0) AS FLOAT64) AS ad_revenue,
+    CAST(COALESCE(totals.ad_spend, 0) AS FLOAT64) AS ad_spend,
+    COALESCE(totals.campaigns, 0.0) AS campaigns,
+    COALESCE(totals.keywords, 0.0) AS keywords,
+    COALESCE(totals.keywords_adopted, 0.0) AS keywords_adopted,
     @ds AS ds
 FROM totals
 INNER JOIN strata ON totals.stratum = strata.stratum

@@ -25,7 +25,15 @@ WITH totals AS (
             listings_sold,
             hours_to_sale,
             new_sellers,
-            first_sales
+            first_sales,
+            ad_impressions,
+            ad_clicks,
+            ad_purchases,
+            ad_revenue,
+            ad_spend,
+            campaigns,
+            keywords,
+            keywords_adopted
         ] AS measures
     FROM experiments.unit_totals
     WHERE
