@@ -120,7 +120,7 @@ def power(
     repeats: Repeated = "auto",
     mean: Annotated[float | None, typer.Option(help="Without a table: mean per unit.")] = None,
     sd: Annotated[
-        float | None, typer.Option(help="Without a table: standard deviation between units.")
+        float | None, typer.Option(help="Without a table: standard deviation between units, in both arms.")
     ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Without a table: share of the units that convert.")

@@ -131,7 +131,7 @@ def history_of(taken: Values, winsorise: float | None = None) -> History:
 
 
 def known_mean(mean: float, spread: float) -> History:
-    """History of a mean whose value and standard deviation are known.
+    """History of a mean whose value and standard deviation are known; the latter is that of both arms.
 
     Raises:
         ExperimentError: the mean is 0, of which no effect is a share, or there is no spread.
@@ -140,7 +140,7 @@ def known_mean(mean: float, spread: float) -> History:
         raise ExperimentError(
             f"A mean of {mean:g} with standard deviation {spread:g} cannot be planned; both need a value above 0."
         )
-    return MomentsHistory("mean", Moments(_KNOWN_UNITS, *_known(mean, spread * spread)))
+    return MomentsHistory("mean", Moments(_KNOWN_UNITS, *_known(mean, spread * spread)), shifts=True)
 
 
 def known_rate(rate: float) -> History:

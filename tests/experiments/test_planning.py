@@ -38,11 +38,11 @@ def of_mean(
 
 
 def test_a_mean_needs_the_units_of_a_two_sample_t_test() -> None:
-    # The treated values spread by 1.02 as much, which the textbook's common spread leaves out.
+    # The standard deviation that is given is that of both arms.
     plan = needed(known_mean(10.0, 20.0), 0.02, FIXED)
-    spread = 20.0 * np.sqrt((1 + 1.02**2) / 2)
-    textbook = 2 * TTestIndPower().solve_power(0.2 / spread, alpha=0.05, power=0.8)
-    assert plan.units == pytest.approx(textbook, rel=1e-3)
+    textbook = 2 * TTestIndPower().solve_power(0.2 / 20.0, alpha=0.05, power=0.8)
+    assert plan.units == pytest.approx(textbook, rel=1e-5)
+    assert needed(known_mean(3.2, 12.0), 0.02, FIXED).units == pytest.approx(1_103_748, abs=4)
     assert plan.power >= 0.8 > reached(known_mean(10.0, 20.0), 0.02, int(plan.units * 0.99), FIXED).power
 
 

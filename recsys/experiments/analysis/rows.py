@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,8 @@ from recsys.experiments.statistics.quantile import compare_quantiles
 from recsys.experiments.statistics.winsorise import winsorise as winsorised
 
 Floats = npt.NDArray[np.float64]
+_FAR = 100
+"""Columns whose largest value lies beyond 2 to this power, or below its inverse, are scaled while they are compared."""
 
 
 def compare_rows(
@@ -45,8 +48,28 @@ def compare_rows(
         )
     if winsorise is not None:
         control, treatment = _capped(kind, control, treatment, cuped, winsorise)
-    arms = (Moments.of(*rows.T) for rows in (control, treatment))
-    return compare(cast("Kind", kind), *arms, alpha=alpha, cuped=cuped)
+    power = _powers(control, treatment)
+    arms = (Moments.of(*np.ldexp(rows, -power).T) for rows in (control, treatment))
+    found = compare(cast("Kind", kind), *arms, alpha=alpha, cuped=cuped)
+    return found and _in_units(found, int(power[0] - power[1] if kind == "ratio" else power[0]))
+
+
+def _powers(control: Floats, treatment: Floats) -> npt.NDArray[np.int64]:
+    """Powers of two that bring each column near 1, shape (columns,): 0 unless squares of squares could overflow."""
+    largest = np.abs(np.concatenate([control, treatment])).max(axis=0, initial=0.0)
+    power = np.where(np.isfinite(largest), np.frexp(largest)[1], 0).astype(np.int64)
+    return np.where(np.abs(power) > _FAR, power, 0)
+
+
+def _in_units(found: Comparison, power: int) -> Comparison:
+    """Bring a comparison of scaled values back; what is too large for a float is infinite."""
+    if power == 0:
+        return found
+    with np.errstate(over="ignore"):
+        mean, difference, low, high, variance = np.ldexp(
+            [found.mean, found.difference, found.low, found.high, found.variance], [power] * 4 + [2 * power]
+        ).tolist()
+    return replace(found, mean=mean, difference=difference, low=low, high=high, variance=variance)
 
 
 def _capped(

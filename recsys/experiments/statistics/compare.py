@@ -281,8 +281,10 @@ def _successes(moments: Moments) -> float:
 
 def _welch(parts: list[float], units: tuple[int, int]) -> float:
     """Degrees of freedom after Satterthwaite (1946) and Welch (1947)."""
-    spread = sum(part**2 / (n - 1) for part, n in zip(parts, units, strict=True))
-    return sum(parts) ** 2 / spread if spread > 0 else float(sum(units) - 2)
+    total = sum(parts)
+    if total <= 0:
+        return float(sum(units) - 2)
+    return 1 / sum((part / total) ** 2 / (n - 1) for part, n in zip(parts, units, strict=True))
 
 
 def _critical(alpha: float, degrees: float) -> float:

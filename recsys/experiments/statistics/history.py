@@ -49,15 +49,19 @@ class History(Protocol):
 class MomentsHistory:
     """Moments are all that is known. An effect scales every unit's value (of a ratio: its numerator).
 
+    With ``shifts`` it adds the same to every unit's value instead, so that the spread is that of the control.
+
     Attributes:
         kind: of the metric.
         moments: of past units, columns as in ``compare``; clusters for a ratio over clusters.
         cuped: whether the covariate will be used.
+        shifts: for a mean, whether both arms have one standard deviation.
     """
 
     kind: Kind
     moments: Moments
     cuped: bool = False
+    shifts: bool = False
 
     @property
     def baseline(self) -> float:
@@ -72,7 +76,7 @@ class MomentsHistory:
     def _treated(self, effect: float) -> Moments:
         factor = np.ones(len(self.moments.mean))
         factor[0] += effect
-        cross = self.moments.cross * np.outer(factor, factor)
+        cross = self.moments.cross * (1.0 if self.shifts else np.outer(factor, factor))
         share = float(self.moments.mean[0]) * (1 + effect)
         if self.kind == "proportion":
             if not 0 <= share <= 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TypedDict
 
 from scipy import optimize, stats
@@ -39,16 +40,14 @@ def compare(x0: float, n0: int, x1: float, n1: int, *, alpha: float) -> Score:
         (0.0597, -0.0008, 0.0413)
     """
     limit = float(stats.norm.ppf(1 - alpha / 2))
-    value = x1 / n1 - x0 / n0
-    by_difference = _by_difference(x0, n0, x1, n1)
-    z = by_difference(0.0)
+    low, high = _difference_ends(x0, n0, x1, n1, limit)
     found = Score(
-        low=_crossing(by_difference, limit, value, -1.0),
-        high=_crossing(by_difference, -limit, value, 1.0),
+        low=low,
+        high=high,
         relative=None,
         relative_low=None,
         relative_high=None,
-        p_value=float(2 * stats.norm.sf(abs(z))),
+        p_value=float(2 * stats.norm.sf(abs(_pooled(x0, n0, x1, n1)))),
     )
     if x0 > 0:
         found["relative"] = (x1 / n1) / (x0 / n0) - 1
@@ -63,6 +62,24 @@ def wilson(x: float, n: int, alpha: float) -> tuple[float, float]:
     middle = (share + z * z / (2 * n)) / below
     margin = z / below * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(middle - margin, 0.0), min(middle + margin, 1.0)
+
+
+def _pooled(x0: float, n0: int, x1: float, n1: int) -> float:
+    """z of no difference, where both likeliest proportions are the pooled one; in fractions, which lose no digit."""
+    old, new, n0, n1 = Fraction(x0), Fraction(x1), int(n0), int(n1)
+    successes, units = old + new, n0 + n1
+    below = n0 * n1 * successes * (units - successes)
+    step = new * n0 - old * n1
+    return math.copysign(math.sqrt(step * step * units / below), step) if below > 0 else 0.0
+
+
+def _difference_ends(x0: float, n0: int, x1: float, n1: int, limit: float) -> tuple[float, float]:
+    """Ends of the difference. Above one half failures are counted: their small share keeps its digits."""
+    if x0 + x1 > (n0 + n1) / 2:
+        low, high = _difference_ends(n0 - x0, n0, n1 - x1, n1, limit)
+        return -high, -low
+    value, z = x1 / n1 - x0 / n0, _by_difference(x0, n0, x1, n1)
+    return _crossing(z, limit, value, -1.0), _crossing(z, -limit, value, 1.0)
 
 
 def _by_difference(x0: float, n0: int, x1: float, n1: int) -> Callable[[float], float]:

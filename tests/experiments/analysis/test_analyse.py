@@ -207,6 +207,18 @@ def test_winsorising_uses_one_cap_of_all_arms() -> None:
     assert found == only(of(frame.assign(revenue=frame["revenue"].clip(upper=cap)), "revenue"))
 
 
+@pytest.mark.parametrize("power", [-1000, -600, 260, 500, 1000])
+def test_the_size_of_values_does_not_matter(power: int) -> None:
+    frame = table()
+    frame["large"], frame["views_large"] = np.ldexp(frame["revenue"], power), np.ldexp(frame["views"], power)
+    for plain, scaled in (("revenue", "large"), ("clicks/views", "clicks/views_large")):
+        one, other = (only(of(frame, metric)) for metric in (plain, scaled))
+        assert other.p_value == one.p_value and other.relative_ci == one.relative_ci
+        factor = power if plain == "revenue" else -power
+        assert other.difference == np.ldexp(one.difference, factor)
+        assert other.difference_ci == tuple(np.ldexp(one.difference_ci, factor))
+
+
 @pytest.mark.parametrize(
     ("a", "b", "mean", "difference", "relative"),
     [

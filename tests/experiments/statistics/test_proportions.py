@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, proportions_ztest
 
-from recsys.experiments.statistics import Moments, compare, estimate
+from recsys.experiments.statistics import Moments, compare, estimate, proportions
 
 COUNTS = st.integers(2, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 INNER = st.integers(5, 3000).flatmap(lambda n: st.tuples(st.integers(1, n - 1), st.just(n)))
@@ -105,3 +106,29 @@ def test_no_conversion_still_has_an_interval() -> None:
     some = compare("proportion", moments(5, 1000), moments(0, 1000), alpha=0.05)
     assert some is not None
     assert (some.relative, some.relative_low) == (-1.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("x0", "n0", "x1", "n1"),
+    [
+        (999_999_990, 1_000_000_000, 999_999_980, 1_000_000_000),
+        (10, 1_000_000_000, 20, 1_000_000_000),
+        (9_999, 10_000, 9_990, 10_000),
+        (500_000_000, 1_000_000_000, 500_100_000, 1_000_000_000),
+        (1, 2, 99_999_999, 100_000_000),
+    ],
+)
+def test_the_p_value_keeps_its_digits_near_the_ends_and_in_large_arms(
+    x0: int, n0: int, x1: int, n1: int
+) -> None:
+    found, mirrored = (
+        proportions.compare(*counts, alpha=0.05) for counts in ((x0, n0, x1, n1), (n0 - x0, n0, n1 - x1, n1))
+    )
+    with localcontext() as context:
+        context.prec = 60
+        share = Decimal(x0 + x1) / (n0 + n1)
+        error = (share * (1 - share) * (1 / Decimal(n0) + 1 / Decimal(n1))).sqrt()
+        z = float((Decimal(x1) / n1 - Decimal(x0) / n0) / error)
+    assert found["p_value"] == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-13)
+    assert (found["low"], found["high"]) == (-mirrored["high"], -mirrored["low"])
+    assert (found["low"] <= 0 <= found["high"]) == (found["p_value"] > 0.05)
