@@ -11,6 +11,7 @@ KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 ONSETS = (*"bcdfghjklmnprstvwz", "br", "cl", "dr", "fl", "gr", "kl", "pr", "st", "tr")
 SYLLABLES = [onset + vowel for onset in ONSETS for vowel in "aeiou"]
 ENDS = ["", "n", "r", "l", "t", "k", "nd", "x", "m"]
+SIGNS = ("{}!", "#{}", "'{}'", "{}.", "【{}】", "{}♪", "- {}")
 SIZES = ["s", "m", "l", "xl", "xxl", "xxxl"]
 DRAWS_A_PHRASE = 8
 """Fewest times a phrase is typed."""
@@ -30,6 +31,7 @@ NOISE = {
     "prolonged": 0.08,
 }
 """How often each befalls what is typed, each by itself: assumptions."""
+_CHANCES = np.array(list(NOISE.values()))
 CLEAN = 0.3
 """How often nothing does."""
 SELLERS = 0.2
@@ -106,7 +108,7 @@ def _typed(words: list[str], rng: np.random.Generator) -> tuple[str, str]:
     """Type a phrase once; tell what befell it."""
     if rng.random() < CLEAN:
         return " ".join(words), "clean"
-    happened = dict(zip(NOISE, rng.random(len(NOISE)) < np.array(list(NOISE.values())), strict=True))
+    happened = dict(zip(NOISE, (rng.random(len(NOISE)) < _CHANCES).tolist(), strict=True))
     words, tags = list(words), []
     typos = 2 * happened["two typos"] or int(happened["one typo"])
     changes = [("plural", _plural), ("order", _shuffled), ("hiragana", _hiragana), ("prolonged", _prolonged)]
@@ -120,7 +122,10 @@ def _typed(words: list[str], rng: np.random.Generator) -> tuple[str, str]:
         tags += ["typo"] if changed != words else []
         words = changed
     text = " ".join(words)
-    for name, form in (("hyphen", text.replace(" ", "-")), ("joined", _joined(text, rng))):
+    for name, form in (
+        ("hyphen", text.replace(" ", "-")),
+        ("joined", _joined(text, rng) if happened["joined"] else text),
+    ):
         if happened[name] and form != text and " " in text:
             text = form
             tags.append(name)
@@ -134,7 +139,7 @@ def _dressed(text: str, happened: dict[str, bool], rng: np.random.Generator) -> 
     if happened["case"]:
         text = text.upper() if rng.random() < 0.4 else text.title()
     if happened["punctuation"]:
-        text = str(rng.choice(["{}!", "#{}", "'{}'", "{}.", "【{}】", "{}♪", "- {}"])).format(text)
+        text = SIGNS[int(rng.integers(len(SIGNS)))].format(text)
     if happened["spaces"]:
         text = "  " + text.replace(" ", "  ")
     if happened["width"]:
@@ -184,9 +189,9 @@ def _slip(words: list[str], rng: np.random.Generator) -> list[str]:
     if not places:
         return words
     i, j = places[int(rng.integers(len(places)))]
-    word, kind = words[i], rng.choice(5, p=[0.25, 0.15, 0.1, 0.25, 0.25])
+    word, kind = words[i], int(np.searchsorted([0.25, 0.4, 0.5, 0.75], rng.random()))
     row = next(row for row in KEYS if word[j] in row)
-    near = row[max(0, min(len(row) - 1, row.index(word[j]) + int(rng.choice([-1, 1]))))]
+    near = row[max(0, min(len(row) - 1, row.index(word[j]) + 2 * int(rng.integers(2)) - 1))]
     if kind == 4:
         j = min(j, len(word) - 2)
         changed = word[:j] + word[j + 1] + word[j] + word[j + 2 :]

@@ -10,13 +10,9 @@ import numpy as np
 import pandas as pd
 
 from recsys.keywords.phrases import Phrases, hashed
-from recsys.keywords.spelling import LONGEST, Corrections, corrections
+from recsys.keywords.spelling import LONGEST, Corrections, corrections, is_rare
 
-RATIO: Final = 5.0
-"""How many times better supported a word is than one that is taken for a misspelling of it."""
 _JOINED: Final = re.compile(r"[a-z0-9.]{8,32}")
-KEPT_RATIO: Final = 2.0
-"""The same for a phrase that was in the cluster before: what is merged stays until its reason has clearly gone."""
 PHRASE_RATIO: Final = 0.5
 """What a phrase weighs at least, as a share of the one that is taken for a misspelling of it."""
 
@@ -45,12 +41,12 @@ def groups(phrases: Phrases, weight: np.ndarray, fixed: np.ndarray, before: np.n
     n = int(same.max(initial=-1)) + 1
     of_group = np.bincount(same, weight, n)
     support = np.bincount(phrases.word, weight[phrases.phrase], len(phrases.words))
-    slips = corrections(phrases.words, support, fixed=fixed, ratio=KEPT_RATIO)
+    slips = corrections(phrases.words, support, fixed=fixed)
     found = (_corrected(phrases, slips), _respaced(phrases, of_group[same], support))
-    text, target, ratio = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    text, target, sure = (np.concatenate(parts) for parts in zip(*found, strict=True))
     kept = (before[text] >= 0) & (before[text] == before[target])
     one, other = same[text], same[target]
-    enough = (kept | (ratio >= RATIO)) & (of_group[other] >= PHRASE_RATIO * of_group[one])
+    enough = (kept | sure) & (of_group[other] >= PHRASE_RATIO * of_group[one])
     good = enough & (one != other) & _speaks(phrases, weight, same)[text]
     joined = stars(np.unique(np.stack([one[good], other[good]]), axis=1), of_group)
     return Groups(joined[same], joined[same] == same)
@@ -67,7 +63,7 @@ def _speaks(phrases: Phrases, weight: np.ndarray, same: np.ndarray) -> np.ndarra
 
 
 def _corrected(phrases: Phrases, slips: Corrections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Texts and the texts they become by correcting, with the smallest ratio of the corrections made; [pairs] each."""
+    """Texts and the texts they become by correcting, and whether all corrections made are sure; [pairs] each."""
     hashes = hashed(phrases.words)
     change = hashes[slips.target] - hashes[slips.word]
     first = np.searchsorted(slips.word, phrases.word)
@@ -75,24 +71,24 @@ def _corrected(phrases: Phrases, slips: Corrections) -> tuple[np.ndarray, np.nda
     pair = np.repeat(np.arange(len(count)), count)
     slip = np.arange(len(pair)) - np.repeat(np.cumsum(count) - count, count) + first[pair]
     text = phrases.phrase[pair]
-    one = _found(phrases, text, phrases.signature[text] + change[slip], slips.ratio[slip])
+    one = _found(phrases, text, phrases.signature[text] + change[slip], slips.sure[slip])
 
-    best = np.lexsort((-slips.ratio[slip], pair))
-    best = best[np.unique(pair[best], return_index=True)[1]]
+    best = np.unique(pair, return_index=True)[1]
     text, slip = text[best], slip[best]
     several, start, number = np.unique(text, return_index=True, return_counts=True)
-    totals, least = np.zeros(len(several), np.uint64), np.zeros(len(several))
+    totals, sure = np.zeros(len(several), np.uint64), np.zeros(len(several), np.bool_)
     if len(several):
-        totals, least = np.add.reduceat(change[slip], start), np.minimum.reduceat(slips.ratio[slip], start)
+        totals = np.add.reduceat(change[slip], start)
+        sure = np.logical_and.reduceat(slips.sure[slip], start)
     many = number > 1
-    all_of = _found(phrases, several[many], phrases.signature[several[many]] + totals[many], least[many])
+    all_of = _found(phrases, several[many], phrases.signature[several[many]] + totals[many], sure[many])
     return tuple(np.concatenate(parts) for parts in zip(one, all_of, strict=True))  # type: ignore[return-value]
 
 
 def _respaced(
     phrases: Phrases, weight: np.ndarray, support: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Texts that become others by one edit when spaces are left aside, with the ratio of their weights; [pairs] each.
+    """Texts that become others by one edit when spaces are left aside, and whether surely so; [pairs] each.
 
     The words that only the misspelled text has are all rare, those that only the other has are all long enough to be
     misspelled, and the numbers of both are the same.
@@ -100,30 +96,28 @@ def _respaced(
     once = ~pd.Series(phrases.joined, dtype=object).duplicated().to_numpy()
     able = once & np.array([bool(_JOINED.fullmatch(text)) for text in phrases.joined], dtype=np.bool_)
     fixed = np.zeros(len(weight), np.bool_)
-    slips = corrections(
-        phrases.joined, weight, fixed=fixed, ratio=RATIO, able=able, letters_for_two=LONGEST + 1
-    )
+    slips = corrections(phrases.joined, weight, fixed=fixed, able=able, letters_for_two=LONGEST + 1)
     count = np.bincount(phrases.phrase, minlength=len(weight))
     one, other = slips.word, slips.target
-    good = (count[one] != count[other]) & (phrases.numbers[one] == phrases.numbers[other])
+    good = slips.sure & (count[one] != count[other]) & (phrases.numbers[one] == phrases.numbers[other])
     starts = np.searchsorted(phrases.phrase, np.arange(len(weight) + 1))
     for pair in np.flatnonzero(good):
         mine, its = (
             set(phrases.word[starts[text] : starts[text + 1]].tolist()) for text in (one[pair], other[pair])
         )
-        rare = all(support[word] * RATIO <= weight[other[pair]] for word in mine - its)
+        rare = is_rare(support[list(mine - its)], weight[other[pair]]).all()
         good[pair] = rare and all(len(phrases.words[word]) >= 4 for word in its - mine)
-    return one[good], other[good], slips.ratio[good]
+    return one[good], other[good], slips.sure[good]
 
 
 def _found(
-    phrases: Phrases, text: np.ndarray, signature: np.ndarray, ratio: np.ndarray
+    phrases: Phrases, text: np.ndarray, signature: np.ndarray, sure: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Keep the pairs whose corrected signature some text has; the first such text stands for all."""
     known, first = np.unique(phrases.signature, return_index=True)
     place = np.minimum(np.searchsorted(known, signature), max(0, len(known) - 1))
     there = known[place] == signature if len(known) else np.zeros(0, np.bool_)
-    return text[there], first[place[there]], ratio[there]
+    return text[there], first[place[there]], sure[there]
 
 
 def stars(edges: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -12,6 +12,12 @@ LONGEST: Final = 32
 """Longer words are left as they are."""
 TARGETS: Final = 4
 """How many of the best supported words that share a deletion are looked at."""
+RATIO: Final = 5.0
+"""How many times better supported a word is than a slip of it."""
+FEW, SHARE = 3.0, 0.1
+"""Nor is a slip supported by more than these few and this share of the support of the word that was meant."""
+KEPT_RATIO: Final = 2.0
+"""How many times better supported it is at least if the two were taken for one before."""
 _BASE: Final = 0x9E3779B97F4A7C15
 _BACK: Final = pow(_BASE, -1, 1 << 64)
 _LATIN: Final = re.compile(r"[^\W\d_\u0e00-\u0eff\u3040-\u9fff\uac00-\ud7a3]{4,32}")
@@ -24,12 +30,13 @@ _CHUNK: Final = 1 << 17
 class Corrections:
     """Which word may stand for which better supported one; word and target are places, int64 [pairs], by word.
 
-    ``ratio`` is how many times better the target is supported, float64 [pairs].
+    ``sure`` tells the pairs in which the word is as rare as slips of the target are, bool [pairs]; the others may have
+    been so before.
     """
 
     word: np.ndarray
     target: np.ndarray
-    ratio: np.ndarray
+    sure: np.ndarray
 
 
 def corrections(
@@ -37,7 +44,6 @@ def corrections(
     support: np.ndarray,
     *,
     fixed: np.ndarray,
-    ratio: float,
     able: np.ndarray | None = None,
     letters_for_two: int = 8,
 ) -> Corrections:
@@ -46,14 +52,13 @@ def corrections(
     A word is within reach of a target of five letters or more at a restricted Damerau-Levenshtein distance of 1, or 2
     where the target has ``letters_for_two`` or more; of a target of four letters only when two letters changed places
     or one was doubled. Shorter words, numbers (Roman ones too) and words with Chinese characters or hiragana are never
-    in play. Candidates are the words that share a form with up to
-    as many letters left out (symmetric deletion, Garbe 2012), so that no pairs are enumerated.
+    in play. Candidates are the words that share a form with up to as many letters left out (symmetric deletion, Garbe
+    2012), so that no pairs are enumerated. The best supported target of a word comes first.
 
     Args:
         words: folded, object [words].
         support: how much each is used, float64 [words].
         fixed: bool [words], words that are right as they are.
-        ratio: how many times better supported a target is at least.
         able: bool [words], which may be in play; by default as told above.
         letters_for_two: from how many letters on two edits are within reach; LONGEST + 1 for never.
     """
@@ -62,14 +67,19 @@ def corrections(
     typed, sought = np.flatnonzero(able & ~fixed), np.flatnonzero(able)
     sought = sought[np.argsort(-support[sought], kind="stable")]
     if len(typed):
-        sought = sought[(support[sought] >= ratio * support[typed].min()) | fixed[sought]]
+        sought = sought[(support[sought] >= KEPT_RATIO * support[typed].min()) | fixed[sought]]
     word, target = _sharing(words, typed, sought, letters_for_two)
-    enough = support[target] >= ratio * support[word]
+    enough = support[target] >= KEPT_RATIO * support[word]
     word, target = word[enough & (word != target)], target[enough & (word != target)]
     close = _within_reach(words, word, target, letters_for_two)
-    word, target = word[close], target[close]
-    order = np.lexsort((target, word))
-    return Corrections(word[order], target[order], (support[target] / support[word])[order])
+    order = np.lexsort((target[close], -support[target[close]], word[close]))
+    word, target = word[close][order], target[close][order]
+    return Corrections(word, target, is_rare(support[word], support[target]))
+
+
+def is_rare(support: np.ndarray, of_target: np.ndarray) -> np.ndarray:
+    """Whether words are as rare beside their targets as slips are."""
+    return (of_target >= RATIO * support) & (support <= FEW + SHARE * of_target)
 
 
 def _may_slip(word: str) -> bool:

@@ -50,11 +50,13 @@ def test_words_at_distance_one_share_a_deletion_and_no_hash_lies() -> None:
     assert len(sets[4]) == 1 + 9 + 36
 
 
-def found(words: dict[str, float], ratio: float = 5.0, fixed: tuple[str, ...] = ()) -> set[tuple[str, str]]:
+def found(words: dict[str, float], fixed: tuple[str, ...] = ()) -> set[tuple[str, str]]:
     names = np.array(list(words), dtype=object)
     known = np.array([name in fixed for name in names], dtype=bool)
-    pairs = corrections(names, np.array(list(words.values()), float), fixed=known, ratio=ratio)
-    return {(names[a], names[b]) for a, b in zip(pairs.word, pairs.target, strict=True)}
+    pairs = corrections(names, np.array(list(words.values()), float), fixed=known)
+    return {
+        (names[a], names[b]) for a, b in zip(pairs.word[pairs.sure], pairs.target[pairs.sure], strict=True)
+    }
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,8 @@ def test_words_that_are_something_else_are_left_alone(one: str, other: str) -> N
 
 def test_a_word_in_use_or_known_is_no_slip() -> None:
     assert found({"skirt": 30, "shirt": 100}) == set()
+    assert found({"chain": 180, "chair": 1000}) == set()
+    assert found({"chian": 90, "chain": 1000}) == {("chian", "chain")}
     assert found({"skirt": 1, "shirt": 100}, fixed=("skirt",)) == set()
     assert found({"skirtt": 1, "skirt": 2, "shirt": 2}, fixed=("skirt",)) == set()
 
