@@ -21,8 +21,8 @@ KEPT = 50
 class VectorRetriever(Retriever):
     """The keywords nearest to an item among those that are searched in its parent category.
 
-    A keyword of several parents stands in the index once for each; one whose parent is not known is found by all. The
-    search looks so far that it finds ``RECALL`` of the exact lists of a sample of items.
+    A keyword of several parents stands in the index once for each; one of a category whose parent is not known is
+    found by all. The search looks so far that it finds ``RECALL`` of the exact lists of a sample of items.
     """
 
     threads: int = 1
@@ -45,8 +45,9 @@ class VectorRetriever(Retriever):
         self.phrases, self.vectors = phrases, vectors
         parent = phrases.parent_of[phrases.category_of]
         entry = np.unique(phrases.keyword_of * (len(phrases.parents) + 1) + parent + 1)
-        self.keyword, pool = np.divmod(entry, len(phrases.parents) + 1)
-        self.pool = pool - 1
+        keyword, pool = np.divmod(entry, len(phrases.parents) + 1)
+        once = (pool == 0) | ~np.isin(keyword, keyword[pool == 0])
+        self.keyword, self.pool = keyword[once], pool[once] - 1
         self.lists = Lists.build(vectors[self.keyword], np.random.default_rng(self.seed))
         self.reach: float | None = None
 

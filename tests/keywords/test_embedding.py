@@ -42,6 +42,16 @@ def test_only_keywords_of_the_parent_category_are_found() -> None:
     assert (retriever.find(listing(None, "c9"), 3)[0] == -1).all()
 
 
+def test_a_keyword_of_a_category_without_a_parent_is_found_by_all_and_once() -> None:
+    catalogue, engaged, items = world()
+    catalogue = pd.concat([catalogue, catalogue.iloc[[0]].assign(category_id="c2")], ignore_index=True)
+    retriever = EmbeddingRetriever(bits=12, factors=40).fit(Phrases.of(catalogue, items), engaged, items)
+    places = retriever.find(listing("red coat"), 30)[0][0]
+    assert sorted(places[places >= 0]) == list(range(24))
+    other = retriever.find(listing("red coat", parent="q"), 30)[0][0]
+    assert retriever.phrases.keywords[other[other >= 0]].tolist() == ["red coat"]
+
+
 def test_hashed_features_have_length_one_and_alike_words_are_alike() -> None:
     features = word_features(pd.Index(["jacket", "jackets", "vase", "コート"]), 16)
     likeness = (features @ features.T).toarray()
