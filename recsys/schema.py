@@ -384,7 +384,7 @@ EXPERIMENTS: Final = (
         "experiment_id, metric",
         """experiment_id STRING!, metric STRING!, unit STRING!, kind STRING!, numerator STRING!, denominator STRING,
         winsorise FLOAT64, started_on DATE!, covariate_from DATE, segments STRING, ds DATE!, num_at INT64,
-        den_at INT64""",
+        den_at INT64, ended_on DATE""",
         "ds",
     ),
     _table(

@@ -137,7 +137,10 @@ def power(
     ] = None,
     weights: Weights = None,
     control: Annotated[
-        str | None, typer.Option(help="The arm to compare with. Default: the first of --weights.")
+        str | None,
+        typer.Option(
+            help="The arm to compare with. Default: one called control, a, 0 or so, else the first."
+        ),
     ] = None,
     alpha: Alpha = 0.05,
     target: Annotated[float, typer.Option("--power", help="Chance to find the lift.")] = 0.8,

@@ -10,6 +10,7 @@ from typing import cast, get_args
 import numpy as np
 
 from recsys.errors import ExperimentError
+from recsys.experiments.analysis.arms import control_of
 from recsys.experiments.analysis.values import Values
 from recsys.experiments.statistics.compare import Kind
 from recsys.experiments.statistics.history import History, MomentsHistory, QuantileHistory, ValuesHistory
@@ -101,7 +102,7 @@ def terms(
         ExperimentError: names what is wrong and what is allowed.
     """
     given = dict(weights) if weights else {"control": 1.0, "treatment": 1.0}
-    against = control if control is not None else next(iter(given))
+    against = control_of(tuple(given), control)
     if against not in given or given[against] <= 0 or sum(weight > 0 for weight in given.values()) < 2:
         raise ExperimentError(
             f"The control {against!r} and at least one other arm need a share; the shares are {given}."

@@ -16,7 +16,7 @@ import pandas as pd
 from recsys import schema
 from recsys.errors import ContractError, ExperimentError
 from recsys.settings import Settings
-from recsys.sources.reader import SourceFile, open_file
+from recsys.sources.reader import SourceFile, data_files, open_file
 from recsys.warehouse import open_warehouse
 from recsys.warehouse.base import require_warehouse
 
@@ -42,7 +42,7 @@ def read_any(settings: Settings, source: str, ds: date | None = None) -> pd.Data
             "table that `recsys tables` lists."
         )
     file = open_file(path)
-    files = [path] if path.is_file() else sorted(child for child in path.iterdir() if child.is_file())
+    files = [path] if path.is_file() else data_files(path)
     return pd.concat([_read(file, child) for child in files], ignore_index=True)
 
 
@@ -51,10 +51,16 @@ def _read(file: SourceFile, path: Path) -> pd.DataFrame:
         frame = _read_csv(path) if file.is_csv else _read_parquet(path)
     except DAMAGED as error:
         reason = str(error).partition("\n")[0]
-        damaged = isinstance(error, EOFError | zlib.error | gzip.BadGzipFile)
-        remedy = ". Copy or compress the file once more." if damaged else ""
-        raise ContractError(f"{path} cannot be read: {reason}{remedy}") from error
+        raise ContractError(f"{path} cannot be read: {reason.rstrip('.')}. {_remedy(error)}") from error
     return frame.rename(columns=lambda name: str(name).strip())
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "Save it as UTF-8."
+    if isinstance(error, pd.errors.ParserError | pd.errors.ParserWarning):
+        return "Give every row as many cells as the header, and quote cells that hold the delimiter."
+    return "Copy, write or compress the file once more."
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

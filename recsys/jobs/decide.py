@@ -26,7 +26,7 @@ from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
 TABLE, RESULTS, CHECKS = "experiments.decisions", "experiments.results", "experiments.checks"
-MEASURED = ("experiments.metrics_daily", "experiments.value_counts")
+MEASURED = tuple(f"experiments.{name}" for name in ("unit_totals", "metrics_daily", "value_counts"))
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:

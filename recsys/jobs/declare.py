@@ -17,14 +17,16 @@ TABLE = "experiments.metrics"
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:
-    """Write ``experiments.metrics`` of ``ds``: of every experiment that serves on ``ds``, all metrics of its unit.
+    """Write ``experiments.metrics`` of ``ds``: of every experiment that is read out on ``ds``, all metrics of its unit.
 
     Raises:
         ExperimentError: an experiment names a metric or a segment that there is none of, or a covariate from further
             back than the daily aggregates are read; names the file's experiment, the value and what is allowed.
     """
     metrics = load_metrics(settings.metrics_path)
-    running = [e for e in load_experiments(settings.experiments_dir) if e.serves_on(ds)]
+    running = [
+        e for e in load_experiments(settings.experiments_dir) if e.is_read_out_on(ds, settings.late_days)
+    ]
     rows = [row for experiment in running for row in declared(experiment, metrics, settings.history_days)]
     frame = pd.DataFrame(rows, columns=[c for c in table(TABLE).column_names if c != "ds"])
     with open_warehouse(settings) as warehouse:
@@ -57,6 +59,7 @@ def declared(
             "segments": f",{','.join(experiment.segments)}," if experiment.segments else None,
             "num_at": metric.places[0],
             "den_at": metric.places[1],
+            "ended_on": experiment.end,
         }
         for metric in metrics.values()
         if metric.suits(experiment.unit)

@@ -29,7 +29,7 @@ TABLE, CHECKS, METRICS, VALUES = (
 def run(settings: Settings, ds: date) -> dict[str, object]:
     """Write ``experiments.results`` and ``experiments.checks`` of ``ds`` from ``experiments.metrics_daily``.
 
-    Read out is every experiment that serves on ``ds`` or was measured on it.
+    Read out is every experiment that serves on ``ds``, ended up to ``late_days`` before it, or was measured on it.
 
     Raises:
         ExperimentError: an experiment has run for longer than the windows over its outcomes reach back, or names a
@@ -40,7 +40,9 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         daily, values = warehouse.read(METRICS, ds), warehouse.read(VALUES, ds)
         measured = set(daily["experiment_id"])
         running = [
-            e for e in load_experiments(settings.experiments_dir) if e.id in measured or e.serves_on(ds)
+            e
+            for e in load_experiments(settings.experiments_dir)
+            if e.id in measured or e.is_read_out_on(ds, settings.late_days)
         ]
         results, found = {}, {}
         for one in running:
@@ -60,7 +62,8 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
 
 
 def _not_too_long(experiment: Experiment, ds: date, settings: Settings) -> None:
-    if (ds - experiment.start).days >= settings.experiment_days:
+    last = min(ds, experiment.end or ds)
+    if (last - experiment.start).days >= settings.experiment_days:
         raise ExperimentError(
             f"Experiment {experiment.id} started on {experiment.start}, more than {settings.experiment_days} days "
             f"before {ds}. Set its end, or raise RECSYS_EXPERIMENT_DAYS."

@@ -35,7 +35,7 @@ class SourceFile:
         """Return the DuckDB table function that reads it, every CSV value as text, in file order."""
         target = engine.file_name(self.path)
         if self.path.is_dir():
-            target = target.removesuffix("'") + ("/*.csv*'" if self.is_csv else "/*.parquet'")
+            target = f"[{', '.join(engine.file_name(child) for child in data_files(self.path))}]"
         if not self.is_csv:
             return f"read_parquet({target}, hive_partitioning = false)"
         delimiter = "'\t'" if self.path.suffix.lower() == ".tsv" else "','"
@@ -62,6 +62,11 @@ def connect(scratch: Path, memory: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def data_files(folder: Path) -> list[Path]:
+    """Files of a folder that have the ending of a table, in any case, by name."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(ENDINGS))
+
+
 def open_file(path: Path) -> SourceFile:
     """Recognise one file, or one folder of files, by its ending.
 
@@ -78,7 +83,7 @@ def open_file(path: Path) -> SourceFile:
                 f"{path} is no data file that can be read; it has to end in {', '.join(ENDINGS)}."
             )
         return SourceFile(path, path.name.lower().endswith(CSV_ENDINGS))
-    kinds = {child.name.endswith(CSV_ENDINGS) for child in path.iterdir() if child.name.endswith(ENDINGS)}
+    kinds = {child.name.lower().endswith(CSV_ENDINGS) for child in data_files(path)}
     if len(kinds) != 1:
         raise ContractError(f"{path} has to hold Parquet files only or CSV files only, and at least one.")
     return SourceFile(path, kinds.pop())
@@ -94,7 +99,7 @@ def find_tables(folder: Path) -> dict[str, SourceFile]:
     unknown = []
     for path in sorted(folder.iterdir()):
         short = path.name.partition(".")[0]
-        if path.is_file() and not path.name.endswith(ENDINGS):
+        if path.is_file() and not path.name.lower().endswith(ENDINGS):
             continue
         if short not in SHORT_NAMES:
             if path.is_file():

@@ -39,6 +39,8 @@ def test_the_project_s_own_experiments_load() -> None:
 def test_days_are_inclusive_and_assignment_starts_the_day_before_serving() -> None:
     experiment = parse_experiment(content(end=date(2026, 2, 12)), "x")
     assert [experiment.serves_on(date(2026, 2, d)) for d in (9, 10, 12, 13)] == [False, True, True, False]
+    read_out = [experiment.is_read_out_on(date(2026, 2, d), late_days=2) for d in (9, 10, 12, 14, 15)]
+    assert read_out == [False, True, True, True, False], "what comes late is read out too"
     assert [experiment.is_assigned_on(date(2026, 2, d)) for d in (8, 9, 11, 12)] == [False, True, True, False]
 
 

@@ -46,6 +46,12 @@ def test_a_mean_needs_the_units_of_a_two_sample_t_test() -> None:
     assert plan.power >= 0.8 > reached(known_mean(10.0, 20.0), 0.02, int(plan.units * 0.99), FIXED).power
 
 
+def test_the_control_is_found_as_in_a_comparison() -> None:
+    assert asked(weights={"new": 1.0, "Control": 3.0}).control == "Control"
+    assert asked(weights={"0": 1.0, "1": 1.0}, control="1.0").control == "1"
+    assert asked(weights={"x": 1.0, "y": 1.0}).control == "x"
+
+
 def test_units_and_effect_answer_each_other() -> None:
     history = known_rate(0.04)
     plan = needed(history, 0.1, FIXED)

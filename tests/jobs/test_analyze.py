@@ -136,6 +136,34 @@ def test_files_that_cannot_be_read(
         analyze.run(settings, str(tmp_path / name), ASKED)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.csv.gz", b"no gzip", r"Not a gzipped file.*Copy, write or compress the file once more"),
+        ("t.csv", b"user_id,arm,revenue\nu1,a,\xff", r"can't decode.*Save it as UTF-8"),
+        ("t.csv", b"user_id,arm,revenue\nu1,a,1,2", r"Give every row as many cells as the header"),
+        ("t.parquet", b"none", r"Copy, write or compress the file once more"),
+    ],
+)
+def test_a_damaged_file_names_its_remedy(
+    settings: Settings, tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ContractError, match=rf"{name} cannot be read: .*{told}"):
+        analyze.run(settings, str(tmp_path / name), ASKED)
+
+
+def test_a_folder_of_files_with_endings_in_upper_case_is_read(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    rows = table(500)
+    rows[:250].to_csv(folder / "A.CSV", index=False)
+    rows[250:].to_csv(folder / "B.CSV", index=False)
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    whole = analyze.run(settings, str(tmp_path / "t.csv"), ASKED).record()
+    assert analyze.run(settings, str(folder), ASKED).record() == whole
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_a_damaged_gzip_file_says_so(settings: Settings, tmp_path: Path, damage: str) -> None:
     packed = bytearray(gzip.compress(table(500).to_csv(index=False).encode()))
@@ -143,7 +171,7 @@ def test_a_damaged_gzip_file_says_so(settings: Settings, tmp_path: Path, damage:
         packed[: len(packed) // 2] if damage == "cut" else packed[:40] + bytes(200) + packed[240:]
     )
     with pytest.raises(
-        ContractError, match=r"t\.csv\.gz cannot be read: .*Copy or compress the file once more"
+        ContractError, match=r"t\.csv\.gz cannot be read: .*Copy, write or compress the file once more"
     ):
         analyze.run(settings, str(tmp_path / "t.csv.gz"), ASKED)
 

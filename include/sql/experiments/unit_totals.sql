@@ -1,10 +1,10 @@
 -- What each exposed unit of an experiment did in all, as known on ds. Scope cumulative: from its first exposure to the end
--- of ds; every exposed unit has that row, those that did nothing too. Scope day: on ds, of units that were shown something
--- that day; day-1, day-2, ... are the days before, told once more with what has become known since. Scope before: in the
--- days of the covariate, before the experiment. A unit with two arms keeps the first it saw. The day of the first exposure
--- counts whole, since the daily aggregates know no hours. Sums are exact whatever the order of their terms, for counts are
--- whole and amounts NUMERIC. Measures stand in the order of recsys.experiments.metrics.MEASURES; see
--- docs/experiment-metrics.md.
+-- of ds, or of the experiment where that was before and late figures still come in; every exposed unit has that row, those
+-- that did nothing too. Scope day: on ds, of units that were shown something that day; day-1, day-2, ... are the days
+-- before, told once more with what has become known since. Scope before: in the days of the covariate, before the
+-- experiment. A unit with two arms keeps the first it saw. The day of the first exposure counts whole, since the daily
+-- aggregates know no hours. Sums are exact whatever the order of their terms, for counts are whole and amounts NUMERIC.
+-- Measures stand in the order of recsys.experiments.metrics.MEASURES; see docs/experiment-metrics.md.
 -- Within this query an arm in a segment of each kind is a number (its stratum), and age is how many days before ds, or -1
 -- for all days since the exposure, or -2 for those before the experiment.
 -- grain: unit_id, experiment_id, scope
@@ -19,7 +19,8 @@ WITH running AS (
         unit,
         started_on,
         covariate_from,
-        segments
+        segments,
+        COALESCE(ended_on, @ds) AS ended_on
     FROM experiments.metrics
     WHERE ds = @ds
 ),
@@ -31,7 +32,7 @@ shown AS (
         arm,
         MIN(first_exposed_at) AS first_exposed_at
     FROM experiments.exposures
-    WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days DAY) AND @ds
+    WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY) AND @ds
     GROUP BY experiment_id, unit_id, arm
 ),
 
@@ -128,6 +129,7 @@ exposed AS (
         strata.unit,
         strata.stratum,
         strata.started_on,
+        strata.ended_on,
         strata.covariate_from
     FROM placed
     INNER JOIN strata
@@ -150,7 +152,7 @@ since AS (
         *,
         -1 AS age
     FROM experiments.unit_daily
-    WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days DAY) AND @ds
+    WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY) AND @ds
     UNION ALL
     SELECT
         *,
@@ -168,7 +170,7 @@ before AS (
     FROM experiments.unit_daily AS past
     CROSS JOIN covered
     WHERE
-        past.ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @history_days DAY) AND @ds
+        past.ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days + @history_days DAY) AND @ds
         AND past.event_date >= covered.first_date
         AND past.event_date < covered.end_date
 ),
@@ -187,6 +189,7 @@ acts AS (
             since.unit_id = exposed.unit_id
             AND since.unit = exposed.unit
             AND since.event_date >= exposed.first_exposed_on
+            AND since.event_date <= exposed.ended_on
     UNION ALL
     SELECT
         exposed.stratum,

@@ -111,6 +111,10 @@ class Experiment:
         """Whether the arms are served on ``day``."""
         return self.start <= day and (self.end is None or day <= self.end)
 
+    def is_read_out_on(self, day: date, late_days: int) -> bool:
+        """Whether it is read out on ``day``: while it serves, and while what happened by its end may become known."""
+        return self.start <= day and (self.end is None or day <= self.end + timedelta(days=late_days))
+
     def is_assigned_on(self, ds: date) -> bool:
         """Whether units are recorded for data day ``ds``, whose lists are served on the day after."""
         return self.serves_on(ds + timedelta(days=1))
