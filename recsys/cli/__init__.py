@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from recsys.cli import daily, data, decisions, experiment, judging, operating, reading, simulation, start
+from recsys.cli import (
+    daily,
+    data,
+    decisions,
+    experiment,
+    judging,
+    operating,
+    reading,
+    sellers,
+    simulation,
+    start,
+)
 from recsys.cli.common import errors
 from recsys.errors import RecsysError
 
@@ -24,6 +35,11 @@ app = typer.Typer(
 for theme in (start, data, simulation, daily, reading, judging, operating):
     app.add_typer(theme.app)
 experiment.app.add_typer(decisions.app)
+app.add_typer(
+    sellers.app,
+    name="sellers",
+    help="Sellers worth following, for buyers: learn, make lists, look at one, judge.",
+)
 app.add_typer(
     experiment.app,
     name="experiment",

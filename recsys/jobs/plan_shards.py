@@ -11,7 +11,7 @@ from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
 USERS = "features.user_daily"
-WRITTEN = ("scoring.lists", "scoring.steps")
+WRITTEN = ("scoring.lists", "scoring.steps", "scoring.seller_lists")
 """What the shards write, a part each."""
 MOST_SORTED = 1_000_000
 """Of more users a sample of this size says where the shards begin: one worker has to sort it."""

@@ -63,7 +63,7 @@ def run(
         WarehouseError: the features of ``ds`` are missing.
     """
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
-        mine = _range(warehouse, settings, ds, shard, (first_user, last_user))
+        mine = shard_range(warehouse, settings, ds, shard, (first_user, last_user))
         snapshot = read_snapshot(warehouse, settings, ds, mine)
         assigned = warehouse.query(ASSIGNMENTS, range_params(mine), ds=ds).to_pandas().set_index(USER_ID)
         day = parse_ds(champion) if champion else None
@@ -92,10 +92,14 @@ def run(
     return {"shard": shard, "users": len(users), "rows": rows, "model": ranker.champion.label}
 
 
-def _range(
+def shard_range(
     warehouse: Warehouse, settings: Settings, ds: date, shard: int, named: tuple[str | None, str | None]
 ) -> Range:
-    """The users of a shard: those named, or those of the plan."""
+    """The users of a shard: those ``named``, first and last, or where both are None those of the plan.
+
+    Raises:
+        ModelError: one end of two, or no such shard.
+    """
     first, last = named
     if (first is None) != (last is None):
         raise ModelError(f"A range of users has two ends; got first_user={first!r} and last_user={last!r}.")

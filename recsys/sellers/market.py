@@ -122,3 +122,15 @@ def _touched(touched: pd.DataFrame, users: pd.Index, items: pd.Index) -> sparse.
 def _without_zeros(matrix: sparse.csr_array) -> sparse.csr_array:
     matrix.eliminate_zeros()
     return matrix
+
+
+def values_at(matrix: sparse.csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Values of pairs of a row and a column, 0 where there are none: [pairs]."""
+    kept = sparse.coo_array(matrix)
+    keys = kept.row.astype(np.int64) * matrix.shape[1] + kept.col
+    order = np.argsort(keys, kind="stable")
+    wanted = rows.astype(np.int64) * matrix.shape[1] + columns
+    place = np.minimum(np.searchsorted(keys[order], wanted), max(len(keys) - 1, 0))
+    if not len(keys):
+        return np.zeros(len(wanted), matrix.dtype)
+    return np.where(keys[order][place] == wanted, kept.data[order][place], 0)

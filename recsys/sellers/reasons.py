@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.sellers.factors import NAMES, Factors, dampened
+from recsys.sellers.market import values_at
 
 LEAST_PEOPLE = 3
 """Fewer people are not counted aloud: a number of one or two can be a person."""
@@ -64,15 +65,13 @@ class Reasons:
         counts = self.factors.listings_by_category
         fit = self.factors.interest[users] * counts[:, sellers].toarray().T
         best = fit.argmax(axis=1) if fit.shape[1] else np.zeros(len(users), int)
+        count = values_at(counts, best, sellers).astype(int).tolist()
+        looked = values_at(touched, users, best) > 0
         texts = []
-        for user, seller, category in zip(users.tolist(), sellers.tolist(), best.tolist(), strict=True):
-            count, name = int(counts[category, seller]), shelf.category_names[category]
-            name = name or shelf.category_ids[category]
-            if not count:
-                texts.append("")
-                continue
-            why = ", where you have looked around" if touched[user, category] else ""
-            texts.append(f"They have {_listings(count)} in {name}{why}.")
+        for number, category, known in zip(count, best.tolist(), looked.tolist(), strict=True):
+            name = shelf.category_names[category] or shelf.category_ids[category]
+            why = ", where you have looked around" if known else ""
+            texts.append(f"They have {_listings(number)} in {name}{why}." if number else "")
         return texts
 
     def _alike(self, users: np.ndarray, sellers: np.ndarray) -> list[str]:
@@ -87,13 +86,12 @@ class Reasons:
         best = np.where(np.diff(pull.indptr) > 0, np.asarray(pull.argmax(axis=1)).reshape(-1), -1)
         common = np.zeros(len(users), int)
         some = np.flatnonzero(best >= 0)
-        common[some] = np.asarray(self.factors.common[best[some], sellers[some]]).reshape(-1)
+        common[some] = values_at(self.factors.common, best[some], sellers[some])
         text = "{:,} people who follow or bought from a seller you know do so here too."
         return [text.format(n) if n >= LEAST_PEOPLE else "" for n in common.tolist()]
 
     def _seen(self, users: np.ndarray, sellers: np.ndarray) -> list[str]:
-        seen = sparse.csr_array(self.factors.seen_listings[users])
-        counts = np.asarray(seen[np.arange(len(users)), sellers]).reshape(-1).astype(int)
+        counts = values_at(self.factors.seen_listings, users, sellers).astype(int)
         return [f"You have looked at {_listings(n)} of theirs." if n else "" for n in counts.tolist()]
 
 

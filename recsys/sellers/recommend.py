@@ -27,6 +27,8 @@ def recommend(factors: Factors, weights: Weights, users: np.ndarray, k: int) -> 
         k: length of a list; shorter where fewer sellers are left.
     """
     market, reasons = factors.market, Reasons(factors)
+    if not market.n_sellers or not len(users):
+        return _empty()
     size = np.asarray(factors.of_seller.sum(axis=1)).astype(np.int64).reshape(-1)
     parts = [_empty()]
     for block in blocks(market, users):

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from recsys.errors import ModelError
 from recsys.schema import SELLER_ID, USER_ID
 from recsys.sellers.factors import NAMES, Factors
-from recsys.sellers.market import Market
+from recsys.sellers.market import Market, values_at
 
 NEGATIVES = 60
 """Sellers drawn at random per buyer that something new was seen of."""
@@ -68,6 +68,15 @@ class Weights:
         return cls(mean, scale, weight, int(rows["pairs"].iloc[0]))
 
 
+STATED = Weights(
+    mean=np.array([-7.9, -8.7, 0.0, 0.1, 0.03, 3.2, -0.17, 4.5, 0.95]),
+    scale=np.array([1.6, 2.0, 0.026, 0.2, 0.22, 1.7, 0.14, 0.5, 0.05]),
+    weight=np.array([0.8, 0.45, 0.2, 0.1, 0.07, 0.15, 0.03, 0.02, 0.02]),
+    pairs=0,
+)
+"""What stands in until there is enough to learn from: rounded from a week of a synthetic marketplace."""
+
+
 def learn(factors: Factors, later: pd.DataFrame, rng: np.random.Generator, penalty: float = 1.0) -> Weights:
     """Learn from what users did in the days after the market's.
 
@@ -116,7 +125,7 @@ def new_pairs(market: Market, later: pd.DataFrame) -> tuple[np.ndarray, np.ndarr
     known = (user >= 0) & (seller >= 0)
     user, seller = user[known], seller[known]
     barred = market.barred(np.arange(len(market.users)))
-    new = np.asarray(barred[user, seller]).ravel() == 0
+    new = values_at(barred, user, seller) == 0
     return user[new], seller[new]
 
 

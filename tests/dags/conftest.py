@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "dags"
 JOBS = (
-    *("build", "check", "train", "register", "plan_shards", "score"),
+    *("build", "check", "train", "register", "plan_shards", "score", "sellers_train", "sellers_score"),
     *("assign", "declare", "fill", "results", "decide"),
 )
 SHARDS: list[dict[str, Any]] = [

@@ -63,7 +63,7 @@ def test_every_table_is_built_by_exactly_one_dag(dags):
         task.task_id for dag in dags.values() for task in dag.tasks if getattr(task, "job", "") == "build"
     ]
     tables = [table.name for table in (*STAGING, *FEATURES, *EXPERIMENTS)]
-    tables += ["marts.recommendations", "marts.list_calibration"]
+    tables += ["marts.recommendations", "marts.list_calibration", "marts.seller_recommendations"]
     by_job = {f"experiments.{name}" for name in ("assignments", "metrics", "results", "checks", "decisions")}
     assert sorted(built) == sorted(set(tables) - by_job)
 
@@ -88,7 +88,9 @@ def test_nothing_is_published_before_the_lists_are_checked(dags):
     dag = dags["score_daily"]
     assert dag.get_task("marts.recommendations").upstream_task_ids == {"check_lists"}
     assert dag.get_task("check_lists").upstream_task_ids == {"score"}
-    assert {task.task_id for task in dag.leaves} == {"check_published"}
+    assert dag.get_task("marts.seller_recommendations").upstream_task_ids == {"check_seller_lists"}
+    assert dag.get_task("check_seller_lists").upstream_task_ids == {"sellers_score"}
+    assert {task.task_id for task in dag.leaves} == {"check_published", "check_seller_published"}
 
 
 def test_dags_wait_for_what_they_stand_on(dags):

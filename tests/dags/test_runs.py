@@ -34,22 +34,26 @@ def test_features_are_built_in_the_order_of_their_headers(calls):
 
 def test_users_are_scored_shard_by_shard_and_published_once(calls):
     run_dag("score_daily", DAY)
-    jobs = ["build", "plan_shards", "score", "score", "score", "check", "build", "check"]
-    assert [job for job, _, _ in calls] == jobs
+    jobs = [job for job, _, _ in calls]
+    assert jobs[:2] == ["build", "plan_shards"]
     assert sorted(calls.of("score"), key=itemgetter("shard")) == SHARDS
-    assert calls.of("check") == [
-        {"stage": "lists", "tables": ["scoring.lists"]},
-        {"stage": "published", "tables": ["marts.recommendations"]},
-    ]
-    assert calls.of("build") == [{"table": "marts.list_calibration"}, {"table": "marts.recommendations"}]
+    assert sorted(calls.of("sellers_score"), key=itemgetter("shard")) == SHARDS
+    asked = [options.get("stage") or options.get("table") or job for job, _, options in calls]
+    items = ["score", "lists", "marts.recommendations", "published"]
+    sellers = ["sellers_score", "seller_lists", "marts.seller_recommendations", "seller_published"]
+    for chain in (items, sellers):
+        assert [name for name in asked if name in chain] == [chain[0]] * 2 + chain
+    assert len(calls) == 2 + len([*SHARDS, *SHARDS]) + 2 * 3
+    assert calls.of("check")[0]["tables"][0].startswith("scoring.")
 
 
 def test_the_other_dags_run_their_jobs(calls):
     for dag_id in ("train_weekly", "experiment_assignment_daily", "experiment_metrics_daily"):
         run_dag(dag_id, DAY)
     names = [options.get("table", job) for job, _, options in calls]
-    jobs = ["train", "register", "assign", "declare", "fill", "results", "decide"]
+    jobs = ["sellers_train", "train", "register", "assign", "declare", "fill", "results", "decide"]
     assert [name for name in names if "." not in name] == jobs
+    names.remove("sellers_train")
     assert names[3] == "declare"
     assert set(names[4:6]) == {"experiments.exposures", "experiments.unit_daily"}
     assert names[7] == "experiments.unit_totals"
