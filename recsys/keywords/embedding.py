@@ -11,10 +11,14 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 
+from recsys.features.content import sentence_vectors
 from recsys.keywords.retriever import Phrases, engagement_matrix
 from recsys.keywords.text import Bags, item_text
 from recsys.keywords.text_features import word_features
 from recsys.keywords.vectors import VectorRetriever
+
+Side = tuple[Bags, sparse.csr_array]
+"""Texts, and the shares of leaf categories beside them."""
 
 
 @dataclass
@@ -26,6 +30,9 @@ class EmbeddingRetriever(VectorRetriever):
     1971; a purchase counts as ``purchase`` clicks), so that the words of a search and those of the titles it leads to
     come to lie together, in whatever language. The ``factors`` leading directions of at most ``most`` phrases and
     ``most`` titles are kept. An item is projected into them by what it says of itself.
+
+    With ``sentences``, the name or folder of a model that ``sentence-transformers`` reads, texts are what that model
+    makes of them, and are tied in the same way.
     """
 
     factors: int = 128
@@ -34,32 +41,42 @@ class EmbeddingRetriever(VectorRetriever):
     category: float = 0.5
     purchase: float = 5.0
     most: int = 200_000
+    sentences: str | None = None
     name: ClassVar[str] = "embedding"
 
     def fit(self, phrases: Phrases, engaged: pd.DataFrame, items: pd.DataFrame) -> Self:
-        """Find the directions, and give every phrase its place."""
-        rng = np.random.default_rng(self.seed)
-        texts, titles = Bags.of(pd.Series(phrases.keywords)), Bags.of(item_text(items))
-        self.rarity = _rarity([texts, titles], self.bits)
+        """Find the directions, and give every phrase its place.
+
+        Raises:
+            ModelError: ``sentences`` is asked for, and sentence-transformers is not installed.
+        """
         tied = normalize(engagement_matrix(phrases, engaged, items, self.purchase), norm="l1")
+        texts, titles = pd.Series(phrases.keywords), item_text(items)
         leaf, _ = phrases.groups(items)
         places, leaves = self._categories(phrases), _one_hot(leaf, len(phrases.categories))
-        some = _some(rng, len(phrases), self.most)
-        rows = self._rows(texts, places, some) + self.tie * self._tied(tied[some], titles, leaves)
-        both = sparse.vstack([rows, self._rows(titles, leaves, _some(rng, len(items), self.most))])
-        factors = max(1, min(self.factors, min(both.shape) - 1))
-        _, _, directions = randomized_svd(sparse.csr_array(both), factors, n_iter=4, random_state=self.seed)
-        self.directions = np.ascontiguousarray(directions.T, np.float32)
-        vectors = self._dense(texts, places) + self.tie * (tied @ self._dense(titles, leaves))
+        self.rarity, self.directions = np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+        if self.sentences is None:
+            self._find_directions((Bags.of(texts), places), (Bags.of(titles), leaves), tied)
+        vectors = self._vectors(texts, places) + self.tie * (tied @ self._vectors(titles, leaves))
         self._push(phrases, np.asarray(normalize(vectors), np.float32))
         self._measure(items)
         return self
+
+    def _find_directions(self, phrases: Side, items: Side, tied: sparse.csr_array) -> None:
+        rng = np.random.default_rng(self.seed)
+        self.rarity = _rarity([phrases[0], items[0]], self.bits)
+        some = _some(rng, tied.shape[0], self.most)
+        rows = self._rows(*phrases, some) + self.tie * self._tied(tied[some], *items)
+        both = sparse.vstack([rows, self._rows(*items, _some(rng, tied.shape[1], self.most))])
+        factors = max(1, min(self.factors, min(both.shape) - 1))
+        _, _, directions = randomized_svd(sparse.csr_array(both), factors, n_iter=4, random_state=self.seed)
+        self.directions = np.ascontiguousarray(directions.T, np.float32)
 
     def item_vectors(self, items: pd.DataFrame) -> np.ndarray:
         """What items say of themselves, in the directions found."""
         leaf, _ = self.phrases.groups(items)
         leaves = _one_hot(leaf, len(self.phrases.categories))
-        return np.asarray(normalize(self._dense(Bags.of(item_text(items)), leaves)), np.float32)
+        return np.asarray(normalize(self._vectors(item_text(items), leaves)), np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The directions, and the place of every phrase."""
@@ -87,11 +104,13 @@ class EmbeddingRetriever(VectorRetriever):
         texts, features = self._words(bags)
         return sparse.csr_array(sparse.hstack([(tied @ texts) @ features, self.category * (tied @ leaves)]))
 
-    def _dense(self, bags: Bags, leaves: sparse.csr_array) -> np.ndarray:
-        """All texts in the directions found."""
-        texts, features = self._words(bags)
+    def _vectors(self, texts: pd.Series, leaves: sparse.csr_array) -> np.ndarray:
+        """All texts in the directions found, or as the sentence model has them."""
+        if self.sentences is not None:
+            return sentence_vectors(texts, self.sentences)
+        bags, features = self._words(Bags.of(texts))
         words, categories = np.split(self.directions, [len(self.rarity)])
-        return texts @ (features @ words) + self.category * (leaves @ categories)
+        return bags @ (features @ words) + self.category * (leaves @ categories)
 
     @staticmethod
     def _categories(phrases: Phrases) -> sparse.csr_array:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys.keywords import embedding
 from recsys.keywords.embedding import EmbeddingRetriever
 from recsys.keywords.retriever import Phrases, pairs
 from recsys.keywords.text import Bags, pack, unpack
@@ -50,6 +51,22 @@ def test_a_keyword_of_a_category_without_a_parent_is_found_by_all_and_once() -> 
     assert sorted(places[places >= 0]) == list(range(24))
     other = retriever.find(listing("red coat", parent="q"), 30)[0][0]
     assert retriever.phrases.keywords[other[other >= 0]].tolist() == ["red coat"]
+
+
+def test_a_sentence_model_takes_the_place_of_the_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lengths(texts: pd.Series, model: str) -> np.ndarray:
+        assert model == "made/up"
+        return np.column_stack([texts.str.len(), np.full(len(texts), 5.0)]).astype(np.float32)
+
+    monkeypatch.setattr(embedding, "sentence_vectors", lengths)
+    catalogue, engaged, items = world()
+    retriever = EmbeddingRetriever(sentences="made/up", tie=0.0).fit(
+        Phrases.of(catalogue, items), engaged, items
+    )
+    found = pairs(retriever.phrases, listing("x" * 9), retriever.find(listing("x" * 9), 3))
+    assert {len(keyword) for keyword in found["keyword"]} <= {9, 10}
+    again = EmbeddingRetriever(sentences="made/up", tie=0.0).restore(retriever.phrases, retriever.arrays())
+    np.testing.assert_array_equal(again.find(items, 5)[0], retriever.find(items, 5)[0])
 
 
 def test_hashed_features_have_length_one_and_alike_words_are_alike() -> None:
