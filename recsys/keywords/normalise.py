@@ -45,7 +45,6 @@ _VOICED: Final = (
     ("ヅ", "ズ"),
 )
 _KANA: Final = re.compile(r"[\u3041-\u30ff]")
-_KATAKANA: Final = re.compile(r"[\u30a1-\u30ff]+")
 _REPEATED: Final = re.compile(r"([a-z])\1\1\1+")
 _ENDINGS: Final = {"ie": "y", "oe": "o"}
 _PLURALS: Final = {
@@ -64,6 +63,35 @@ _PLURALS: Final = {
 } | {
     word: word
     for word in ("glasses", "shorts", "series", "species", "news", "boxers", "goods", "arts", "always")
+}
+
+
+_AMERICAN: Final = {
+    "aluminium": "aluminum",
+    "analogue": "analog",
+    "armour": "armor",
+    "behaviour": "behavior",
+    "catalogue": "catalog",
+    "centre": "center",
+    "colour": "color",
+    "coloured": "colored",
+    "cosy": "cozy",
+    "favourite": "favorite",
+    "fibre": "fiber",
+    "flavour": "flavor",
+    "grey": "gray",
+    "jewellery": "jewelry",
+    "jewelled": "jeweled",
+    "litre": "liter",
+    "metre": "meter",
+    "mould": "mold",
+    "moustache": "mustache",
+    "neighbour": "neighbor",
+    "pyjama": "pajama",
+    "theatre": "theater",
+    "tyre": "tire",
+    "woollen": "woolen",
+    "yoghurt": "yogurt",
 }
 
 
@@ -101,20 +129,41 @@ def split(written: pa.StringArray) -> pa.ListArray:
 
 
 def fold(word: str) -> str:
-    """The form in which a word is compared: no Latin accents, no plural, hiragana as katakana, kana spelled one way.
+    """The form in which a word is compared: as ``letters`` has it, and no prolonged sound at the end of katakana.
+
+    Example:
+        >>> [fold(word) for word in ("dresses", "café", "わんぴーす", "スニーカー")]
+        ['dress', 'cafe', 'ワンピース', 'スニーカ']
+    """
+    return without_end(letters(word))
+
+
+def letters(word: str) -> str:
+    """A word with no Latin accents, no plural, American spelling, hiragana as katakana, and kana spelled one way.
 
     The plural rule is that of the S-stemmer (Harman 1991, "How effective is suffixing?", JASIS 42) with the -es of
     hissing sounds and a few irregular words.
 
     Example:
-        >>> [fold(word) for word in ("dresses", "shoes", "café", "わんぴーす", "スニーカー", "dresssss")]
-        ['dress', 'shoe', 'cafe', 'ワンピース', 'スニーカ', 'dress']
+        >>> [letters(word) for word in ("shoes", "jewellery", "ヴァンズ", "dresssss")]
+        ['shoe', 'jewelry', 'バンズ', 'dress']
     """
     if not word.isascii():
         word = _fold_kana(word) if _KANA.search(word) else _fold_accents(word)
     if len(word) > 4 and len(set(word)) > 2:
         word = _REPEATED.sub(r"\1\1", word) if _REPEATED.search(word) else word
-    return singular(word)
+    word = singular(word)
+    return _AMERICAN.get(word, word)
+
+
+def without_end(text: str) -> str:
+    """A text without the prolonged sound at the end of its katakana, where more than two characters are left.
+
+    Example:
+        >>> without_end("ソファー"), without_end("キー")
+        ('ソファ', 'キー')
+    """
+    return text[:-1] if len(text) > 3 and text[-1] == "ー" else text
 
 
 def singular(word: str) -> str:
@@ -141,12 +190,11 @@ def _fold_accents(word: str) -> str:
 
 
 def _fold_kana(word: str) -> str:
-    word = "".join(
-        chr(ord(sign) + 0x60) if "\u3041" <= sign <= "\u3096" else sign for sign in word
-    ).translate(_SMALL)
+    word = "".join(chr(ord(sign) + 0x60) if "\u3041" <= sign <= "\u3096" else sign for sign in word)
+    word = word.translate(_SMALL)
     for written, compared in _VOICED:
         word = word.replace(written, compared)
-    return word[:-1] if len(word) > 3 and word[-1] == "ー" and _KATAKANA.fullmatch(word) else word
+    return word
 
 
 def _replaced(array: pa.StringArray, changes: Iterable[tuple[str, str]]) -> pa.StringArray:

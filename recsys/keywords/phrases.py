@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from recsys.keywords.normalise import fold, split
+from recsys.keywords.normalise import letters, split, without_end
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class Phrases:
         """
         lists = split(written)
         encoded: Any = lists.flatten().dictionary_encode()
+        spelled = [letters(word) for word in encoded.dictionary.to_pylist()]
         folded, words = pd.factorize(
-            pd.Series([fold(word) for word in encoded.dictionary.to_pylist()], dtype=object), sort=True
+            pd.Series([without_end(word) for word in spelled], dtype=object), sort=True
         )
         word = folded.astype(np.int64)[encoded.indices.to_numpy()]
         starts = lists.offsets.to_numpy()
@@ -59,8 +60,9 @@ class Phrases:
         hashes = hashed(names)
         numeric = np.array([bool(name[:1].isdigit()) for name in words], dtype=np.bool_)
         numbers = _sums(phrase, np.where(numeric[once], hashes[once], 0), len(counts))
-        in_order = pa.array(names, pa.string()).take(pa.array(word))
-        joined: Any = pc.binary_join(pa.ListArray.from_arrays(pa.array(starts, pa.int32()), in_order), "")
+        in_order = pa.array(spelled, pa.string()).take(encoded.indices)
+        run_on: Any = pc.binary_join(pa.ListArray.from_arrays(pa.array(starts, pa.int32()), in_order), "")
+        joined: Any = pc.replace_substring_regex(run_on, "(.{3,})ー$", r"\1")
         signature = _sums(phrase, hashes[once], len(counts))
         return cls(names, phrase, once, signature, joined.to_numpy(zero_copy_only=False), numbers)
 

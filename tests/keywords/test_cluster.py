@@ -46,6 +46,10 @@ def test_numbers_alone_are_not_one_phrase() -> None:
 
 def test_japanese_words_with_and_without_spaces() -> None:
     assert set(keywords({"赤いコート": 3, "コート 赤い": 2, "赤い ｺｰﾄ": 1}).values()) == {"赤いコート"}
+    assert set(keywords({"コーヒーミル": 3, "コーヒー ミル": 2, "コーヒ ミル": 1}).values()) == {
+        "コーヒーミル"
+    }
+    assert set(keywords({"本革ソファー": 3, "本革 ソファ": 2}).values()) == {"本革ソファー"}
 
 
 def test_a_refused_text_has_a_reason_and_no_keyword() -> None:
