@@ -94,18 +94,9 @@ def _by_difference(x0: float, n0: int, x1: float, n1: int) -> Callable[[float], 
 
 
 def _ratio_ends(x0: float, n0: int, x1: float, n1: int, limit: float) -> tuple[float, float]:
-    """Ends of the relative lift. With p1 = ratio p0 the likeliest p0 is the smaller root of a quadratic."""
-    successes, units = x0 + x1, n0 + n1
-
-    def z(log_ratio: float) -> float:
-        ratio = math.exp(log_ratio)
-        b = ratio * (n1 + x0) + n0 + x1
-        p0 = 2 * successes / (b + math.sqrt(max(b * b - 4 * ratio * units * successes, 0.0)))
-        p1 = min(ratio * p0, 1.0)
-        return _z(
-            x1 / n1 - ratio * x0 / n0, p1 * (1 - p1) / n1 + ratio * ratio * max(p0 * (1 - p0), 0.0) / n0
-        )
-
+    """Ends of the relative lift."""
+    mostly = x0 + x1 > (n0 + n1) / 2
+    z = _by_ratio_of_failures(n0 - x0, n0, n1 - x1, n1) if mostly else _by_ratio(x0, n0, x1, n1)
     start = math.log((x1 or 0.5) / n1 / (x0 / n0))
     low, high = start, start
     while z(high) > -limit:
@@ -118,6 +109,40 @@ def _ratio_ends(x0: float, n0: int, x1: float, n1: int, limit: float) -> tuple[f
         math.expm1(_root(lambda at: z(at) - limit, low, start)),
         math.expm1(_root(lambda at: z(at) + limit, start, high)),
     )
+
+
+def _by_ratio(x0: float, n0: int, x1: float, n1: int) -> Callable[[float], float]:
+    """z by the logarithm of the ratio. With p1 = ratio p0 the likeliest p0 is the smaller root of a quadratic."""
+    successes, units = x0 + x1, n0 + n1
+
+    def z(log_ratio: float) -> float:
+        ratio = math.exp(log_ratio)
+        b = ratio * (n1 + x0) + n0 + x1
+        p0 = 2 * successes / (b + math.sqrt(max(b * b - 4 * ratio * units * successes, 0.0)))
+        p1 = min(ratio * p0, 1.0)
+        return _z(
+            x1 / n1 - ratio * x0 / n0, p1 * (1 - p1) / n1 + ratio * ratio * max(p0 * (1 - p0), 0.0) / n0
+        )
+
+    return z
+
+
+def _by_ratio_of_failures(f0: float, n0: int, f1: float, n1: int) -> Callable[[float], float]:
+    """``_by_ratio`` from failures, written in q = 1 - p: where they are few no digits cancel."""
+    units = n0 + n1
+
+    def z(log_ratio: float) -> float:
+        ratio, more = math.exp(log_ratio), math.expm1(log_ratio)
+        b = -more * units - ratio * f0 - f1
+        root = math.sqrt(max(b * b - 4 * units * ratio * more * f0, 0.0))
+        q0 = (root - b) / (2 * units * ratio) if b <= 0 else -2 * more * f0 / (b + root)
+        q1 = min(max(ratio * q0 - more, 0.0), 1.0)
+        return _z(
+            ratio * f0 / n0 - f1 / n1 - more,
+            q1 * (1 - q1) / n1 + ratio * ratio * max(q0 * (1 - q0), 0.0) / n0,
+        )
+
+    return z
 
 
 def _crossing(z: Callable[[float], float], limit: float, value: float, end: float) -> float:

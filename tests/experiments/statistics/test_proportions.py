@@ -132,3 +132,19 @@ def test_the_p_value_keeps_its_digits_near_the_ends_and_in_large_arms(
     assert found["p_value"] == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-13)
     assert (found["low"], found["high"]) == (-mirrored["high"], -mirrored["low"])
     assert (found["low"] <= 0 <= found["high"]) == (found["p_value"] > 0.05)
+    ends = (found["relative_low"], found["relative_high"])
+    assert (ends[0] <= 0 <= ends[1]) == (found["p_value"] > 0.05)
+    for end in ends:
+        assert abs(_z_of_ratio(x0, n0, x1, n1, 1 + end)) == pytest.approx(1.959963984540054, rel=1e-4)
+
+
+def _z_of_ratio(x0: int, n0: int, x1: int, n1: int, ratio: float) -> float:
+    """The score statistic of p1 = ratio p0 with sixty digits."""
+    with localcontext() as context:
+        context.prec = 60
+        r, units = Decimal(ratio), n0 + n1
+        b = r * (n1 + x0) + n0 + x1
+        p0 = (b - (b * b - 4 * r * units * (x0 + x1)).sqrt()) / (2 * units * r)
+        p1 = r * p0
+        variance = p1 * (1 - p1) / n1 + r * r * p0 * (1 - p0) / n0
+        return float((Decimal(x1) / n1 - r * Decimal(x0) / n0) / variance.sqrt())
