@@ -30,7 +30,7 @@ def score_daily() -> None:
     """Features and champion to published lists."""
     shards = job("plan_shards", returns="shards")
     chain(
-        after("features_daily", "experiment_assignment_daily", unfinished=("train_weekly",), earlier_days=7),
+        after("features_daily", "experiment_assignment_daily", unfinished=("train_weekly",), earlier_days=3),
         sql("marts.list_calibration"),
         shards,
         job("score", each=shards.output, heavy=True),

@@ -472,11 +472,12 @@ SYNTHETIC: Final = (
 )
 
 MONITORING: Final = (
-    # What lists promised and what came of it, by price; what no day has is not corrected.
+    # What the lists of a model promised and what came of it, by price; what no day has is not corrected.
     _table(
         "marts.list_calibration",
-        "policy, price_band",
-        """policy STRING!, price_band INT64!, pairs INT64!, expected FLOAT64!, purchases INT64!, ds DATE!""",
+        "policy, model, price_band",
+        """policy STRING!, price_band INT64!, pairs INT64!, expected FLOAT64!, purchases INT64!, ds DATE!,
+        model STRING!""",
         "ds",
     ),
     # What each step between scores and lists did to the revenue that the shown places are expected to make.

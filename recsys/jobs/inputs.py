@@ -29,7 +29,7 @@ FEATURE_TABLES = tuple(
 """What ``read_snapshot`` needs the partition of."""
 COHORTS, PROMISES = "features.cohort_affinity", "marts.list_calibration"
 """Read where they are there: a day that was built without has no cohorts, and takes the ranker at its word."""
-PROMISE_DAYS = 7
+PROMISE_DAYS = 3
 
 _ITEMS = """
 SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(items.price AS FLOAT64) AS price,
@@ -80,11 +80,11 @@ WHERE ds = @ds
 ORDER BY cohort, category_id
 """
 _PROMISES = """
-SELECT policy, price_band, SUM(expected) AS expected, SUM(purchases) AS purchases
+SELECT policy, model, price_band, SUM(expected) AS expected, SUM(purchases) AS purchases
 FROM marts.list_calibration
 WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds
-GROUP BY policy, price_band
-ORDER BY policy, price_band
+GROUP BY policy, model, price_band
+ORDER BY policy, model, price_band
 """
 _TOUCHED = """
 SELECT touched.user_id, touched.item_id, touched.views, touched.likes, touched.carts, touched.purchases,

@@ -46,7 +46,7 @@ class Ranker:
     ``list_size`` places are shown; ``reserve_size`` more are kept for when some are sold by then. The best ``pool``
     candidates of a user are what lists are arranged from. ``share`` of all users is the audience at hand, which
     ``rationing`` goes by. ``seed`` decides, with the day and the user, what is drawn. ``promises`` are those that
-    earlier lists of a policy made and kept; without any, what the scorer says stands.
+    earlier lists of a policy and a model made and kept; without any, what the scorer says stands.
     """
 
     champion: Champion
@@ -64,7 +64,7 @@ class Ranker:
     rationing: Rationing | None = None
     share: float = 1.0
     seed: int = 0
-    promises: Mapping[str, Promises] = field(default_factory=dict)
+    promises: Mapping[tuple[str, str], Promises] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Look up what is the same for all users."""
@@ -215,7 +215,7 @@ class Ranker:
     def _value(self, found: Candidates, judged: Judged, policy: str) -> Scored:
         """What each candidate is worth, best first; as many of each user as a pool holds."""
         shelf, items = self.shelf, found.items
-        promises = self.promises.get(policy, Promises())
+        promises = self.promises.get((policy, self.champion.label), Promises())
         p = promises.kept(judged.p_purchase, shelf.price[items])
         amount = shelf.price[items] if judged.amount is None else judged.amount
         earned = self.money.expected(p, amount, self.kept[items])

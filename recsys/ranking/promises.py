@@ -1,8 +1,9 @@
-"""What lists promised against what came of it: odds of a purchase set right by what earlier lists of a policy earned.
+"""What lists promised against what came of it: odds of a purchase set right by what earlier lists of a model earned.
 
 A ranker is calibrated on lists that the ranker before it made. Its own lists hold what it thinks highest of, and so,
 more often than not, what it overestimates (Smith and Winkler, "The optimizer's curse", Management Science 52, 2006).
-That shows only once they have been seen, in ``marts.list_calibration``.
+That shows only once they have been seen, in ``marts.list_calibration``. What one model overestimates another does not:
+a new one is taken at its word on its first day.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Promises:
 
     @classmethod
     def of(cls, bands: pd.DataFrame) -> Self:
-        """From rows [price_band, expected, purchases], summed here, of one policy and the last days."""
+        """From rows [price_band, expected, purchases], summed here, of one policy, one model and the last days."""
         if bands.empty:
             return cls()
         sums = bands.groupby("price_band", sort=True)[["expected", "purchases"]].sum()
@@ -58,8 +59,8 @@ class Promises:
         return np.asarray(odds / (1.0 + odds))
 
 
-def promises_of(bands: pd.DataFrame | None) -> Mapping[str, Promises]:
-    """By policy, from rows [policy, price_band, expected, purchases]; None: nothing is known of any."""
+def promises_of(bands: pd.DataFrame | None) -> Mapping[tuple[str, str], Promises]:
+    """By policy and model, from rows [policy, model, price_band, expected, purchases]; None: nothing is known."""
     if bands is None:
         return {}
-    return {str(policy): Promises.of(rows) for policy, rows in bands.groupby("policy", sort=True)}
+    return {key: Promises.of(rows) for key, rows in bands.groupby(["policy", "model"], sort=True)}

@@ -22,14 +22,14 @@ MOST_TRENDING = 200
 @dataclass(frozen=True)
 class Snapshot:
     """``shelf`` and ``audience`` at the end of ``ds``; ``history``: what the retrievers know of the users, by group;
-    ``promises``: what the lists of each policy were worth, against what they promised."""
+    ``promises``: what the lists of each policy and model were worth, against what they promised."""
 
     ds: date
     shelf: Shelf
     audience: Audience
     history: Interactions
     trending: Trending
-    promises: Mapping[str, Promises] = field(default_factory=dict)
+    promises: Mapping[tuple[str, str], Promises] = field(default_factory=dict)
 
     @classmethod
     def from_frames(cls, frames: Mapping[str, pd.DataFrame], ds: date) -> Snapshot:

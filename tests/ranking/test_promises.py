@@ -19,7 +19,7 @@ def bands(*rows: tuple[int, float, int]) -> pd.DataFrame:
 
 
 def test_of_nothing_known_the_ranker_is_taken_at_its_word() -> None:
-    for promises in (Promises(), Promises.of(bands()), promises_of(None).get("hybrid", Promises())):
+    for promises in (Promises(), Promises.of(bands()), promises_of(None).get(("hybrid", "m"), Promises())):
         np.testing.assert_array_equal(promises.kept(np.array([0.2, 0.7]), np.array([1.0, 900.0])), [0.2, 0.7])
 
 
@@ -52,7 +52,12 @@ def test_it_stays_a_probability_and_keeps_the_order_at_a_price(
     assert 0 < p[0] <= p[1] < 1
 
 
-def test_every_policy_has_its_own() -> None:
-    rows = bands((5, 100, 50), (5, 100, 100)).assign(policy=["hybrid", "popularity"])
+def test_every_policy_and_every_model_has_its_own() -> None:
+    rows = bands((5, 100, 50), (5, 100, 100), (5, 100, 200)).assign(
+        policy=["hybrid", "popularity", "hybrid"], model=["old", "old", "new"]
+    )
     found = promises_of(rows)
-    assert found["hybrid"].ratio[0] < found["popularity"].ratio[0] == 1.0
+    old, popular, new = (
+        found[key].ratio[0] for key in (("hybrid", "old"), ("popularity", "old"), ("hybrid", "new"))
+    )
+    assert old < popular == 1.0 < new
