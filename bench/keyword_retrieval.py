@@ -10,7 +10,8 @@ and three words that no phrase has. A phrase is searched in its leaf, one in ten
 Each phrase led to three listings with its noun. It says what the work costs; bench/keywords.py tells the quality.
 
 Retrievers are fitted once (told apart), saved, and loaded by each of the processes that share the listings.
-Without PyTorch the two towers are left out. They are trained on a sample, for one epoch: a search costs what it costs.
+They are taught by a sample only (--taught listings, one epoch of the two towers): it changes nothing in what a search
+costs. Without PyTorch the two towers are left out.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ from recsys.models.neural import AVAILABLE  # noqa: E402
 PARENTS, LEAVES = 40, 25
 BRANDS, ATTRIBUTES, MODELS, STRAYS = 120, 400, 20_000, 50_000
 BLOCK = 50_000
-SETTINGS: dict[str, dict[str, Any]] = {"two_tower": {"epochs": 1, "patience": 0, "most_pairs": 100_000}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "embedding": {"most": 50_000},
+    "two_tower": {"epochs": 1, "patience": 0, "most_pairs": 100_000},
+}
 SYLLABLES = [c + v for c in "bcdfghjklmnprtvwz" for v in ("a", "e", "i", "o", "u", "an", "or", "il")]
 
 
@@ -151,7 +155,7 @@ def prepare(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     engaged = market.engaged(catalogue["keyword"].iloc[: len(phrases)], phrases, of_items)
     for number, part in enumerate(np.array_split(np.arange(len(items)), options.shares)):
         items.iloc[part].to_parquet(folder / f"items{number}.parquet")
-    taught = items[items["item_id"].isin(engaged["item_id"])]
+    taught = items[items["item_id"].isin(engaged["item_id"])].iloc[: options.taught]
     known, retrievers, seconds = Phrases.of(catalogue, items), {}, {}
     for name in options.retrievers:
         begun = time.process_time()
@@ -174,8 +178,9 @@ def main() -> None:
     )
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--keywords", type=int, default=500_000)
+    parser.add_argument("--taught", type=int, default=200_000)
     parser.add_argument("--most", type=int, default=50)
-    parser.add_argument("--shares", type=int, default=4)
+    parser.add_argument("--shares", type=int, default=8)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--retrievers", nargs="+", choices=list(RETRIEVERS))

@@ -67,10 +67,15 @@ class EmbeddingRetriever(VectorRetriever):
         self.rarity = _rarity([phrases[0], items[0]], self.bits)
         some = _some(rng, tied.shape[0], self.most)
         rows = self._rows(*phrases, some) + self.tie * self._tied(tied[some], *items)
-        both = sparse.vstack([rows, self._rows(*items, _some(rng, tied.shape[1], self.most))])
-        factors = max(1, min(self.factors, min(both.shape) - 1))
-        _, _, directions = randomized_svd(sparse.csr_array(both), factors, n_iter=4, random_state=self.seed)
-        self.directions = np.ascontiguousarray(directions.T, np.float32)
+        both = sparse.csc_array(
+            sparse.vstack([rows, self._rows(*items, _some(rng, tied.shape[1], self.most))])
+        )
+        there = np.flatnonzero(np.diff(both.indptr))  # most features are empty in a small market
+        factors = max(1, min(self.factors, both.shape[0] - 1, len(there) - 1))
+        seen = sparse.csr_array(both[:, there])
+        _, _, directions = randomized_svd(seen, factors, n_iter=4, random_state=self.seed)
+        self.directions = np.zeros((both.shape[1], factors), np.float32)
+        self.directions[there] = directions.T
 
     def item_vectors(self, items: pd.DataFrame) -> np.ndarray:
         """What items say of themselves, in the directions found."""
