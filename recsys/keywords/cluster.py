@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recsys.errors import KeywordError
 from recsys.keywords.filters import Policy, reasons
@@ -103,7 +104,7 @@ def _weighed(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fixed(phrases: Phrases, known: Iterable[str]) -> np.ndarray:
-    return np.isin(phrases.words.astype(str), np.array([*Phrases.of(normalise(known)).words], dtype=str))
+    return pd.Series(phrases.words).isin(set(Phrases.of(normalise(known)).words)).to_numpy()
 
 
 def _clusters_before(text: np.ndarray, previous: pd.DataFrame | None) -> np.ndarray:
@@ -122,8 +123,10 @@ def _canonical(
     """The place of the canonical text for each text: the heaviest of its group, or the one kept from ``previous``."""
     standing = weight.copy()
     if previous is not None:
-        standing[np.isin(text.astype(str), previous["keyword"].dropna().unique().astype(str))] *= OVERTAKES
-    order = np.lexsort((text.astype(str), -standing, group))
+        standing[pd.Series(text).isin(set(previous["keyword"].dropna())).to_numpy()] *= OVERTAKES
+    alphabet = np.empty(len(text), np.int64)
+    alphabet[pc.array_sort_indices(pa.array(text, pa.string())).to_numpy()] = np.arange(len(text))
+    order = np.lexsort((alphabet, -standing, group))
     groups, first = np.unique(group[order], return_index=True)
     best = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
     best[groups] = order[first]
