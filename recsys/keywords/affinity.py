@@ -6,18 +6,17 @@ A title may hold none of a keyword's words and still be just what is meant: anot
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recsys.keywords.association import onto
 from recsys.keywords.catalogue import KEYWORD
+from recsys.keywords.pairs import Pairs
 from recsys.keywords.text import Bags, item_text, pack, unpack
 from recsys.schema import ITEM_ID
-
-if TYPE_CHECKING:
-    from recsys.keywords.features import Pairs
 
 PURCHASE_WEIGHT: Final = 3.0
 """Clicks that a purchase is worth."""
@@ -41,11 +40,9 @@ class Affinity:
     missing: np.ndarray
 
     @classmethod
-    def learn(cls, items: pd.DataFrame, engaged: pd.DataFrame | None) -> Affinity:
-        """From ``engaged`` [keyword, item_id, clicks, purchases] and the items; without any, nothing is told."""
+    def learn(cls, items: pd.DataFrame, engaged: pd.DataFrame) -> Affinity:
+        """From ``engaged`` [keyword, item_id, clicks, purchases] and the items."""
         bags = Bags.of(_described(items))
-        if engaged is None or engaged.empty:
-            engaged = pd.DataFrame({KEYWORD: [], ITEM_ID: [], "clicks": [], "purchases": []})
         row = pd.Index(items[ITEM_ID]).get_indexer(pd.Index(engaged[ITEM_ID]))
         kept = engaged[row >= 0]
         code, phrases = pd.factorize(kept[KEYWORD].to_numpy(object), sort=True)
@@ -67,11 +64,7 @@ class Affinity:
     def of(self, items: pd.DataFrame, keywords: pd.Index, pairs: Pairs) -> np.ndarray:
         """The mean log-lift over the words of each pair's item: float64 [pairs]; NaN for a phrase never clicked."""
         bags = Bags.of(_described(items))
-        columns = bags.columns_in(self.words)
-        rows = np.repeat(np.arange(len(items)), np.diff(bags.has.indptr))
-        seen = columns >= 0
-        shape = (len(items), self.lift.shape[1])
-        has = sparse.csr_array((np.ones(seen.sum(), np.float32), (rows[seen], columns[seen])), shape=shape)
+        has = onto(bags, self.words)
         known = np.diff(has.indptr)[pairs.item]
         phrase = self.phrases.get_indexer(keywords)[pairs.keyword]
         out = np.full(len(pairs), np.nan)

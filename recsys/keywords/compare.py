@@ -17,9 +17,9 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from recsys.errors import KeywordError
-from recsys.keywords.features import FEATURES, Known
+from recsys.keywords.features import FEATURES
 from recsys.keywords.labels import CAMPAIGN_ID, Week
-from recsys.keywords.ranker import HEADS, MODELS, examples_of, fit_curves, week_features
+from recsys.keywords.ranker import HEADS, MODELS, examples_of, fit_curves, week_features, week_knowledge
 from recsys.keywords.rankers.base import Examples
 from recsys.keywords.rankers.calibrate import total_loss
 from recsys.ranking.calibration import log_losses, standard_error
@@ -65,9 +65,7 @@ class Slices:
             raise KeywordError(
                 f"{len(weeks)} weeks are too few to compare rankers; give {max(LEAST_WEEKS, test_weeks + 3)}."
             )
-        inputs = [
-            week_features(week, Known.learn(week.items, week.catalogue, week.engaged)) for week in weeks
-        ]
+        inputs = [week_features(week, week_knowledge(week)) for week in weeks]
         return cls(tuple(weeks), tuple(inputs), test_weeks)
 
     def examples(self, part: str, head: str) -> Examples:

@@ -16,9 +16,11 @@ from scipy import sparse
 
 from recsys.features.content import words
 from recsys.keywords.affinity import Affinity
-from recsys.keywords.catalogue import KEYWORD, REACH
+from recsys.keywords.association import Association
+from recsys.keywords.catalogue import KEYWORD
+from recsys.keywords.pairs import COUNTED, Pairs
 from recsys.keywords.text import Bags, item_text, pack, unpack
-from recsys.schema import CATEGORY_ID, ITEM_ID
+from recsys.schema import CATEGORY_ID
 
 FIT: Final = (
     "covered",
@@ -28,6 +30,8 @@ FIT: Final = (
     "own_brand",
     "other_brand",
     "affinity",
+    "borne",
+    "weakest",
     "share",
 )
 DEMAND: Final = (
@@ -57,6 +61,7 @@ ITEM: Final = (
     "log_title_words",
 )
 FEATURES: Final = (*FIT, *DEMAND, *COMPETITION, *ITEM)
+FIT_COLUMNS: Final = [FEATURES.index(name) for name in FIT]
 
 CONDITIONS: Final = {"new": 0.0, "like_new": 1.0, "good": 2.0, "fair": 3.0}
 """Steps of wear; a condition of another name is not known."""
@@ -79,24 +84,27 @@ class Known:
     log_price: Mapping[str, float]
     rates: tuple[float, float, float]
     affinity: Affinity
+    association: Association
 
     @classmethod
-    def learn(cls, items: pd.DataFrame, catalogue: pd.DataFrame, engaged: pd.DataFrame | None) -> Known:
-        """From the items and keywords of one day, and ``engaged`` [keyword, item_id, clicks, purchases] of the same."""
+    def learn(
+        cls, items: pd.DataFrame, catalogue: pd.DataFrame, engaged: pd.DataFrame, ads: pd.DataFrame
+    ) -> Known:
+        """From one day's items and keywords, ``engaged`` [keyword, item_id, clicks, purchases] and ``ads`` alike."""
         price = pd.Series(_log(items["price"].to_numpy(np.float64), 0.01), index=items.index)
         by_category = price.groupby(items[CATEGORY_ID].to_numpy(object)).median()
         usual = dict(zip(map(str, by_category.index), by_category.tolist(), strict=True))
-        totals = catalogue[[*_COUNTS]].astype("float64").sum()
+        totals = catalogue[list(COUNTED)].astype("float64").sum()
         rates = tuple(
             float((totals[good] + 1) / (totals[tried] + 1 / usual)) for good, tried, usual in _RATES.values()
         )
         brands = frozenset(" ".join(words(brand)) for brand in items["brand"].dropna().unique()) - {""}
         affinity = Affinity.learn(items, engaged)
-        return cls(brands, usual, (rates[0], rates[1], rates[2]), affinity)
+        return cls(brands, usual, (rates[0], rates[1], rates[2]), affinity, Association.learn(items, ads))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For saving."""
-        kept = self.affinity.arrays() | {"known.rates": np.array(self.rates)}
+        kept = self.affinity.arrays() | self.association.arrays() | {"known.rates": np.array(self.rates)}
         kept["known.prices"] = np.array(list(self.log_price.values()), np.float64)
         for name, texts in (("brands", sorted(self.brands)), ("categories", list(self.log_price))):
             kept[f"known.{name}.data"], kept[f"known.{name}.ends"] = pack(pd.Index(texts, dtype=object))
@@ -110,8 +118,11 @@ class Known:
             for name in ("brands", "categories")
         )
         prices = dict(zip(categories, arrays["known.prices"].tolist(), strict=True))
+        association = Association.from_arrays(arrays)
         first, second, third = arrays["known.rates"].tolist()
-        return cls(frozenset(brands), prices, (first, second, third), Affinity.from_arrays(arrays))
+        return cls(
+            frozenset(brands), prices, (first, second, third), Affinity.from_arrays(arrays), association
+        )
 
 
 _RATES: Final = {
@@ -120,53 +131,6 @@ _RATES: Final = {
     "log_odds_ad_purchase": ("ad_purchases", "ad_clicks", 0.05),
 }
 """What is good, out of what, and what is usual where nothing is known yet."""
-_COUNTS: Final = tuple(dict.fromkeys(name for good, tried, _ in _RATES.values() for name in (good, tried)))
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of an item and a keyword: ``item`` and ``keyword`` [pairs] are places in the two tables.
-
-    ``items`` has a row per item; ``keywords`` a row per keyword with its reach and totals over categories; ``rows`` of
-    the catalogue by (keyword, category).
-    """
-
-    items: pd.DataFrame
-    keywords: pd.DataFrame
-    catalogue: pd.DataFrame
-    item: np.ndarray
-    keyword: np.ndarray
-
-    @classmethod
-    def of(cls, pairs: pd.DataFrame, items: pd.DataFrame, catalogue: pd.DataFrame) -> Pairs:
-        """Of ``pairs`` [item_id, keyword]; the place of an item that is missing is -1.
-
-        A keyword that the catalogue has not is one that nobody searched.
-        """
-        codes, texts = pd.factorize(pairs[KEYWORD])
-        known = pd.Index(texts, dtype=object)
-        part = catalogue[catalogue[KEYWORD].isin(known)]
-        grouped = part.groupby(KEYWORD, sort=False)
-        reach = grouped[[*REACH, "campaigns", "mean_ad_rate"]].max()
-        table = reach.join(grouped[[*_COUNTS, "revenue_28d"]].sum()).reindex(known).astype("float64")
-        table = table.fillna(dict.fromkeys(table.columns.drop("mean_ad_rate"), 0.0))
-        place = pd.Index(items[ITEM_ID]).get_indexer(pd.Index(pairs[ITEM_ID]))
-        return cls(items.reset_index(drop=True), table, part, place, codes.astype(np.int64))
-
-    def __len__(self) -> int:
-        return len(self.item)
-
-    def of_item(self, name: str) -> np.ndarray:
-        """A column of numbers of the items, by pair: float64."""
-        return self.items[name].to_numpy(np.float64, na_value=np.nan)[self.item]
-
-    def of_keyword(self, name: str) -> np.ndarray:
-        """A column of the keywords, by pair: float64."""
-        return self.table(name)[self.keyword]
-
-    def table(self, name: str) -> np.ndarray:
-        """A column of the keywords: float64 [keywords]."""
-        return self.keywords[name].to_numpy(np.float64)
 
 
 def pair_features(pairs: Pairs, known: Known) -> np.ndarray:
@@ -175,7 +139,7 @@ def pair_features(pairs: Pairs, known: Known) -> np.ndarray:
     columns |= brands(pairs, known) | {
         "affinity": known.affinity.of(pairs.items, pairs.keywords.index, pairs)
     }
-    columns["share"] = _share(pairs)
+    columns |= known.association.of(pairs) | {"share": _share(pairs)}
     return np.column_stack([columns[name] for name in FEATURES]).astype(np.float32)
 
 

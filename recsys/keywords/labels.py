@@ -26,7 +26,8 @@ LATER: Final = ("views_30d", "likes_30d", "purchases_30d", "impressions_30d", "a
 class Week:
     """Some days of ads.
 
-    ``items``, ``catalogue`` and ``engaged`` [keyword, item_id, clicks, purchases] are as known on the eve, ``ds``.
+    ``items``, ``catalogue``, ``engaged`` [keyword, item_id, clicks, purchases] and ``ads`` [keyword, item_id,
+    impressions, clicks, purchases], of all campaigns so far, are as known on the eve, ``ds``.
     ``outcomes`` has a row per (campaign_id, keyword) that ran in the days after it: OUTCOMES, where searches are
     those of the keyword in the hours that the campaign ran. ``found`` is engaged, of the days after the eve.
     """
@@ -35,6 +36,7 @@ class Week:
     items: pd.DataFrame
     catalogue: pd.DataFrame
     engaged: pd.DataFrame
+    ads: pd.DataFrame
     outcomes: pd.DataFrame
     found: pd.DataFrame
 
@@ -126,6 +128,7 @@ def week(eve: Frames, later: Frames) -> Week:
         items,
         eve.catalogue,
         eve.engaged,
+        _summed(eve.history, [KEYWORD, ITEM_ID]),
         outcomes[known].reset_index(drop=True),
         found[list(FOUND)].reset_index(drop=True),
     )

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import KeywordError
-from recsys.keywords.features import FEATURES, Known, Pairs, pair_features, shrunk, word_counts
+from recsys.keywords.features import FEATURES, Known, pair_features, shrunk, word_counts
 from recsys.keywords.labels import Week
+from recsys.keywords.pairs import Pairs
 from recsys.keywords.rankers import calibrate
 from recsys.keywords.rankers.base import Examples, Model
 from recsys.keywords.rankers.boosted import LightGBM, XGBoost
@@ -87,7 +88,7 @@ class KeywordRanker:
         late = max(1, round(LATE * len(weeks)))
         if not sum(week.outcomes["impressions"].sum() for week in weeks[:-late]):
             raise KeywordError("No ad was shown in the early weeks. Give more weeks, or later ones.")
-        known = [Known.learn(week.items, week.catalogue, week.engaged) for week in weeks]
+        known = [week_knowledge(week) for week in weeks]
         inputs = [week_features(week, facts) for week, facts in zip(weeks, known, strict=True)]
         early = slice(0, len(weeks) - late)
         heads = {}
@@ -133,7 +134,7 @@ class KeywordRanker:
             raise KeywordError(f"Item {missing!r} has candidates but no row among the items; give its row.")
         features = pair_features(pairs, self.known)
         click, purchase = self.predict(features)
-        winning = self.winning.logit(win_features(pairs, rate, np.log(click / (1 - click))))
+        winning = self.winning.logit(win_features(pairs, rate, np.log(click / (1 - click)), features))
         counts = word_counts(pairs)
         conversion = shrunk(
             pairs.of_keyword("purchases_28d"), pairs.of_keyword("clicks_28d"), self.known.rates[0]
@@ -201,6 +202,11 @@ HEADS: Final = {"click": ("clicks", "impressions"), "purchase": ("purchases", "c
 _PARTS: Final = (*HEADS, "winning", "relevance")
 
 
+def week_knowledge(week: Week) -> Known:
+    """What was known on the eve of a week, beside the frames."""
+    return Known.learn(week.items, week.catalogue, week.engaged, week.ads)
+
+
 def week_features(week: Week, known: Known) -> np.ndarray:
     """The features of the outcomes of a week, as known on its eve: float32 [outcomes, FEATURES]."""
     return pair_features(Pairs.of(week.outcomes, week.items, week.catalogue), known)
@@ -240,6 +246,7 @@ def _fit_winning(
             Pairs.of(week.outcomes, week.items, week.catalogue),
             week.outcomes["ad_rate"].to_numpy(np.float64),
             click(rows),
+            rows,
         )
         for week, rows in zip(weeks, inputs, strict=True)
     ]

@@ -18,6 +18,7 @@ from recsys.keywords.compare import (
     weighted_auc,
     weighted_ece,
 )
+from recsys.keywords.features import FEATURES
 from recsys.keywords.ranker import MODELS
 from tests.keywords.ads import weeks_of, world
 
@@ -70,9 +71,7 @@ def test_every_model_has_a_space_that_it_understands(slices: Slices) -> None:
     assert set(SPACES) == set(MODELS)
     examples = slices.examples("train", "click").where(np.arange(40))
     for name, space in SPACES.items():
-        MODELS[name].fit(
-            examples, tuple("abcdefghijklmnopqrstuvwxyzABCDE"), seed=1, **{k: v[0] for k, v in space.items()}
-        )
+        MODELS[name].fit(examples, FEATURES, seed=1, **{k: v[0] for k, v in space.items()})
 
 
 def test_too_few_weeks_are_refused(slices: Slices) -> None:

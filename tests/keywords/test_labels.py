@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from recsys.errors import KeywordError
-from recsys.keywords.features import FEATURES, Known
+from recsys.keywords.features import FEATURES
 from recsys.keywords.labels import Frames, week
-from recsys.keywords.ranker import week_features
+from recsys.keywords.ranker import week_features, week_knowledge
 from tests.keywords.ads import world
 
 FRAMES = world(weeks=2, items=40)
@@ -39,7 +39,7 @@ def test_nothing_of_the_week_itself_is_in_the_features() -> None:
             "engaged": later.typed["engaged"].assign(clicks=500),
         },
     )
-    known = Known.learn(eve.items, eve.catalogue, eve.engaged)
+    known = week_knowledge(week(eve, later))
     plain, changed = (week_features(week(eve, after), known) for after in (later, busy))
     np.testing.assert_array_equal(plain, changed)
     moved = replace(eve, items=eve.items.assign(views_30d=999))
@@ -53,7 +53,7 @@ def test_an_item_listed_in_the_week_comes_without_its_later_views() -> None:
     row = found.items.set_index("item_id").loc[new]
     assert (row[["views_30d", "likes_30d", "age_days"]] == 0).all()
     assert new in set(found.outcomes["item_id"])
-    features = week_features(found, Known.learn(eve.items, eve.catalogue, eve.engaged))
+    features = week_features(found, week_knowledge(week(eve, later)))
     of_new = features[(found.outcomes["item_id"] == new).to_numpy()]
     assert not of_new[:, FEATURES.index("log_views")].any()
     gone = week(replace(eve, items=eve.items.iloc[1:]), replace(later, items=later.items.iloc[1:]))
