@@ -16,8 +16,8 @@ from recsys.keywords.normalise import fold, normalise, split
 class Bags:
     """Which words each text has, in the form in which words are compared (``normalise.fold``).
 
-    ``has`` is int16 [texts, words] of ones; ``words`` stand in the order in which they first appear (one empty word
-    where there is none).
+    ``has`` is int16 [texts, words] of ones; ``words`` are in the order of the alphabet (one empty word where there is
+    none), so that sums over the words of a text do not depend on the texts beside it.
     """
 
     has: sparse.csr_array
@@ -35,7 +35,7 @@ class Bags:
         lists = split(written)
         encoded = lists.values.dictionary_encode()
         folded = pd.Series([fold(str(word)) for word in encoded.dictionary.to_pylist()], dtype=object)
-        place, words = pd.factorize(folded[folded != ""])
+        place, words = pd.factorize(folded[folded != ""], sort=True)
         code = np.full(len(folded), -1)
         code[np.flatnonzero(folded != "")] = place
         codes = code[encoded.indices.to_numpy()]
