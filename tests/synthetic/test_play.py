@@ -40,6 +40,18 @@ def test_a_saved_state_goes_on_as_the_live_one_does() -> None:
     assert play(loaded, ds)[0].to_bytes() == play(state, ds)[0].to_bytes()
 
 
+def test_a_state_from_before_ways_of_typing_goes_on() -> None:
+    state = live(preset("small", seed=3, campaign_share=0.5), 2).state
+    old = state.copy()
+    for part, name in ((old.keywords, "wording"), (old.waiting, "wording"), (old.campaigns, "until")):
+        del part[name]
+    read = State.from_bytes(old.to_bytes())
+    evening, day = play(read, read.ds + timedelta(days=1))
+    assert len(day.campaign_daily) > 0
+    assert (read.keywords["wording"] == 0).all()
+    assert len(evening.campaigns["until"]) == len(evening.campaigns["item"])
+
+
 @pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04 damaged"])
 def test_a_damaged_state_is_refused(content: bytes) -> None:
     with pytest.raises(RecsysError, match="cannot be read"):
