@@ -37,7 +37,7 @@ from bench.experiments import table  # noqa: E402
 from recsys.experiments.analysis.values import Values  # noqa: E402
 from recsys.experiments.decision import decide as decide_on  # noqa: E402
 from recsys.experiments.definition import Arm, Design, Experiment  # noqa: E402
-from recsys.experiments.metrics import Metric  # noqa: E402
+from recsys.experiments.metrics import load_metrics  # noqa: E402
 from recsys.experiments.planning import history_of, needed, terms  # noqa: E402
 from recsys.experiments.readout import COLUMNS, read_out  # noqa: E402
 from recsys.experiments.statistics import Moments, compare, effect_of_use  # noqa: E402
@@ -171,14 +171,7 @@ def decide(runs: int, seed: int) -> list[Row]:
     return rows
 
 
-METRICS = {
-    "ad_purchase_rate": Metric(
-        "ad_purchase_rate", "Sellers with a sale by ad", "proportion", "", None, "seller", "up"
-    ),
-    "campaigns_per_seller": Metric(
-        "campaigns_per_seller", "Campaigns per seller", "mean", "", None, "seller", "up"
-    ),
-}
+METRICS = load_metrics(PROJECT / "include" / "metrics.yaml")
 END = date(2026, 3, 29)
 EXPERIMENT = Experiment(
     id="keywords_offered",

@@ -7,7 +7,7 @@ import re
 import yaml
 
 from bench import campaign_experiment
-from recsys.experiments.definition import Experiment, parse_experiment
+from recsys.experiments.definition import Experiment, check_metrics, parse_experiment
 from recsys.settings import PROJECT_ROOT
 
 PAGE = (PROJECT_ROOT / "docs" / "keyword-experiments.md").read_text(encoding="utf-8")
@@ -28,3 +28,7 @@ def test_the_definition_is_the_one_the_bench_decides_on() -> None:
     )
     assert (read.start, read.end, read.design.kind) == (played.start, played.end, played.design.kind)
     assert (read.minimum_effect, read.alpha, read.power) == (0.01, 0.05, 0.8)
+
+
+def test_its_metrics_are_measured_for_sellers() -> None:
+    check_metrics([proposed()], campaign_experiment.METRICS)
