@@ -1,7 +1,7 @@
 """Keywords for campaigns, judged by the campaigns that came later: popularity, each retriever, their union, the system.
 
     python bench/keywords.py                       # two evenings of the test period
-    python bench/keywords.py --cuts 42 49          # earlier evenings, on which everything was chosen
+    python bench/keywords.py --cuts 35 42          # earlier evenings, on which everything was chosen
     python bench/keywords.py --users 2000 --days 63 --cuts 42 49    # small and quick
 
 A marketplace is played once and kept in ``--dir``. On each evening of ``--cuts`` (days since its start) everything is
@@ -53,7 +53,7 @@ class Setup:
     days: int
     cuts: tuple[int, ...]
     model: str
-    names: tuple[str, ...]
+    names: tuple[str, ...] | None
 
 
 def main() -> None:
@@ -62,10 +62,10 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--campaigns", type=float, default=0.25, help="share of listings with a campaign")
     parser.add_argument("--seed", type=int, default=20260101)
-    parser.add_argument("--days", type=int, default=77)
-    parser.add_argument("--cuts", type=int, nargs="+", default=[56, 63], help="evenings; multiples of 7")
+    parser.add_argument("--days", type=int, default=70)
+    parser.add_argument("--cuts", type=int, nargs="+", default=[49, 56], help="evenings; multiples of 7")
     parser.add_argument("--model", default="logistic", help="of clicks and purchases")
-    parser.add_argument("--retrievers", nargs="+", default=list(RETRIEVERS))
+    parser.add_argument("--retrievers", nargs="+", help="all that can be had")
     parser.add_argument("--dir", type=Path, default=PROJECT / "var" / "bench" / "keywords")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     given = parser.parse_args()
@@ -76,7 +76,7 @@ def main() -> None:
         given.days,
         tuple(given.cuts),
         given.model,
-        tuple(given.retrievers),
+        tuple(given.retrievers) if given.retrievers else None,
     )
     figures = run(setup, given.dir)
     show(figures)
@@ -125,7 +125,7 @@ def _cut(
     days = [day for day in world.eves() if day <= eve][-PAST:]
     past = [world.frames(day, variants) for day in days]
     end = eve + timedelta(days=2 * WEEK)
-    later = world.frames(end, in_terms_of(variants, variants_of(world, policy, end, variants)))
+    later = world.frames(end, variants_of(world, policy, end, variants))
     trial = Trial.of(past[-1], later)
     system = System.fit(past, seed=setup.seed, model=setup.model, names=setup.names)
     made, scored = systems(trial, system, SetRules())
@@ -137,17 +137,6 @@ def _cut(
         for name, lists in made.items()
     }
     return trial, made, about
-
-
-def in_terms_of(variants: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
-    """Later variants under the canonical texts of earlier ones, where a cluster has been renamed since."""
-    both = variants.dropna(subset=["keyword"]).merge(
-        later.dropna(subset=["keyword"]), on="raw", suffixes=("", "_now")
-    )
-    shared = both.groupby(["keyword_now", "keyword"]).size().rename("texts").reset_index()
-    shared = shared.sort_values(["keyword_now", "texts", "keyword"], ascending=[True, False, True])
-    old = shared.drop_duplicates("keyword_now").set_index("keyword_now")["keyword"]
-    return later.assign(keyword=later["keyword"].map(old).fillna(later["keyword"]))
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ it. What they type badly is left to the other factors: whether it wins a slot, i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
@@ -16,15 +16,17 @@ import pandas as pd
 
 from recsys.errors import KeywordError
 from recsys.keywords.evaluate import CAMPAIGN_ID
-from recsys.keywords.features import FEATURES, Known, Pairs, pair_features
+from recsys.keywords.features import FEATURES, Known, pair_features
+from recsys.keywords.pairs import Pairs
 from recsys.keywords.rankers.base import Examples
 from recsys.keywords.rankers.boosted import LightGBM
 from recsys.keywords.retrieve import SCORES
+from recsys.models import store
+from recsys.ranking.judge import refuse_other_features
 from recsys.ranking.platt import sigmoid
 from recsys.schema import ITEM_ID
 
 NAMES: Final = (*FEATURES, *SCORES, "log_rank")
-TAKEN: Final = "p_adopt"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,6 @@ class Adoption:
     """P(a campaign of the item bids on the keyword), of keywords that the retrievers name."""
 
     model: LightGBM
-    known: Known
 
     @classmethod
     def fit(
@@ -41,7 +42,7 @@ class Adoption:
         typed: pd.DataFrame,
         items: pd.DataFrame,
         catalogue: pd.DataFrame,
-        engaged: pd.DataFrame,
+        known: Known,
         *,
         seed: int,
     ) -> Self:
@@ -52,7 +53,7 @@ class Adoption:
             typed: [campaign_id, item_id, keyword], canonical, what they bid on.
             items: as known on the eve, or when they were listed.
             catalogue: as known on the eve.
-            engaged: [keyword, item_id, clicks, purchases], likewise.
+            known: what the ranker had learned by the eve.
             seed: of every draw.
 
         Raises:
@@ -67,28 +68,34 @@ class Adoption:
             raise KeywordError(
                 "No campaign typed a keyword that was named for its item. Give more weeks of campaigns."
             )
-        known = Known.learn(items, catalogue, engaged)
         examples = Examples(_features(candidates, items, catalogue, known), good, tried).where(tried > 0)
-        return cls(LightGBM.fit(examples, NAMES, seed=seed), known)
+        return cls(LightGBM.fit(examples, NAMES, seed=seed))
 
-    def score(self, candidates: pd.DataFrame, items: pd.DataFrame, catalogue: pd.DataFrame) -> pd.DataFrame:
-        """Candidates with ``p_adopt`` beside them, in their order."""
-        if candidates.empty:
-            return candidates.assign(p_adopt=pd.Series(dtype="float64"))
-        features = _features(candidates, items, catalogue, self.known)
-        return candidates.assign(**{TAKEN: sigmoid(self.model.logit(features))})
+    def score(
+        self, candidates: pd.DataFrame, items: pd.DataFrame, catalogue: pd.DataFrame, known: Known
+    ) -> pd.DataFrame:
+        """Candidates with ``p_adopt`` and ``searches_28d`` of their keywords beside them, in their order."""
+        searches = catalogue.drop_duplicates("keyword").set_index("keyword")["searches_28d"]
+        searched = candidates["keyword"].map(searches).fillna(0).astype("int64")
+        taken = np.empty(0)
+        if len(candidates):
+            taken = sigmoid(self.model.logit(_features(candidates, items, catalogue, known)))
+        return candidates.assign(p_adopt=taken, searches_28d=searched)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """For saving."""
-        return self.known.arrays() | {f"model/{name}": array for name, array in self.model.arrays().items()}
+    def save(self, folder: Path) -> None:
+        """Write it into ``folder``: arrays and a manifest."""
+        store.save(folder, self.model.arrays(), {"model": "keyword_adoption"})
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """What was saved."""
-        model = {
-            name.removeprefix("model/"): array for name, array in arrays.items() if name.startswith("model/")
-        }
-        return cls(LightGBM.from_arrays(model), Known.from_arrays(dict(arrays)))
+    def load(cls, folder: Path) -> Self:
+        """Read back what was saved.
+
+        Raises:
+            ModelError: when it is damaged, or was trained on other features than this version computes.
+        """
+        model = LightGBM.from_arrays(store.read_arrays(folder))
+        refuse_other_features(model.names, NAMES)
+        return cls(model)
 
 
 def _features(

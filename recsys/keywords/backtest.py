@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import KeywordError
-from recsys.keywords.adoption import TAKEN, Adoption
-from recsys.keywords.choose import CHANCES, SetRules, choose
+from recsys.keywords.adoption import Adoption
+from recsys.keywords.choose import SetRules, choose, wished_sales
+from recsys.keywords.evaluate import about_lists, campaign_metrics, slices, summary
 from recsys.keywords.labels import Frames, week
-from recsys.keywords.ranker import KeywordRanker
-from recsys.keywords.retrieve import RETRIEVERS, Retrieval
+from recsys.keywords.ranker import KeywordRanker, week_knowledge
+from recsys.keywords.retrieve import Retrieval
 from recsys.keywords.trial import Trial
 from recsys.schema import CATEGORY_ID, ITEM_ID, RANK
 
@@ -24,6 +25,8 @@ UNION: Final = "union of the retrievers"
 SOLD: Final = "by what it sells"
 TAKEN_AND_SOLD: Final = "by what is taken and sells"
 FULL: Final = "the set"
+ADOPTION: Final = 3
+"""Weeks of campaigns from which it is learned what sellers take."""
 LIST: Final = (ITEM_ID, "keyword", RANK)
 
 
@@ -42,39 +45,41 @@ class System:
         *,
         seed: int,
         model: str = "logistic",
-        names: tuple[str, ...] = tuple(RETRIEVERS),
+        names: tuple[str, ...] | None = None,
     ) -> Self:
         """Learn from the frames of evenings a week apart, the last of them the evening itself.
 
-        Adoption is learned from the last week: from candidates of retrievers that were fitted on the evening before it.
+        Adoption is learned from the campaigns of the last ADOPTION weeks at most: of the candidates of retrievers that
+        were fitted on the evening before them.
 
         Raises:
             KeywordError: fewer than three evenings.
         """
         if len(past) < 3:
             raise KeywordError(f"{len(past)} evenings to learn from; give 3 or more, a week apart.")
-        before, eve = past[-2:]
         weeks = [week(first, second) for first, second in pairwise(past)]
         ranker = KeywordRanker.fit(weeks, model=model, seed=seed)
-        older = Retrieval.fit(before.catalogue, before.engaged, before.items, seed=seed, names=names)
-        trial = Trial.of(before, eve)
+        at = max(0, len(past) - 1 - ADOPTION)
+        before, eve = past[at], past[-1]
+
+        def fitted(day: Frames) -> Retrieval:
+            return Retrieval.fit(day.catalogue, day.engaged, day.items, seed=seed, names=names)
+
+        trial = Trial.of(before, eve, days=(eve.ds - before.ds).days)
         adoption = Adoption.fit(
-            older.candidates(trial.items),
+            fitted(before).candidates(trial.items),
             trial.typed,
             trial.items,
             before.catalogue,
-            before.engaged,
+            week_knowledge(weeks[at]),
             seed=seed,
         )
-        return cls(
-            Retrieval.fit(eve.catalogue, eve.engaged, eve.items, seed=seed, names=names), ranker, adoption
-        )
+        return cls(fitted(eve), ranker, adoption)
 
-    def scored(self, trial: Trial) -> pd.DataFrame:
-        """The candidates of the items of a trial with all chances."""
-        candidates = self.retrieval.candidates(trial.items)
-        taken = self.adoption.score(candidates, trial.items, trial.eve.catalogue)
-        return self.ranker.score(taken, trial.items, trial.eve.catalogue, trial.rates())
+    def scored(self, items: pd.DataFrame, catalogue: pd.DataFrame, rates: float | pd.Series) -> pd.DataFrame:
+        """The candidates of ``items`` with all chances, at the ad rates of the items."""
+        taken = self.adoption.score(self.retrieval.candidates(items), items, catalogue, self.ranker.known)
+        return self.ranker.score(taken, items, catalogue, rates)
 
 
 def systems(
@@ -90,14 +95,53 @@ def systems(
     for name, retriever in retrieval.retrievers.items():
         single = Retrieval(retrieval.phrases, {name: retriever})
         made[name] = single.candidates(trial.items)[list(LIST)]
-    scored = system.scored(trial)
+    scored = system.scored(trial.items, trial.eve.catalogue, trial.rates())
     made[UNION] = ranked(scored, np.arange(0, -len(scored), -1.0))
-    sells = scored[["searches_7d", *CHANCES]].prod(axis=1).to_numpy()
+    sells = wished_sales(scored, rules or SetRules())
     made[SOLD] = ranked(scored, sells)
-    made[TAKEN_AND_SOLD] = ranked(scored, sells * scored[TAKEN].to_numpy())
+    made[TAKEN_AND_SOLD] = ranked(scored, sells * scored["p_adopt"].to_numpy())
     items = trial.items.assign(ad_rate=trial.items[ITEM_ID].map(trial.rates()))
     made[FULL] = choose(scored, items, rules)[list(LIST)]
     return made, scored
+
+
+def backtest(
+    past: Sequence[Frames],
+    later: Frames,
+    *,
+    seed: int,
+    model: str = "logistic",
+    names: tuple[str, ...] | None = None,
+    rules: SetRules | None = None,
+    k: int = 10,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Learn from the frames ``past``, make lists for the campaigns of the week after, judge them by ``later``.
+
+    Args:
+        past: as of ``System.fit``.
+        later: of an evening a week or more after the last of them.
+        seed: of every draw.
+        model: of clicks and purchases.
+        names: of the retrievers; without, all that can be had.
+        rules: how sets are chosen.
+        k: places that count.
+
+    Returns:
+        One row per system: ``system``, what ``ListMetrics.as_dict`` and ``about_lists`` tell; and the slices of the
+        set, see ``evaluate.slices``.
+
+    Raises:
+        KeywordError: fewer than three evenings, or no campaign started in the week.
+    """
+    trial = Trial.of(past[-1], later)
+    made, scored = systems(trial, System.fit(past, seed=seed, model=model, names=names), rules)
+    relevance = scored[[ITEM_ID, "keyword", "relevance"]]
+    rows = []
+    for name, lists in made.items():
+        told = summary(campaign_metrics(lists, trial.wanted, k)).as_dict(k)
+        shown = lists.merge(relevance, on=[ITEM_ID, "keyword"], how="left")
+        rows.append({"system": name, **told, **about_lists(shown, past[-1].catalogue, k)})
+    return pd.DataFrame(rows), slices(campaign_metrics(made[FULL], trial.wanted, k), trial.wanted)
 
 
 def popularity(catalogue: pd.DataFrame, items: pd.DataFrame, most: int = 50) -> pd.DataFrame:

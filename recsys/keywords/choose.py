@@ -59,6 +59,7 @@ class SetRules:
         diversity: what sharing all words with a chosen keyword takes off a keyword's worth when it is compared.
         loyalty: by how much a newcomer has to beat a keyword of the last list, as a share of its worth.
         least_relevance: keywords below it are left out.
+        steadiness: how many weeks' worth the mean week of the last four counts beside the last week, where it is known.
     """
 
     size: int = 10
@@ -69,6 +70,7 @@ class SetRules:
     diversity: float = 0.1
     loyalty: float = 0.15
     least_relevance: float = 0.0
+    steadiness: float = 3.0
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -101,7 +103,7 @@ def choose(
 
     Args:
         scored: [item_id, keyword, sources, p_click, p_purchase, p_win, relevance, searches_7d, searchers_7d] and, where
-            it is known, ``p_adopt``.
+            they are known, ``p_adopt`` and ``searches_28d``.
         items: [item_id, seller_id, price, take_rate, stock, ad_rate] and, if there is one, ``budget`` in money for the
             whole campaign (missing: as much as it takes); one row per item.
         rules: how to choose.
@@ -144,6 +146,15 @@ def capped_sales(expected: np.ndarray, cap: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(cap), below + whole * pdtrc(whole, expected), expected)
 
 
+def wished_sales(scored: pd.DataFrame, rules: SetRules) -> np.ndarray:
+    """Sales of each keyword by itself, however many pieces there are: float64 [scored]."""
+    weekly = scored["searches_7d"].to_numpy(np.float64)
+    if "searches_28d" in scored:
+        usual = scored["searches_28d"].to_numpy(np.float64) / 4
+        weekly = (weekly + rules.steadiness * usual) / (1 + rules.steadiness)
+    return np.asarray(rules.weeks * weekly * scored[list(CHANCES)].to_numpy(np.float64).prod(axis=1))
+
+
 def _pool(scored: pd.DataFrame, items: pd.DataFrame, rules: SetRules) -> pd.DataFrame:
     """The candidates that may be chosen, item by item, with what a sale earns and how many there can be."""
     known = pd.Index(items[ITEM_ID])
@@ -160,9 +171,7 @@ def _pool(scored: pd.DataFrame, items: pd.DataFrame, rules: SetRules) -> pd.Data
     paid = np.where(np.isnan(budget) | (fee <= 0), np.inf, np.floor(budget / np.maximum(fee, _TINY) + 1e-9))
     earned = facts["price"] * (rules.margin - facts["take_rate"] - facts["ad_rate"])
     cap = np.minimum(facts["stock"], paid)
-    sales = rules.weeks * scored["searches_7d"].to_numpy(np.float64)
-    for name in CHANCES:
-        sales = sales * scored[name].to_numpy(np.float64)
+    sales = wished_sales(scored, rules)
     good = (sales > _TINY) & (scored["relevance"].to_numpy(np.float64) >= rules.least_relevance)
     taken = scored["p_adopt"].to_numpy(np.float64) if "p_adopt" in scored else 1.0
     pool = scored[[ITEM_ID, "keyword", *SHOWN]].assign(

@@ -38,6 +38,7 @@ class Trial:
         Raises:
             KeywordError: no campaign started.
         """
+        later = later.in_forms_of(eve)
         after = week(eve, later)
         first = _started(eve, later, days)
         if first.empty:

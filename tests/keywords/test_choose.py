@@ -146,6 +146,13 @@ def test_a_varied_set_before_a_slightly_better_one() -> None:
     assert choose(rows, items(), SetRules(diversity=0.5, **told))["keyword"].tolist() == ["red coat", "hat"]
 
 
+def test_one_quiet_week_does_not_end_a_keyword() -> None:
+    rows = scored(coat=(0, 0.01), hat=(30, 0.01)).assign(searches_28d=[400, 40])
+    chosen = choose(rows, items(), SetRules(steadiness=3.0))
+    assert chosen["keyword"].tolist() == ["coat", "hat"]
+    assert chosen["expected_sales"].tolist() == pytest.approx([0.01 * 75, 0.01 * (30 + 3 * 10) / 4])
+
+
 def test_a_keyword_that_sellers_take_up_before_one_that_they_do_not() -> None:
     rows = scored(coat=(60, 0.01), hat=(40, 0.01)).assign(p_adopt=[0.2, 0.6])
     chosen = choose(rows, items(), PLAIN)
