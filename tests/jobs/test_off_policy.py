@@ -80,6 +80,7 @@ def drawn_lists(users: list[str], live: pd.DataFrame, rng: np.random.Generator) 
         slot=None,
         reason=None,
         reason_item=None,
+        p_judged=None,
         ds=EVENING,
     )[schema.table("marts.recommendations").column_names]
 
