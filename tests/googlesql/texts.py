@@ -188,6 +188,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "user": "u2",
         "policy": "hybrid",
         "experiment": "x2",
+        "lead": 1,
         "start": datetime.combine(ds, time(), UTC),
         **dict.fromkeys(("salt", *(f"draw{n}_salt" for n in range(3))), "s"),
         **dict.fromkeys((f"draw{n}_first" for n in range(3)), 10),

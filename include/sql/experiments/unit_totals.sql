@@ -235,7 +235,7 @@ totals AS (
         SUM(CAST(keywords_adopted AS FLOAT64)) AS keywords_adopted
     FROM acts
     GROUP BY stratum, unit_id, age
-    HAVING age < 0 OR SUM(impressions) > 0
+    HAVING acts.age < 0 OR SUM(acts.impressions) > 0
 )
 
 SELECT
