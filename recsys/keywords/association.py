@@ -69,8 +69,7 @@ class Association:
         Of each word of the keyword the lifts by all words of the item are added up; ``borne`` is the sum of these over
         the keyword, ``weakest`` the least. Words that no clicked ad had are left out; NaN where there is no other.
         """
-        titles, phrases = Bags.of(item_text(pairs.items)), Bags.of(pd.Series(pairs.keywords.index))
-        has = onto(titles, self.words)
+        phrases, has = pairs.phrases, onto(pairs.titles, self.words)
         word = phrases.columns_in(self.asked)
         of_keyword = np.repeat(np.arange(len(pairs.keywords)), np.diff(phrases.has.indptr))[word >= 0]
         word = word[word >= 0]

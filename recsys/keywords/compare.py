@@ -21,7 +21,7 @@ from recsys.keywords.features import FEATURES
 from recsys.keywords.labels import CAMPAIGN_ID, Week
 from recsys.keywords.ranker import HEADS, MODELS, examples_of, fit_curves, week_features, week_knowledge
 from recsys.keywords.rankers.base import Examples
-from recsys.keywords.rankers.calibrate import total_loss
+from recsys.keywords.rankers.calibrate import Curve, total_loss
 from recsys.ranking.calibration import log_losses, standard_error
 from recsys.ranking.platt import sigmoid
 
@@ -118,13 +118,14 @@ def _suggest(trial: optuna.Trial, name: str, low: float, high: float) -> float:
 
 @dataclass(frozen=True)
 class Result:
-    """A model on the test weeks: ``table`` has a row per head; ``chosen`` the parameters by head; ``losses`` [rows] the
-    log-loss of each row of the test weeks by head, for differences."""
+    """A model on the test weeks: ``table`` has a row per head; ``chosen`` the parameters by head; ``heads`` and
+    ``curves`` what was fitted; ``losses`` [rows] the log-loss of each row of the test weeks by head."""
 
     model: str
     table: pd.DataFrame
     chosen: Mapping[str, Mapping[str, Any]]
     heads: Mapping[str, Any]
+    curves: tuple[Curve, Curve]
     losses: Mapping[str, np.ndarray]
 
 
@@ -156,7 +157,7 @@ def judge(slices: Slices, model: str, *, trials: int, seed: int) -> Result:
         losses[head] = good * log_losses(p, np.ones(len(p))) + (shown - good) * log_losses(
             p, np.zeros(len(p))
         )
-    return Result(model, pd.DataFrame(rows), chosen, heads, losses)
+    return Result(model, pd.DataFrame(rows), chosen, heads, curves, losses)
 
 
 def figures(p: np.ndarray, good: np.ndarray, tried: np.ndarray, rate: float) -> dict[str, float]:

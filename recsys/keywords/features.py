@@ -19,7 +19,7 @@ from recsys.keywords.affinity import Affinity
 from recsys.keywords.association import Association
 from recsys.keywords.catalogue import KEYWORD
 from recsys.keywords.pairs import COUNTED, Pairs
-from recsys.keywords.text import Bags, item_text, pack, unpack
+from recsys.keywords.text import pack, unpack
 from recsys.schema import CATEGORY_ID
 
 FIT: Final = (
@@ -149,8 +149,7 @@ def word_counts(pairs: Pairs) -> dict[str, np.ndarray]:
     ``graph`` is c / (len - c + 1) of GraphEx (eBay, 2024), c the words shared and len those of the keyword;
     ``shared`` is c itself.
     """
-    titles = Bags.of(item_text(pairs.items))
-    phrases = Bags.of(pd.Series(pairs.keywords.index))
+    titles, phrases = pairs.titles, pairs.phrases
     columns = phrases.columns_in(titles.words)
     rows = np.repeat(np.arange(len(pairs.keywords)), np.diff(phrases.has.indptr))
     found = columns >= 0

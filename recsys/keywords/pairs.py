@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from recsys.keywords.catalogue import ADVERTISED, KEYWORD, REACH
+from recsys.keywords.text import Bags, item_text
 from recsys.schema import ITEM_ID
 
 COUNTED: Final = ("clicks_28d", "purchases_28d", *ADVERTISED)
@@ -18,8 +20,8 @@ COUNTED: Final = ("clicks_28d", "purchases_28d", *ADVERTISED)
 class Pairs:
     """Pairs of an item and a keyword: ``item`` and ``keyword`` [pairs] are places in the two tables.
 
-    ``items`` has a row per item; ``keywords`` a row per keyword with its reach and totals over categories; ``rows`` of
-    the catalogue by (keyword, category).
+    ``items`` has a row per item that is asked about; ``keywords`` one per keyword, with its reach and its totals over
+    categories; ``catalogue`` those per keyword and category.
     """
 
     items: pd.DataFrame
@@ -42,7 +44,22 @@ class Pairs:
         table = reach.join(grouped[[*COUNTED, "revenue_28d"]].sum()).reindex(known).astype("float64")
         table = table.fillna(dict.fromkeys(table.columns.drop("mean_ad_rate"), 0.0))
         place = pd.Index(items[ITEM_ID]).get_indexer(pd.Index(pairs[ITEM_ID]))
-        return cls(items.reset_index(drop=True), table, part, place, codes.astype(np.int64))
+        used, row = np.unique(place, return_inverse=True)
+        missing = int(
+            len(used) > 0 and used[0] < 0
+        )  # what is asked of few items should not cost the whole shelf
+        asked = items.iloc[used[missing:]].reset_index(drop=True)
+        return cls(asked, table, part, row.astype(np.int64) - missing, codes.astype(np.int64))
+
+    @cached_property
+    def titles(self) -> Bags:
+        """The words of the items."""
+        return Bags.of(item_text(self.items))
+
+    @cached_property
+    def phrases(self) -> Bags:
+        """The words of the keywords."""
+        return Bags.of(pd.Series(self.keywords.index))
 
     def __len__(self) -> int:
         return len(self.item)
