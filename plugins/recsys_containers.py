@@ -24,7 +24,7 @@ _OPTION = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 def prepare(job: str, options: Mapping[str, Any], context: Any) -> tuple[Settings, list[str]]:
-    """Return the settings and the arguments of ``recsys`` for the data day of a run.
+    """Return the settings and the arguments of ``recsys`` for the data day of a run; ``group_command`` is two words.
 
     Raises:
         AirflowFailException: a setting or an option is wrong, which a retry would not mend.
@@ -37,7 +37,7 @@ def prepare(job: str, options: Mapping[str, Any], context: Any) -> tuple[Setting
                 "container does not see. Set RECSYS_WAREHOUSE=bigquery://PROJECT/PREFIX, or RECSYS_HEAVY=worker."
             )
         ds = data_day(context["dag_run"].logical_date, settings.timezone)
-        return settings, [job, f"--ds={ds}", *arguments(options)]
+        return settings, [*job.split("_"), f"--ds={ds}", *arguments(options)]
     except RecsysError as error:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 

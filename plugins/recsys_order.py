@@ -161,7 +161,7 @@ def waits_of(
     ds = data_day(run.logical_date, zone)
     waits = [same_day(dag_id, ds, zone, run.run_type, run.logical_date) for dag_id in dag_ids]
     if days:
-        waits.append(earlier_days(run.dag_id, ds, zone, run.run_type, days))
+        waits.append(earlier_days(run.dag_id, ds, zone, run.run_type, days, logical_date=run.logical_date))
     last = [same_day(dag_id, ds, zone, "manual", run.logical_date) for dag_id in unfinished]
     return waits, last + [earlier_days(dag_id, ds, zone, "manual", days) for dag_id in earlier]
 
@@ -181,12 +181,18 @@ def same_day(dag_id: str, ds: date, zone: str, run_type: str, logical_date: date
     return {"dag_id": dag_id, "logical_dates": dates, "states": UNFINISHED, "count": 0}
 
 
-def earlier_days(dag_id: str, ds: date, zone: str, run_type: str, days: int) -> Wait:
+def earlier_days(
+    dag_id: str, ds: date, zone: str, run_type: str, days: int, *, logical_date: datetime | None = None
+) -> Wait:
     """Wait until no run of ``dag_id`` for the ``days`` before ``ds`` is unfinished.
 
-    A backfilled run looks at running ones only: its queued neighbours may be waiting for its own slot.
+    A backfilled run looks at running ones only: its queued neighbours may be waiting for its own slot. Where
+    ``logical_date``, that of the run which asks, is no midnight, earlier ones may be dated noon, as weekly ones are.
     """
-    dates = [_midnight(ds - timedelta(days=back), zone) for back in range(days, 0, -1)]
+    before = [ds - timedelta(days=back) for back in range(days, 0, -1)]
+    dates = [_midnight(day, zone) for day in before]
+    if logical_date is not None and logical_date != datetime.fromisoformat(_midnight(ds, zone)):
+        dates += [_noon(day, zone).isoformat() for day in before]
     states = ["running"] if run_type == "backfill" else UNFINISHED
     return {"dag_id": dag_id, "logical_dates": dates, "states": states, "count": 0}
 

@@ -100,6 +100,10 @@ class Settings:
         True,
         "Hold a new model against the champion, on days that neither learned from; training takes twice as long.",
     )  # type: ignore[assignment]
+    keywords: int = _setting(10, "Keywords that are proposed for a listing, at most.")  # type: ignore[assignment]
+    keyword_margin: float = _setting(
+        0.6, "Share of the price that a sale leaves a seller before the fees of marketplace and campaign."
+    )  # type: ignore[assignment]
     seed: int = _setting(20260101, "Seed of every random choice.")  # type: ignore[assignment]
     location: str = _setting("EU", "Location of the BigQuery datasets.")  # type: ignore[assignment]
     connection: str = _setting("google_cloud_default", "Airflow connection that BigQuery tasks use.")  # type: ignore[assignment]
@@ -169,13 +173,18 @@ class Settings:
             raise SettingsError(f"RECSYS_EXPLORE is {self.explore!r}; name each place once, like 10,20.")
         if not 0 <= self.diversity < 1:
             raise SettingsError(f"RECSYS_DIVERSITY is {self.diversity}; it is from 0 to below 1.")
+        if not 0 < self.keyword_margin <= 1:
+            raise SettingsError(
+                f"RECSYS_KEYWORD_MARGIN is {self.keyword_margin}; it is a share of the price, above 0 and at most 1."
+            )
         for name in ("ration", "price_exponent", "price_cap"):
             if getattr(self, name) < 0:
                 raise SettingsError(
                     f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 0 or more."
                 )
         for name in (
-            "history_days", "archive_days", "active_days", "list_size", "shards", "per_seller", "per_category"
+            "history_days", "archive_days", "active_days", "list_size", "shards", "per_seller", "per_category",
+            "keywords",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise SettingsError(

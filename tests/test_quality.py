@@ -12,7 +12,7 @@ from recsys.errors import ContractError
 from recsys.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "expectations"
-TABLES = [table.name for table in (*schema.SOURCES, *schema.FEATURES, *schema.LISTS)]
+TABLES = [table.name for table in (*schema.SOURCES, *schema.FEATURES, *schema.KEYWORDS, *schema.LISTS)]
 SUITE = {
     "name": "marketplace.users",
     "expectations": [

@@ -16,6 +16,7 @@ from recsys.cli import (
     decisions,
     experiment,
     judging,
+    keywords,
     operating,
     reading,
     sellers,
@@ -35,6 +36,11 @@ app = typer.Typer(
 for theme in (start, data, simulation, daily, reading, judging, operating):
     app.add_typer(theme.app)
 experiment.app.add_typer(decisions.app)
+app.add_typer(
+    keywords.app,
+    name="keywords",
+    help="Keywords for sellers who advertise: clean, learn, choose, look at one listing.",
+)
 app.add_typer(
     sellers.app,
     name="sellers",

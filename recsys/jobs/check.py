@@ -26,6 +26,10 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "features": tuple(table.name for table in schema.FEATURES),
     "lists": ("scoring.lists",),
     "published": ("marts.recommendations",),
+    "keyword_features": tuple(t.name for t in schema.KEYWORDS if t.name.startswith("features.")),
+    "keyword_texts": ("scoring.keyword_variants",),
+    "keyword_lists": ("scoring.keyword_lists",),
+    "published_keywords": ("marts.keyword_recommendations",),
     "seller_lists": ("scoring.seller_lists",),
     "seller_published": ("marts.seller_recommendations",),
 }
@@ -72,8 +76,10 @@ def run(
 
 
 def _expand(given: str) -> list[str]:
-    """Return the checked tables of a dataset, or the one table that ``given`` names."""
-    return [name for names in STAGES.values() for name in names if name.startswith(f"{given}.")] or [given]
+    """Return the tables of a dataset that are checked every day, or the one table that ``given`` names."""
+    weekly = {table.name for table in schema.KEYWORDS}
+    daily = [name for names in STAGES.values() for name in names if name not in weekly]
+    return [name for name in daily if name.startswith(f"{given}.")] or [given]
 
 
 def measure(settings: Settings, warehouse: Warehouse, table: str, ds: date) -> dict[str, Any]:

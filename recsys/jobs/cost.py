@@ -8,25 +8,38 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from recsys import quality
+from recsys import quality, schema
 from recsys.errors import WarehouseError
 from recsys.experiments import enrolment
 from recsys.experiments.definition import load_experiments
-from recsys.jobs import check, experiment_checks, gate, inputs, plan_shards
+from recsys.jobs import (
+    check,
+    experiment_checks,
+    gate,
+    inputs,
+    keywords_clean,
+    keywords_inputs,
+    keywords_score,
+    keywords_train,
+    plan_shards,
+)
 from recsys.jobs.bill import BUILD, CHECK, DAILY, GIGABYTE, JOB, WEEKLY, Bill, Cost, as_json
 from recsys.jobs.score import ASSIGNMENTS
+from recsys.jobs.sellers_inputs import LATER, market_queries
+from recsys.jobs.sellers_train import MOST_DAYS
 from recsys.jobs.train import SHOWN, TRAIN_DAYS, USERS
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 from recsys.warehouse.layout import Layout
 from recsys.warehouse.scan import Sizes, bytes_billed, bytes_by_table, scan
 from recsys.warehouse.sizes import FileSizes, Repeated
-from recsys.warehouse.tables import load_spec, sql_tables
+from recsys.warehouse.tables import load_spec, sql_path, sql_tables
 
 _MONTHLY = "SELECT COUNTIF(days_since_active < 30) AS users FROM features.user_daily WHERE ds = @ds"
 _BEFORE = {"staging": "sources", "marts": "lists"}
 _AFTER = {"features": "features", "marts": "published"}
 """The checks that come before, and after, the tables of a dataset."""
+WEEKLY_TABLES = (*(table.name for table in schema.KEYWORDS), "monitoring.keyword_adoption")
 
 
 @dataclass(frozen=True)
@@ -83,11 +96,19 @@ def queries(settings: Settings) -> Iterator[Query]:
             yield from _scoring(settings)
         yield from _checks(settings, _BEFORE.get(dataset))
         for table in sql_tables(settings.sql_dir, dataset):
-            spec = load_spec(settings.sql_dir, table)
-            yield Query(table, BUILD, spec.sql, {name: getattr(settings, name) for name in spec.params})
+            if table not in WEEKLY_TABLES:
+                yield _build(settings, table)
         yield from _checks(settings, _AFTER.get(dataset))
     yield from _read_outs(settings)
     yield from _training(settings)
+    yield from _sellers(settings)
+    yield from _keywords(settings)
+
+
+def _build(settings: Settings, table: str, every: str = DAILY) -> Query:
+    spec = load_spec(settings.sql_dir, table)
+    params = {name: getattr(settings, name) for name in spec.params}
+    return Query(table, BUILD, spec.sql, params, every=every)
 
 
 def _checks(settings: Settings, stage: str | None) -> Iterator[Query]:
@@ -115,9 +136,8 @@ def _read_outs(settings: Settings) -> Iterator[Query]:
 
 
 def _scoring(settings: Settings) -> Iterator[Query]:
-    yield Query(
-        "plan_shards", JOB, plan_shards.RANGES, {"shards": settings.shards, "most": plan_shards.MOST_SORTED}
-    )
+    divided = plan_shards.RANGES.format(**plan_shards.OF_USERS)
+    yield Query("plan_shards", JOB, divided, {"shards": settings.shards, "most": plan_shards.MOST_SORTED})
     users = inputs.range_params(plan_shards.NOBODY)
     yield Query("score", JOB, ASSIGNMENTS, users, settings.shards, ranged=True)
     for sql, params in inputs.snapshot_queries(settings, plan_shards.NOBODY).values():
@@ -140,6 +160,34 @@ def _training(settings: Settings) -> Iterator[Query]:
         yield Query("train", JOB, gate.SERVED, {"days": judged, "policy": gate.POPULAR}, 1, WEEKLY)
     if gated and not shop:
         yield Query("train", JOB, gate.BOUGHT, {}, judged, WEEKLY)
+
+
+def _keywords(settings: Settings) -> Iterator[Query]:
+    """A week of keywords: their tables, cleaning, training on weeks that are there, and the shards of the lists."""
+    for table in WEEKLY_TABLES:
+        if sql_path(settings.sql_dir, table).is_file():
+            yield _build(settings, table, WEEKLY)
+    for sql in (keywords_clean.TYPED, keywords_clean.BRANDS):
+        yield Query("keywords_clean", JOB, sql, {}, 1, WEEKLY)
+    for sql in keywords_inputs.FRAMES:
+        yield Query("keywords_train", JOB, sql, {}, keywords_train.WEEKS + 1, WEEKLY)
+    divided = plan_shards.RANGES.format(**plan_shards.OF_ITEMS)
+    most: dict[str, object] = {"shards": settings.shards, "most": plan_shards.MOST_SORTED}
+    yield Query("keywords_plan", JOB, divided, most, 1, WEEKLY)
+    nothing: dict[str, object] = {"first_item": "", "last_item": ""}
+    for sql in (keywords_inputs.SHELF, keywords_score.PREVIOUS):
+        yield Query("keywords_score", JOB, sql, nothing, settings.shards, WEEKLY, ranged=True)
+
+
+def _sellers(settings: Settings) -> Iterator[Query]:
+    """The daily lists of sellers, shard by shard, and what their weights are learned from."""
+    for name, (sql, params) in market_queries(settings, plan_shards.NOBODY).items():
+        ranged = name in ("touched", "users")
+        yield Query("sellers_score", JOB, sql, params, settings.shards, ranged=ranged)
+        yield Query("sellers_train", JOB, sql, params, 1, WEEKLY)
+    yield Query("sellers_train", JOB, LATER, {"days": MOST_DAYS}, 1, WEEKLY)
+    for stage in ("seller_lists", "seller_published"):
+        yield from _checks(settings, stage)
 
 
 def _dry(settings: Settings, warehouse: Warehouse, ds: date, wanted: Sequence[Query], users: int) -> Bill:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from recsys.errors import WarehouseError
@@ -19,32 +20,35 @@ NOBODY: Range = ("", "")
 
 RANGES = """
 WITH sample AS (
-  SELECT user_id, NTILE(@shards) OVER (ORDER BY user_id) AS shard
-  FROM features.user_daily
-  WHERE ds = @ds AND ABS(MOD(FARM_FINGERPRINT(user_id), 1000000)) * (
-    SELECT COUNT(*) FROM features.user_daily WHERE ds = @ds
+  SELECT {id} AS unit, NTILE(@shards) OVER (ORDER BY {id}) AS shard
+  FROM {table}
+  WHERE ds = @ds AND {where} AND ABS(MOD(FARM_FINGERPRINT({id}), 1000000)) * (
+    SELECT COUNT(*) FROM {table} WHERE ds = @ds AND {where}
   ) < 1000000 * @most
 ),
 
 starts AS (
-  SELECT shard, MIN(user_id) AS start_user
+  SELECT shard, MIN(unit) AS start_unit
   FROM sample
   GROUP BY shard
 ),
 
 bounds AS (
-  SELECT IF(shard = 1, '', start_user) AS start_user, LEAD(start_user) OVER (ORDER BY shard) AS next_user
+  SELECT IF(shard = 1, '', start_unit) AS start_unit, LEAD(start_unit) OVER (ORDER BY shard) AS next_unit
   FROM starts
 )
 
-SELECT MIN(users.user_id) AS first_user, MAX(users.user_id) AS last_user
-FROM features.user_daily AS users
+SELECT MIN(units.{id}) AS first_unit, MAX(units.{id}) AS last_unit
+FROM {table} AS units
 INNER JOIN bounds
-  ON users.user_id >= bounds.start_user AND (bounds.next_user IS NULL OR users.user_id < bounds.next_user)
-WHERE users.ds = @ds
-GROUP BY bounds.start_user
-ORDER BY first_user
+  ON units.{id} >= bounds.start_unit AND (bounds.next_unit IS NULL OR units.{id} < bounds.next_unit)
+WHERE units.ds = @ds AND {where}
+GROUP BY bounds.start_unit
+ORDER BY first_unit
 """
+OF_USERS = {"id": "user_id", "table": USERS, "where": "TRUE"}
+OF_ITEMS = {"id": "item_id", "table": "features.keyword_items", "where": "is_live"}
+"""What is divided: texts of the program, never input."""
 
 
 def run(settings: Settings, ds: date) -> dict[str, object]:
@@ -70,8 +74,14 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     }
 
 
-def ranges(warehouse: Warehouse, settings: Settings, ds: date, most: int = MOST_SORTED) -> list[Range]:
-    """Divide the active users of ``ds`` into at most ``settings.shards`` ranges of about the same size.
+def ranges(
+    warehouse: Warehouse,
+    settings: Settings,
+    ds: date,
+    most: int = MOST_SORTED,
+    of: Mapping[str, str] = OF_USERS,
+) -> list[Range]:
+    """Divide the active users of ``ds``, or ``of`` what else, into at most ``settings.shards`` ranges of like size.
 
     The ranges ascend, do not overlap, hold every user, and are the same whenever they are asked for. Fewer users than
     shards make a range each; no users make one range that holds nobody, so that the day still gets its empty lists.
@@ -80,7 +90,8 @@ def ranges(warehouse: Warehouse, settings: Settings, ds: date, most: int = MOST_
     Raises:
         WarehouseError: the features of ``ds`` are missing.
     """
-    if not warehouse.exists(USERS, ds):
-        raise WarehouseError(warehouse.missing(USERS, ds))
-    found = warehouse.query(RANGES, {"shards": settings.shards, "most": most}, ds=ds).to_pylist()
-    return [(row["first_user"], row["last_user"]) for row in found] or [NOBODY]
+    if not warehouse.exists(of["table"], ds):
+        raise WarehouseError(warehouse.missing(of["table"], ds))
+    sql = RANGES.format(**of)
+    found = warehouse.query(sql, {"shards": settings.shards, "most": most}, ds=ds).to_pylist()
+    return [(row["first_unit"], row["last_unit"]) for row in found] or [NOBODY]

@@ -20,6 +20,7 @@ DAGS = ROOT / "dags"
 JOBS = (
     *("build", "check", "train", "register", "plan_shards", "score", "sellers_train", "sellers_score"),
     *("assign", "declare", "fill", "results", "decide"),
+    *("keywords_clean", "keywords_train", "keywords_plan", "keywords_score"),
 )
 SHARDS: list[dict[str, Any]] = [
     {"shard": shard, "champion": "2011-11-27", "first_user": first, "last_user": last}
@@ -28,6 +29,12 @@ SHARDS: list[dict[str, Any]] = [
     )
 ]
 """Options of ``score``, as ``plan_shards`` names them; whatever an id looks like, it stays a value."""
+
+KEYWORD_SHARDS: list[dict[str, Any]] = [
+    {"shard": shard, "champion": "2011-11-27", "first_item": first, "last_item": last}
+    for shard, (first, last) in enumerate([("i1", "--shard=7"), ("i2", "商品 1")])
+]
+"""The same of ``keywords_score``."""
 
 # Airflow reads its home when it is imported, so this has to happen before any test module imports it.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="recsys-airflow-")
@@ -59,7 +66,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
         def run(settings: object, ds: date, **options: Any) -> dict[str, object]:
             calls.append((job, ds, options))
             calls.fail(job, options)
-            return {"shards": SHARDS} if job == "plan_shards" else {"rows": 1}
+            named = {"plan_shards": SHARDS, "keywords_plan": KEYWORD_SHARDS}
+            return {"shards": named[job]} if job in named else {"rows": 1}
 
         module = types.ModuleType(f"recsys.jobs.{job}")
         module.run = run  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.schema import EXPERIMENTS, FEATURES, STAGING
+from recsys.schema import EXPERIMENTS, FEATURES, KEYWORDS, STAGING
 from recsys.settings import Settings
 from recsys.warehouse.tables import load_spec
 
@@ -15,6 +15,7 @@ EXPECTED = {
     "features_daily",
     "train_weekly",
     "score_daily",
+    "keywords_weekly",
     "experiment_assignment_daily",
     "experiment_metrics_daily",
 }
@@ -62,9 +63,11 @@ def test_every_table_is_built_by_exactly_one_dag(dags):
     built = [
         task.task_id for dag in dags.values() for task in dag.tasks if getattr(task, "job", "") == "build"
     ]
-    tables = [table.name for table in (*STAGING, *FEATURES, *EXPERIMENTS)]
+    tables = [table.name for table in (*STAGING, *FEATURES, *KEYWORDS, *EXPERIMENTS)]
     tables += ["marts.recommendations", "marts.list_calibration", "marts.seller_recommendations"]
-    by_job = {f"experiments.{name}" for name in ("assignments", "metrics", "results", "checks", "decisions")}
+    tables += ["monitoring.keyword_adoption"]
+    by_job = {"scoring.keyword_variants", "scoring.keyword_lists"}
+    by_job |= {f"experiments.{name}" for name in ("assignments", "metrics", "results", "checks", "decisions")}
     assert sorted(built) == sorted(set(tables) - by_job)
 
 
@@ -93,11 +96,25 @@ def test_nothing_is_published_before_the_lists_are_checked(dags):
     assert {task.task_id for task in dag.leaves} == {"check_published", "check_seller_published"}
 
 
+def test_no_keyword_is_published_before_the_keyword_lists_are_checked(dags):
+    dag = dags["keywords_weekly"]
+    assert dag.get_task("marts.keyword_recommendations").upstream_task_ids == {"check_keyword_lists"}
+    assert dag.get_task("check_keyword_lists").upstream_task_ids == {"keywords_score"}
+    assert dag.get_task("keywords_score").get_flat_relative_ids(upstream=True) >= {
+        "check_keyword_features",
+        "check_keyword_texts",
+    }
+    assert {task.task_id for task in dag.leaves} == {"monitoring.keyword_adoption"}
+    items = dag.get_task("features.keyword_items")
+    assert items.upstream_task_ids == {"features.campaign_history", "features.keyword_engaged"}
+
+
 def test_dags_wait_for_what_they_stand_on(dags):
     waits = {dag_id: dag.get_task("after").dag_ids for dag_id, dag in dags.items()}
     assert waits == {
         "features_daily": (),
         "train_weekly": ("features_daily",),
+        "keywords_weekly": ("features_daily",),
         "experiment_assignment_daily": ("features_daily",),
         "score_daily": ("features_daily", "experiment_assignment_daily"),
         "experiment_metrics_daily": ("features_daily", "experiment_assignment_daily"),

@@ -67,6 +67,14 @@ def test_a_scheduled_day_waits_for_every_unfinished_day_before_it():
     assert is_over(wait, Runs({("features_daily", datetime(2026, 1, 1, tzinfo=UTC)): "running"}).count)
 
 
+def test_a_weekly_run_waits_for_the_week_before():
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    wait = earlier_days("keywords_weekly", DAY, "UTC", "scheduled", 7, logical_date=noon)
+    last = ("keywords_weekly", datetime(2025, 12, 29, 12, tzinfo=UTC))
+    assert not is_over(wait, Runs({last: "running"}).count)
+    assert is_over(wait, Runs({last: "success", ("keywords_weekly", noon): "running"}).count)
+
+
 def test_a_backfilled_day_does_not_wait_for_a_queued_one_that_may_wait_for_its_slot():
     wait = earlier_days("features_daily", DAY, "UTC", "backfill", 3)
     before = ("features_daily", datetime(2026, 1, 4, tzinfo=UTC))

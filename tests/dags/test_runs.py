@@ -7,10 +7,10 @@ import pytest
 
 from recsys.errors import DagError, QualityError
 from recsys.jobs.airflow_run import run_dag
-from recsys.schema import FEATURES, SOURCES, STAGING
+from recsys.schema import FEATURES, KEYWORDS, SOURCES, STAGING
 from recsys.settings import Settings
 from recsys.warehouse.tables import load_spec
-from tests.dags.conftest import SHARDS
+from tests.dags.conftest import KEYWORD_SHARDS, SHARDS
 
 DAY = date(2011, 11, 30)
 
@@ -58,6 +58,19 @@ def test_the_other_dags_run_their_jobs(calls):
     assert set(names[4:6]) == {"experiments.exposures", "experiments.unit_daily"}
     assert names[7] == "experiments.unit_totals"
     assert set(names[8:10]) == {"experiments.metrics_daily", "experiments.value_counts"}
+
+
+def test_keywords_are_proposed_shard_by_shard_and_published_once(calls):
+    run_dag("keywords_weekly", DAY)
+    names = [options.get("stage") or options.get("table") or job for job, _, options in calls]
+    assert names[0] == "campaigns"
+    assert set(names[1:5]) == {table.name for table in KEYWORDS if table.name.startswith("features.")}
+    assert names[5:] == [
+        *("keyword_features", "keywords_clean", "keyword_texts", "keywords_train", "keywords_plan"),
+        *("keywords_score", "keywords_score", "keyword_lists", "marts.keyword_recommendations"),
+        *("published_keywords", "monitoring.keyword_adoption"),
+    ]
+    assert sorted(calls.of("keywords_score"), key=itemgetter("shard")) == KEYWORD_SHARDS
 
 
 def test_a_critical_check_stops_everything_downstream(calls):
@@ -116,5 +129,5 @@ def test_a_run_is_about_the_day_of_the_marketplace(calls, monkeypatch):
 
 
 def test_an_unknown_dag_is_named_with_those_there_are():
-    with pytest.raises(DagError, match=r"no DAG 'keywords'.*features_daily"):
-        run_dag("keywords", DAY)
+    with pytest.raises(DagError, match=r"no DAG 'nightly'.*features_daily"):
+        run_dag("nightly", DAY)

@@ -15,7 +15,7 @@ from recsys import schema
 from recsys.experiments import enrolment
 from recsys.experiments.assignment import BUCKET_SQL
 from recsys.experiments.eligibility import Condition
-from recsys.jobs import backtest, inputs
+from recsys.jobs import backtest, inputs, plan_shards
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse.tables import load_spec
 
@@ -38,6 +38,7 @@ BIGQUERY_ONLY = ("recsys/warehouse/bigquery/", "recsys/warehouse/erasure.py")
 FILLS: dict[frozenset[str], tuple[dict[str, str], ...]] = {
     frozenset(): ({},),
     frozenset({"users"}): ({"users": "TRUE"}, {"users": inputs._MINE}, {"users": inputs.DRAWN}),
+    frozenset({"id", "table", "where"}): (plan_shards.OF_USERS, plan_shards.OF_ITEMS),
     frozenset({"item", "join"}): (
         {"item": "actions.item_id", "join": ""},
         {"item": "groups_.group_id", "join": backtest._GROUPS},
@@ -182,9 +183,13 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "days": 7,
         "shards": 3,
         "most": 1_000_000,
+        "first_item": "i1",
+        "last_item": "i9",
         "first_user": "u1",
         "last_user": "u3",
         "ranks": 8,
+        "item": "i1",
+        "category": "c1",
         "user": "u2",
         "policy": "hybrid",
         "experiment": "x2",

@@ -37,6 +37,10 @@ def shop(user: str, **more: Any) -> Row:
     return {**row, "live_listings": 3, "reason": "They have 3 listings to look at.", **more}
 
 
+def proposed(rank: int, keyword: str, **more: Any) -> Row:
+    return {"item_id": "i1", "rank": rank, "keyword": keyword, "ad_rate": 0.1, "reason": "It fits.", **more}
+
+
 CLEAN: dict[str, list[Row]] = {
     "marketplace.users": [{"user_id": u} for u in ("u1", "u2", "s1")],
     "marketplace.sellers": [{"seller_id": "s1", "rating": 4.5}],
@@ -67,6 +71,15 @@ CLEAN: dict[str, list[Row]] = {
     "features.item_cooccurrence": [{"group_id": "g1", "other_group_id": "g2", "rank": 1}],
     "features.interactions": [{"user_id": "u1", "group_id": "g1"}],
     "features.user_seller": [{"user_id": "u1", "seller_id": "s2"}],
+    "features.keyword_demand": [{"query": "shoe", "category_id": "c1", "clicks_28d": 1}],
+    "features.keyword_engaged": [{"query": "shoe", "item_id": "i1", "clicks": 1}],
+    "features.campaign_history": [{"campaign_id": "k1", "keyword": "shoe", "item_id": "i1", "ad_rate": 0.1}],
+    "features.keyword_items": [
+        {"item_id": i, "title": "Shoe", "live_in_category": 3} for i in ("i1", "i2", "i3")
+    ],
+    "scoring.keyword_variants": [{"raw": w, "keyword": w} for w in ("shoe", "boot")],
+    "scoring.keyword_lists": [proposed(1, "shoe"), proposed(2, "boot")],
+    "marts.keyword_recommendations": [proposed(1, "shoe"), proposed(2, "boot")],
     "scoring.lists": [listed(u, r, f"i{r}") for u in ("u1", "u2") for r in (1, 2, 3)],
     "marts.recommendations": [listed(u, r, f"i{r}") for u in ("u1", "u2") for r in (1, 2, 3)],
     "scoring.seller_lists": [shop(u) for u in ("u1", "u2")],
@@ -139,6 +152,8 @@ def every(table: str, **change: Any) -> list[Row]:
 
 EVENTS, ITEMS, LISTS = "marketplace.events", "marketplace.items", "scoring.lists"
 SHOPS = "scoring.seller_lists"
+ADS, ADVISED, TEXTS = "features.campaign_history", "scoring.keyword_lists", "scoring.keyword_variants"
+ADVERTISED, ASKED = "features.keyword_items", "features.keyword_demand"
 DEFECTS: list[tuple[str, list[Row], str]] = [
     ("marketplace.users", [], "row_count.critical"),
     ("marketplace.users", first("marketplace.users", user_id=""), "empty_keys.critical"),
@@ -264,6 +279,30 @@ DEFECTS: list[tuple[str, list[Row], str]] = [
     (LISTS, first(LISTS, propensity=0.5, slot="ranked"), "odd_propensities.critical"),
     (LISTS, first(LISTS, p_available=1.5, expected_revenue=0.75), "odd_factors.critical"),
     (LISTS, first(LISTS, p_available=0.5), "unexplained_revenues.critical"),
+    (ASKED, first(ASKED, searchers_7d=2, searches_7d=1), "odd_reach.critical"),
+    (ASKED, first(ASKED, clicks_28d=0), "unreached.critical"),
+    ("features.keyword_engaged", first("features.keyword_engaged", clicks=0), "unreached.critical"),
+    (ADS, first(ADS, clicks=1), "clicks_without_impressions.warning"),
+    (ADS, first(ADS, ad_rate=3.0), "odd_ad_rates.critical"),
+    (ADS, first(ADS, ended_at=NOON - timedelta(days=9)), "ended_before_started.warning"),
+    (ADVERTISED, CLEAN[ADVERTISED][:2], "missing_live_items.critical"),
+    (ADVERTISED, first(ADVERTISED, title=""), "untitled_share.warning"),
+    (ADVERTISED, first(ADVERTISED, live_in_category=0), "uncounted.critical"),
+    (ADVERTISED, first(ADVERTISED, age_days=-1.0), "listed_after_ds.critical"),
+    (TEXTS, first(TEXTS, keyword=None), "without_reason.critical"),
+    (TEXTS, first(TEXTS, reason="url"), "kept_with_reason.critical"),
+    (TEXTS, every(TEXTS, keyword=None, reason="url"), "refused_share.warning"),
+    (ADVISED, first(ADVISED, item_id="i9"), "not_live.critical"),
+    (ADVISED, first(ADVISED, seller_id="s9"), "wrong_sellers.critical"),
+    (ADVISED, first(ADVISED, keyword="cheap pills"), "refused_keywords.critical"),
+    (ADVISED, every(ADVISED, keyword="shoe"), "repeated_keywords.critical"),
+    (ADVISED, CLEAN[ADVISED][1:], "rank_gaps.critical"),
+    (ADVISED, first(ADVISED, p_win=1.5), "odd_factors.critical"),
+    (ADVISED, first(ADVISED, searches_7d=-1), "odd_reach.critical"),
+    (ADVISED, first(ADVISED, marginal_profit=-1.0), "negative_profits.critical"),
+    (ADVISED, first(ADVISED, reason=""), "without_reason.critical"),
+    ("marts.keyword_recommendations", CLEAN[ADVISED][:1], "unpublished.critical"),
+    ("marts.keyword_recommendations", [*CLEAN[ADVISED], proposed(3, "clog")], "unchecked.critical"),
     (SHOPS, [], "row_count.warning"),
     (SHOPS, first(SHOPS, seller_id="s9"), "not_live.critical"),
     (SHOPS, first(SHOPS, seller_id="u1"), "own_shops.critical"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recsys.experiments.assignment import BUCKET_SQL
-from recsys.jobs import backtest, inputs
+from recsys.jobs import backtest, inputs, plan_shards
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse.scan import scan
 
@@ -31,6 +31,7 @@ FILLS = {
         {"item": "actions.item_id", "join": ""},
         {"item": "groups_.group_id", "join": backtest._GROUPS},
     ],
+    "recsys/jobs/plan_shards.py": [plan_shards.OF_USERS, plan_shards.OF_ITEMS],
     "recsys/experiments/enrolment.py": [
         {
             "unit": "user_id",
@@ -56,6 +57,10 @@ OWN = {
     "days": 7,
     "ranks": 8,
     "most": 1000,
+    "item": "i1",
+    "category": "c1",
+    "first_item": "i1",
+    "last_item": "i9",
     "first_user": "u1",
     "last_user": "u2",
 }

@@ -1,0 +1,90 @@
+"""Train the keyword retrievers and the keyword ranker; the ranker has to predict a later week to replace the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from recsys.errors import KeywordError
+from recsys.jobs.keywords_inputs import WEEK, fill, read_frames, read_variants
+from recsys.keywords.backtest import System
+from recsys.keywords.champion import KeywordModel, newest_day
+from recsys.keywords.labels import Week, week
+from recsys.keywords.ranker import KeywordRanker, week_features, week_knowledge
+from recsys.settings import Settings
+from recsys.warehouse import open_warehouse
+
+WEEKS = 8
+LEAST_WEEKS = 3
+"""Two to fit and calibrate the ranker, and a later one that it is judged on."""
+CONFIDENT = 1.645
+LEAST_CLICKS = 20
+"""With fewer clicks on ads than this in those weeks nothing can be learned of them."""
+
+
+def run(settings: Settings, ds: date) -> dict[str, object]:
+    """Train on the weeks up to ``ds`` and write the keyword model of ``ds``.
+
+    The keyword features of earlier weeks that no run has built are built first, so that weeks may be run in any order.
+    A marketplace without campaigns, or whose campaigns are too young, gets no model: that is told, and is no error. A
+    ranker that predicts the clicks of the last week, which it has not seen, worse than one rate for all, by more than
+    chance, is refused, and the model before stays.
+
+    Raises:
+        WarehouseError: the features or cleaned keywords of ``ds`` are missing.
+    """
+    with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
+        variants = read_variants(warehouse, ds)
+        days = fill(warehouse, [ds - WEEK * back for back in range(WEEKS + 1)])
+        frames = [read_frames(warehouse, day, ds, variants) for day in days]
+    weeks = [week(eve, later) for eve, later in pairwise(frames)]
+    weeks = weeks[next((n for n, one in enumerate(weeks) if len(one)), len(weeks)) :]
+    clicks = int(sum(one.outcomes["clicks"].sum() for one in weeks))
+    if len(weeks) < LEAST_WEEKS or clicks < LEAST_CLICKS:
+        return {"skipped": f"{len(weeks)} weeks of ads with {clicks} clicks are too few to learn from."}
+    metrics = judge(weeks, settings.seed)
+    if metrics["behind"] > metrics["by_chance"]:
+        kept = newest_day(settings.models_dir, ds)
+        return {"refused": metrics, "kept": kept.isoformat() if kept else None}
+    facts = {"ds": str(ds), "weeks": [str(one.ds) for one in weeks], "clicks": clicks, "metrics": metrics}
+    with threadpool_limits(limits=1):
+        model = KeywordModel(System.fit(frames[-len(weeks) - 1 :], seed=settings.seed), facts)
+    folder = model.save(settings.models_dir, ds)
+    found = len(model.system.retrieval.phrases)
+    return {"model": model.label, "folder": str(folder), **facts, "keywords": found}
+
+
+def judge(weeks: Sequence[Week], seed: int) -> dict[str, float]:
+    """Log-loss per ad shown in the last week, by a ranker of the weeks before it and by their one rate of clicks.
+
+    ``behind`` is how much more the ranker loses, ``by_chance`` how much that is by chance alone at most, with 95 %
+    confidence: ads of one campaign and keyword count as one draw.
+
+    Raises:
+        KeywordError: no ad was shown in the last week.
+    """
+    ranker = KeywordRanker.fit(weeks[:-1], seed=seed)
+    last, before = weeks[-1], [one.outcomes for one in weeks[:-1]]
+    shown = last.outcomes["impressions"].to_numpy(np.float64)
+    if not shown.sum():
+        raise KeywordError(f"No ad was shown in the week after {last.ds}; train on an earlier day.")
+    clicked = np.minimum(last.outcomes["clicks"].to_numpy(np.float64), shown)
+    p, _ = ranker.predict(week_features(last, week_knowledge(last)))
+    rate = sum(part["clicks"].sum() for part in before) / sum(part["impressions"].sum() for part in before)
+    losses, usual = _losses(p, clicked, shown), _losses(np.full(len(p), rate), clicked, shown)
+    more = losses - usual
+    return {
+        "log_loss": float(losses.sum() / shown.sum()),
+        "log_loss_of_one_rate": float(usual.sum() / shown.sum()),
+        "behind": float(more.sum() / shown.sum()),
+        "by_chance": float(CONFIDENT * np.sqrt(len(more)) * more.std() / shown.sum()),
+    }
+
+
+def _losses(p: np.ndarray, clicked: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    p = np.clip(p, 1e-9, 1 - 1e-9)
+    return -(clicked * np.log(p) + (shown - clicked) * np.log1p(-p))
