@@ -267,6 +267,7 @@ SELECT
     CAST(COALESCE(totals.hours_to_sale, 0) AS FLOAT64) AS hours_to_sale,
     COALESCE(totals.new_sellers, 0.0) AS new_sellers,
     COALESCE(totals.first_sales, 0.0) AS first_sales,
+    @ds AS ds,
     COALESCE(totals.ad_impressions, 0.0) AS ad_impressions,
     COALESCE(totals.ad_clicks, 0.0) AS ad_clicks,
     COALESCE(totals.ad_purchases, 0.0) AS ad_purchases,
@@ -274,7 +275,6 @@ SELECT
     CAST(COALESCE(totals.ad_spend, 0) AS FLOAT64) AS ad_spend,
     COALESCE(totals.campaigns, 0.0) AS campaigns,
     COALESCE(totals.keywords, 0.0) AS keywords,
-    COALESCE(totals.keywords_adopted, 0.0) AS keywords_adopted,
-    @ds AS ds
+    COALESCE(totals.keywords_adopted, 0.0) AS keywords_adopted
 FROM totals
 INNER JOIN strata ON totals.stratum = strata.stratum
