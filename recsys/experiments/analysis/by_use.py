@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.errors import ExperimentError
+from recsys.experiments.analysis.rows import powers_of_two
 from recsys.experiments.analysis.units import Floats, Units
 from recsys.experiments.analysis.values import Values
 from recsys.experiments.statistics.instrument import Bounded, EffectOfUse, effect_of_use
@@ -74,20 +76,21 @@ def by_use(
         if metric.kind not in {"mean", "proportion"}:
             continue
         kind = cast("Literal['mean', 'proportion']", metric.kind)
-        theirs, ours = (_moments(metric, used, place) for place in places)
+        power = powers_of_two(*(metric.of(place) for place in places))
+        theirs, ours = (_moments(metric, used, place, power) for place in places)
         effect = effect_of_use(kind, ours, theirs, alpha=alpha, cuped=metric.cuped)
         if effect is not None:
-            found.append(_result(metric.name, names, effect))
+            found.append(_result(metric.name, names, effect, int(power[0])))
     return tuple(found)
 
 
-def _moments(metric: Values, used: Floats, place: int) -> Moments:
-    rows = metric.of(place)
+def _moments(metric: Values, used: Floats, place: int, power: npt.NDArray[np.int64]) -> Moments:
+    rows = np.ldexp(metric.of(place), -power)
     mine = used[metric.unit[metric.arm == place]]
     return Moments.of(rows[:, 0], mine, rows[:, 0] * mine, *rows[:, 1:].T)
 
 
-def _result(metric: str, names: tuple[str, str], found: EffectOfUse) -> UseResult:
+def _result(metric: str, names: tuple[str, str], found: EffectOfUse, power: int) -> UseResult:
     return UseResult(
         metric,
         *names,
@@ -95,12 +98,19 @@ def _result(metric: str, names: tuple[str, str], found: EffectOfUse) -> UseResul
         found.used_control,
         found.strength,
         found.weak,
-        *_ends(found.effect),
+        *_ends(found.effect, power),
         *_ends(found.relative),
-        *_ends(found.naive),
+        *_ends(found.naive, power),
         found.offer.p_value,
     )
 
 
-def _ends(bounded: Bounded | None) -> tuple[float | None, Ends]:
-    return (None, (None, None)) if bounded is None else (bounded.value, (bounded.low, bounded.high))
+def _ends(bounded: Bounded | None, power: int = 0) -> tuple[float | None, Ends]:
+    """An estimate and its ends in the units of the metric, which is 2 to ``power`` times what was compared."""
+    if bounded is None:
+        return None, (None, None)
+    value, low, high = (
+        None if end is None else float(np.ldexp(end, power))
+        for end in (bounded.value, bounded.low, bounded.high)
+    )
+    return value, (low, high)

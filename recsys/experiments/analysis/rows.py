@@ -48,13 +48,13 @@ def compare_rows(
         )
     if winsorise is not None:
         control, treatment = _capped(kind, control, treatment, cuped, winsorise)
-    power = _powers(control, treatment)
+    power = powers_of_two(control, treatment)
     arms = (Moments.of(*np.ldexp(rows, -power).T) for rows in (control, treatment))
     found = compare(cast("Kind", kind), *arms, alpha=alpha, cuped=cuped)
     return found and _in_units(found, int(power[0] - power[1] if kind == "ratio" else power[0]))
 
 
-def _powers(control: Floats, treatment: Floats) -> npt.NDArray[np.int64]:
+def powers_of_two(control: Floats, treatment: Floats) -> npt.NDArray[np.int64]:
     """Powers of two that bring each column near 1, shape (columns,): 0 unless squares of squares could overflow."""
     largest = np.abs(np.concatenate([control, treatment])).max(axis=0, initial=0.0)
     power = np.where(np.isfinite(largest), np.frexp(largest)[1], 0).astype(np.int64)

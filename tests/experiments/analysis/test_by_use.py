@@ -82,3 +82,12 @@ def test_units_without_a_metric_or_a_use() -> None:
 def test_use_is_yes_or_no() -> None:
     with pytest.raises(ExperimentError, match="holds 3; write 1 for used"):
         of(table().assign(adopted=3), "revenue")
+
+
+@pytest.mark.parametrize("power", [-600, 300, 900])
+def test_the_size_of_values_does_not_matter(power: int) -> None:
+    frame = table().assign(scaled=lambda shown: np.ldexp(shown["revenue"], power))
+    (one,), (other,) = (of(frame, metric).by_use for metric in ("revenue", "scaled"))
+    assert (other.effect, other.naive) == (np.ldexp(one.effect, power), np.ldexp(one.naive, power))
+    assert other.effect_ci == tuple(np.ldexp(one.effect_ci, power))
+    assert (other.p_value, other.relative_ci) == (one.p_value, one.relative_ci)
