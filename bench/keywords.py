@@ -30,15 +30,16 @@ sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 from bench.keyword_world import WEEK, World, played, variants_of  # noqa: E402
 from bench.machine import describe  # noqa: E402
 from recsys.keywords.backtest import FULL, POPULARITY, System, systems  # noqa: E402
-from recsys.keywords.choose import SetRules  # noqa: E402
-from recsys.keywords.evaluate import about_lists, campaign_metrics, slices, summary  # noqa: E402
+from recsys.keywords.choose import SetRules, choose  # noqa: E402
+from recsys.keywords.evaluate import about_lists, campaign_metrics, slices, stability, summary  # noqa: E402
 from recsys.keywords.filters import load_policy  # noqa: E402
+from recsys.keywords.labels import Frames  # noqa: E402
 from recsys.keywords.retrieve import RETRIEVERS  # noqa: E402
 from recsys.keywords.trial import Trial  # noqa: E402
 from recsys.synthetic.config import preset  # noqa: E402
 
 K, DEEP = 10, 50
-PAST = 7
+PAST = 5
 """Evenings that are learned from, a week apart."""
 POLICY = PROJECT / "include" / "keywords" / "policy.yaml"
 
@@ -91,15 +92,21 @@ def run(setup: Setup, root: Path) -> dict[str, Any]:
     started, cpu = time.perf_counter(), time.process_time()
     tables: dict[str, list[pd.DataFrame]] = {}
     deep: dict[str, list[pd.DataFrame]] = {}
-    facts, sliced = [], []
+    facts, sliced, steady = [], [], []
+    before: tuple[Trial, pd.DataFrame] | None = None
     for cut in setup.cuts:
-        trial, made, about = _cut(world, setup, world.first + timedelta(days=cut - 1))
+        trial, system, made, about = _cut(world, setup, world.first + timedelta(days=cut - 1))
         facts.append(about)
+        if before is not None:
+            steady.append(_steadiness(before[0], before[1], trial.eve, system))
+        before = (trial, made[FULL])
         for name, lists in made.items():
             tables.setdefault(name, []).append(campaign_metrics(lists, trial.wanted, K))
             deep.setdefault(name, []).append(campaign_metrics(lists, trial.wanted, DEEP))
         sliced.append(trial.wanted)
-        print(f"cut {cut}: {time.process_time() - cpu:.0f} CPU s so far", flush=True)
+        told = {name: summary(parts[-1]) for name, parts in tables.items()}
+        print(f"cut {cut}, {time.process_time() - cpu:.0f} CPU s so far; NDCG@{K} and MRR@{K}:")
+        print("\n".join(f"  {name}: {it.ndcg:.3f} {it.mrr:.3f}" for name, it in told.items()), flush=True)
     figures = {
         name: summary(pd.concat(parts)).as_dict(K) | {f"recall@{DEEP}": summary(pd.concat(deep[name])).recall}
         for name, parts in tables.items()
@@ -112,14 +119,15 @@ def run(setup: Setup, root: Path) -> dict[str, Any]:
         "cpu_seconds": round(time.process_time() - cpu),
         "systems": figures,
         "lists": facts,
+        "stability": steady,
         "slices": slices(best, pd.concat(sliced)).to_dict("records"),
     }
 
 
 def _cut(
     world: World, setup: Setup, eve: date
-) -> tuple[Trial, dict[str, pd.DataFrame], dict[str, dict[str, float]]]:
-    """A trial, the lists of every system, and what these are like."""
+) -> tuple[Trial, System, dict[str, pd.DataFrame], dict[str, dict[str, float]]]:
+    """A trial, what was learned by its eve, the lists of every system, and what these are like."""
     policy = load_policy(POLICY)
     variants = variants_of(world, policy, eve)
     days = [day for day in world.eves() if day <= eve][-PAST:]
@@ -136,7 +144,21 @@ def _cut(
         )
         for name, lists in made.items()
     }
-    return trial, made, about
+    return trial, system, made, about
+
+
+def _steadiness(trial: Trial, lists: pd.DataFrame, eve: Frames, system: System) -> dict[str, float]:
+    """Share of keywords that stay in the lists of listings that are still there on the next cut."""
+    rates = trial.rates()
+    items = eve.items[eve.items["is_live"] & eve.items["item_id"].isin(rates.index)]
+    items = items.assign(ad_rate=items["item_id"].map(rates)).reset_index(drop=True)
+    scored = system.scored(items, eve.catalogue, rates)
+    told: dict[str, float] = {"items": len(items)}
+    for name, loyalty in (("loyalty as set", SetRules().loyalty), ("no loyalty", 0.0)):
+        now = choose(scored, items, SetRules(loyalty=loyalty), previous=lists)
+        told[name] = stability(now, lists, K)
+        told[f"{name}, expected profit"] = float(now.groupby("item_id")["marginal_profit"].sum().mean())
+    return told
 
 
 def show(figures: dict[str, Any]) -> None:
@@ -153,6 +175,8 @@ def show(figures: dict[str, Any]) -> None:
         )
     for cut in figures["lists"]:
         print(pd.DataFrame(cut).T.round(2).to_string())
+    for told in figures["stability"]:
+        print("stability: " + ", ".join(f"{name} {value:.3f}" for name, value in told.items()))
     print(pd.DataFrame(figures["slices"]).round(3).to_string(index=False))
     print(f"{figures['cpu_seconds']} CPU s, {figures['seconds']} s; {figures['machine']}")
 
