@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from recsys.features.content import words
+from recsys.keywords.text import Bags
 from recsys.schema import ITEM_ID
 
 UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -41,7 +41,8 @@ def explain(chosen: pd.DataFrame, scored: pd.DataFrame, weeks: float = 1.0) -> p
         how="left",
         validate="many_to_one",
     )
-    length = {keyword: len(words(keyword)) for keyword in facts["keyword"].unique()}
+    keywords = facts["keyword"].drop_duplicates()
+    length = dict(zip(keywords, Bags.of(keywords).has.sum(axis=1).tolist(), strict=True))
     columns = (
         facts["keyword"],
         chosen["searchers_7d"],

@@ -92,3 +92,17 @@ def test_each_row_has_the_reason_of_its_own_numbers() -> None:
         3: "7 buyers searched this last week; your item has none of its words; similar items sold 2 in 100 clicks; "
         "expect about 2 sales a week; your item i9 bids on it already.",
     }
+
+
+def test_a_word_said_twice_is_one_word() -> None:
+    chosen = pd.DataFrame(
+        {
+            "item_id": ["i1"],
+            "keyword": ["tic tic coat"],
+            "searchers_7d": [3],
+            "expected_sales": [0.5],
+            "warning": [None],
+        }
+    )
+    scored = chosen[["item_id", "keyword"]].assign(covered_words=2, conversion_similar=np.nan)
+    assert "covers all its words" in explain(chosen, scored).item()
