@@ -42,7 +42,9 @@ SELECT 'user' AS unit, unit_id, CAST($day AS DATE) AS event_date, 1 + h % 20 AS 
   h // 131072 % 2 AS bounces, buys AS purchases, buys * (h % 10 // 9) AS cancels,
   CAST(buys * exp(3 + h // 262144 % 1000 / 250) AS DECIMAL(38, 9)) AS gmv,
   CAST(buys * exp(3 + h // 262144 % 1000 / 250) / 10 AS DECIMAL(38, 9)) AS revenue,
-  0 AS listings_sold, 0 AS hours_to_sale, 0 AS new_sellers, 0 AS first_sales, CAST($day AS DATE) AS ds
+  0 AS listings_sold, 0 AS hours_to_sale, 0 AS new_sellers, 0 AS first_sales, CAST($day AS DATE) AS ds,
+  0 AS ad_impressions, 0 AS ad_clicks, 0 AS ad_purchases, 0 AS ad_revenue, 0 AS ad_spend, 0 AS campaigns,
+  0 AS keywords, 0 AS keywords_adopted
 FROM (
   SELECT *, CAST(h // 7 % 50 // 49 AS BIGINT) AS buys
   FROM (
@@ -89,7 +91,11 @@ def _declare(warehouse: LocalWarehouse, last: date) -> None:
             for name, (kind, num, den) in METRICS.items()
         ]
     ).assign(
-        experiment_id=EXPERIMENT, unit="user", started_on=FIRST, covariate_from=None, segments=None, ds=last
+        experiment_id=EXPERIMENT,
+        unit="user",
+        started_on=FIRST,
+        ds=last,
+        **dict.fromkeys(("covariate_from", "ended_on", "segments")),
     )
     for place, measure in (("num_at", "numerator"), ("den_at", "denominator")):
         declared[place] = [MEASURES.index(name) if name in MEASURES else None for name in declared[measure]]

@@ -198,7 +198,7 @@ def decisions(settings: Settings, ds: date = START) -> pd.DataFrame:
 def test_a_decision_is_added_to_and_never_replaced(settings: Settings) -> None:
     write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
     results.run(settings, START)
-    assert decide.run(settings, START) == {"added": 1, "verdicts": {"hybrid_vs_popularity": "continue"}}
+    assert decide.run(settings, START) == {"added": 1, "verdicts": {"hybrid_vs_popularity": "ship"}}
     first = decisions(settings)
     assert decide.run(settings, START)["added"] == 0, "the same inputs decide nothing new"
     pd.testing.assert_frame_equal(decisions(settings), first)
@@ -226,7 +226,7 @@ def test_a_person_overrules_by_name_and_stays_in_the_log(settings: Settings) -> 
     decide.override(settings, START, one, by="p-17", why="It was another supplier.")
     assert decide.run(settings, START) == {"added": 0, "verdicts": {one: "invalid"}}
     log = decisions(settings)
-    assert log["verdict"].tolist() == ["continue", "stop", "invalid", "invalid"]
+    assert log["verdict"].tolist() == ["ship", "stop", "invalid", "invalid"]
     assert log["decided_by"].tolist() == ["rule", "p-17", "rule", "p-17"]
     assert log["why"].tolist()[1] == "The supplier left."
 
@@ -237,7 +237,8 @@ def test_a_look_that_no_run_has_read_out_yet_is_read_out_by_the_decision(
     shutil.copytree(PROJECT_ROOT / "include", tmp_path / "include")
     definition = tmp_path / "include" / "experiments" / "hybrid_vs_popularity.yaml"
     text = definition.read_text(encoding="utf-8").replace("end:\n", "end: 2026-02-12\n")
-    definition.write_text(text + "design: {kind: group_sequential, days: [1, 3]}\n", encoding="utf-8")
+    grouped = text.replace("{kind: always_valid}", "{kind: group_sequential, days: [1, 3]}")
+    definition.write_text(grouped, encoding="utf-8")
     settings, ds = replace(settings, home=str(tmp_path)), START + timedelta(days=1)
     for day in (START, ds):
         write_metrics(settings, day, users=(1000, 1010), revenue=(300.0, 606.0))

@@ -112,7 +112,7 @@ def test_the_page_tells_what_the_jobs_have_written(tmp_path: Path) -> None:
     assert {check.name for check in one.checks} >= {"sample_ratio", "interference", "missing_days"}
     page = render_page(one)
     for told in (
-        "Not to be decided yet: +100.0",
+        "Yes: +100.0",
         "may be overstated",
         "A holiday begins.",
         "from 10 Feb 2026, no end",
