@@ -131,7 +131,7 @@ def eight_bits(network: Network, features: np.ndarray) -> dict[str, Any]:
         }
     gap = np.abs(small.logit(features) - network.logit(features))
     told["logit_gap"] = {"mean": float(gap.mean()), "largest": float(gap.max())}
-    if AVAILABLE:
+    if AVAILABLE and hasattr(require_torch().ao, "quantization"):
         told["torch"] = in_torch(network, many)
     return told
 
