@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from recsys.errors import WarehouseError
-from recsys.jobs.inputs import Range, range_params, snapshot_queries
+from recsys.jobs.inputs import Query, Range, range_params, snapshot_queries
 from recsys.sellers.market import COHORTS, Market
 from recsys.sellers.weights import STATED, Weights
 from recsys.settings import Settings
@@ -67,9 +67,25 @@ ORDER BY user_id
 LATER = """
 SELECT DISTINCT user_id, seller_id
 FROM staging.user_seller_daily
-WHERE ds BETWEEN DATE_ADD(@cut, INTERVAL 1 DAY) AND @ds AND event_date > @cut AND purchases + follows > 0
+WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds
+  AND event_date >= DATE_SUB(@ds, INTERVAL @days - 1 DAY)
+  AND purchases + follows > 0
 ORDER BY user_id, seller_id
 """
+
+
+def market_queries(settings: Settings, users: Range = EVERYBODY) -> dict[str, Query]:
+    """What ``read_market`` asks the warehouse, by name of the frame."""
+    days, mine = min(TOUCHED_DAYS, settings.history_days), range_params(users)
+    asked: dict[str, Query] = {
+        "listings": (LISTINGS, {"timezone": settings.timezone, "days": days}),
+        "touched": (TOUCHED, {"days": days, **mine}),
+        "ties": (TIES, mine),
+        "sellers": (SELLERS, {}),
+        "users": (USERS, mine),
+    }
+    cohorts = snapshot_queries(settings).get("cohorts")
+    return asked | ({"cohorts": cohorts} if cohorts else {})
 
 
 def read_market(warehouse: Warehouse, settings: Settings, ds: date, users: Range = EVERYBODY) -> Market:
@@ -81,17 +97,9 @@ def read_market(warehouse: Warehouse, settings: Settings, ds: date, users: Range
     for name in NEEDED:
         if not warehouse.exists(name, ds):
             raise WarehouseError(warehouse.missing(name, ds))
-    days, mine = min(TOUCHED_DAYS, settings.history_days), range_params(users)
-    asked: dict[str, tuple[str, dict[str, object]]] = {
-        "listings": (LISTINGS, {"timezone": settings.timezone, "days": days}),
-        "touched": (TOUCHED, {"days": days, **mine}),
-        "ties": (TIES, mine),
-        "sellers": (SELLERS, {}),
-        "users": (USERS, mine),
-    }
-    cohorts = snapshot_queries(settings).get("cohorts")
-    if cohorts and warehouse.exists(COHORT_TABLE, ds):
-        asked["cohorts"] = cohorts
+    asked = market_queries(settings, users)
+    if not warehouse.exists(COHORT_TABLE, ds):
+        asked.pop("cohorts", None)
     frames = {name: warehouse.query(sql, params, ds=ds).to_pandas() for name, (sql, params) in asked.items()}
     frames.setdefault("cohorts", pd.DataFrame(columns=list(COHORTS)))
     frames["listings"]["listed_on"] = pd.to_datetime(frames["listings"]["listed_on"])
@@ -100,7 +108,7 @@ def read_market(warehouse: Warehouse, settings: Settings, ds: date, users: Range
 
 def read_later(warehouse: Warehouse, cut: date, until: date) -> pd.DataFrame:
     """Who followed or bought from whom after ``cut``, up to ``until``: [user_id, seller_id]."""
-    return warehouse.query(LATER, {"cut": cut}, ds=until).to_pandas()
+    return warehouse.query(LATER, {"days": (until - cut).days}, ds=until).to_pandas()
 
 
 def read_weights(warehouse: Warehouse, ds: date) -> tuple[Weights, str]:
