@@ -160,21 +160,21 @@ class XGBoost:
         booster = xgb.train(parameters, data, chosen.rounds)
         return cls(names, bytes(booster.save_raw("json")), level)
 
-    def _predict(self, features: np.ndarray, **options: bool) -> np.ndarray:
-        data = xgb.DMatrix(features, feature_names=list(self.names), nthread=THREADS)
-        return np.asarray(self._booster.predict(data, **options), np.float64)  # type: ignore[attr-defined]
-
     def logit(self, features: np.ndarray) -> np.ndarray:
         """See ``base.Model``."""
         if not self.json or not len(features):
             return np.full(len(features), self.level)
-        return self._predict(features, output_margin=True)
+        booster: xgb.Booster = self._booster  # type: ignore[attr-defined]
+        found = booster.inplace_predict(features, predict_type="margin", validate_features=False)
+        return np.asarray(found, np.float64)
 
     def explain(self, features: np.ndarray) -> Contributions:
         """TreeSHAP (Lundberg et al., 2020): what each feature adds to the log-odds of a mean example."""
         if not self.json or not len(features):
             return nothing(self.names, len(features), self.level)
-        shares = self._predict(features, pred_contribs=True)
+        data = xgb.DMatrix(features, feature_names=list(self.names), nthread=THREADS)
+        booster: xgb.Booster = self._booster  # type: ignore[attr-defined]
+        shares = np.asarray(booster.predict(data, pred_contribs=True), np.float64)
         return Contributions(self.names, shares[:, :-1], shares[:, -1])
 
     def arrays(self) -> dict[str, np.ndarray]:
