@@ -100,3 +100,29 @@ def recommend(
     if json:
         job.write_json(rows, json)
     job.print_list(rows, settings.currency, console)
+
+
+@app.command()
+def backtest(
+    cut: Annotated[
+        str, typer.Option(help="Evening of the lists; everything is learned up to then.", metavar="DAY")
+    ],
+    until: Annotated[
+        str | None, typer.Option(help="Last day of the test. Default: a week after the cut.", metavar="DAY")
+    ] = None,
+    k: Annotated[int, typer.Option(help="Places of a list that count.", min=1)] = 10,
+    *,
+    json: Annotated[Path | None, typer.Option(help="File to write the figures to.", metavar="FILE")] = None,
+    warehouse: Warehouse = None,
+) -> None:
+    """Judge keyword lists by the campaigns that started in the week after: every retriever, the ranker, the set.
+
+    Example: `recsys keywords backtest --cut 2026-02-05`.
+    """
+    from recsys.jobs import keywords_backtest as job
+
+    last = parse_ds(until) if until else None
+    figures, slices = job.run(existing(warehouse), parse_ds(cut), last, k)
+    if json:
+        job.write_json(figures, slices, json)
+    job.print_figures(figures, k, console)

@@ -95,7 +95,8 @@ def _play_history(settings: Settings, size: str, last: date, step: _Steps) -> No
     with step("Staging of these days, and features of the last ones"):
         build.history(settings, FIRST_DAY, last, ["staging"], progress=step.built)
         first = last - timedelta(days=FEATURE_DAYS)
-        build.history(settings, first, last - timedelta(days=1), ["features"], progress=step.built)
+        daily = [table.name for table in schema.FEATURES]
+        build.history(settings, first, last - timedelta(days=1), daily, progress=step.built)
 
 
 def _play_day(settings: Settings, day: date, progress: Callable[[str], None]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
+import pandas as pd
+
 from recsys.errors import WarehouseError
 from recsys.jobs.keywords_inputs import FEATURES, VARIANTS, WEEK, policy_of, read_variants
 from recsys.keywords.cluster import clean
 from recsys.settings import Settings
-from recsys.warehouse import open_warehouse
+from recsys.warehouse import Warehouse, open_warehouse
 
 TYPED = """
 SELECT raw, MAX(searchers) AS searchers
@@ -41,16 +43,10 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         WarehouseError: the keyword features of ``ds`` are missing.
         KeywordError: the policy file is missing or wrong.
     """
-    policy = policy_of(settings)
     with open_warehouse(settings) as warehouse:
-        for table in FEATURES:
-            if not warehouse.exists(table, ds):
-                raise WarehouseError(warehouse.missing(table, ds))
-        raw = warehouse.query(TYPED, ds=ds).to_pandas()
-        brands = warehouse.query(BRANDS, ds=ds).column("brand").to_pylist()
         before = ds - WEEK if warehouse.exists(VARIANTS, ds - WEEK) else None
         previous = read_variants(warehouse, before) if before else None
-        variants = clean(raw, policy, previous, map(str, brands))
+        variants = variants_of(warehouse, settings, ds, previous)
         warehouse.write(VARIANTS, variants.assign(ds=ds), ds)
     refused = variants["reason"].dropna().value_counts().sort_index()
     return {
@@ -59,3 +55,16 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         "refused": {str(reason): int(count) for reason, count in refused.items()},
         "kept from": before.isoformat() if before else None,
     }
+
+
+def variants_of(
+    warehouse: Warehouse, settings: Settings, ds: date, previous: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The texts of ``ds``, cleaned: [raw, keyword, reason, searchers]; errors as of ``run``."""
+    policy = policy_of(settings)
+    for table in FEATURES:
+        if not warehouse.exists(table, ds):
+            raise WarehouseError(warehouse.missing(table, ds))
+    raw = warehouse.query(TYPED, ds=ds).to_pandas()
+    brands = warehouse.query(BRANDS, ds=ds).column("brand").to_pylist()
+    return clean(raw, policy, previous, map(str, brands))

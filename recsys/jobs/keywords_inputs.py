@@ -18,7 +18,14 @@ VARIANTS, PUBLISHED = "scoring.keyword_variants", "marts.keyword_recommendations
 DEMAND, ENGAGED = "features.keyword_demand", "features.keyword_engaged"
 HISTORY, ITEMS = "features.campaign_history", "features.keyword_items"
 FEATURES = (DEMAND, ENGAGED, HISTORY, ITEMS)
-STANDS_ON = ("staging.user_search_daily", "staging.search_item_daily", "features.item_group")
+GROUPS = "features.item_group"
+STANDS_ON = (
+    "staging.user_search_daily",
+    "staging.search_item_daily",
+    "staging.item_daily",
+    "staging.items",
+    "staging.item_category",
+)
 WEEK = timedelta(days=7)
 
 _DEMAND = """
@@ -73,9 +80,10 @@ def policy_of(settings: Settings) -> Policy:
 def fill(warehouse: Warehouse, days: list[date]) -> list[date]:
     """Build what is missing of the keyword features of ``days``; return the days that have them then, oldest first.
 
+    The groups of listings that they read are built with them.
     A day whose searches were never staged has none. What is built has the bytes that its own week's run gives it.
     """
-    tables, found = order(FEATURES, warehouse.settings.sql_dir), []
+    tables, found = order((GROUPS, *FEATURES), warehouse.settings.sql_dir), []
     for day in sorted(days):
         if not all(warehouse.exists(table, day) for table in STANDS_ON):
             continue

@@ -19,6 +19,7 @@ from recsys.errors import KeywordError
 from recsys.jobs import (
     build,
     check,
+    keywords_backtest,
     keywords_clean,
     keywords_item,
     keywords_plan,
@@ -231,6 +232,18 @@ def test_one_listing_is_answered_for_whether_published_or_just_put_up(copied: Se
 def test_what_cannot_be_answered_is_told(made: Settings, options: dict[str, object], message: str) -> None:
     with pytest.raises(KeywordError, match=message):
         keywords_item.run(made, **options)  # type: ignore[arg-type]
+
+
+def test_lists_of_an_evening_are_judged_by_the_week_after(copied: Settings, tmp_path: Path) -> None:
+    out, cut = tmp_path / "figures.json", str(DS - WEEK)
+    asked = ["keywords", "backtest", "--cut", cut, "--json", str(out), "--warehouse", copied.warehouse]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    written = json.loads(out.read_text(encoding="utf-8"))["systems"]
+    assert [row["system"] for row in written][::6] == ["popularity in the category", "the set"]
+    assert "the set" in result.output
+    with pytest.raises(KeywordError, match=f"less than a week after {DS}"):
+        keywords_backtest.run(copied, DS, DS)
 
 
 def test_the_command_prints_and_writes_the_set(made: Settings, tmp_path: Path) -> None:
