@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.errors import ContractError, SqlError
+from recsys.experiments.metrics import MEASURES
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse import open_warehouse, ranges, verify
 from recsys.warehouse.local import LocalWarehouse
@@ -56,20 +57,19 @@ def filled(tmp_path: Path) -> LocalWarehouse:
         )
         acts = pd.DataFrame({"unit_id": ids, "unit": "user", "event_date": pd.Timestamp(day)})
         counts = {name: number % 3 + 1 for number, name in enumerate(COUNTS)}
-        money = {"gmv": 0.1, "revenue": 0.01, "hours_to_sale": 0.0}
+        money = {"gmv": 0.1, "revenue": 0.01, "hours_to_sale": 0.0, "ad_revenue": 0.3, "ad_spend": 0.03}
         warehouse.write("experiments.unit_daily", acts.assign(**counts, **money, ds=day), day)
     declared = {"experiment_id": "e", "metric": "ctr", "unit": "user", "kind": "ratio", "numerator": "clicks"}
     rows = pd.DataFrame([declared]).assign(started_on=pd.Timestamp(LAST - timedelta(days=3)), ds=LAST)
-    optional = ["denominator", "winsorise", "covariate_from", "segments", "num_at", "den_at"]
+    optional = ["denominator", "winsorise", "covariate_from", "segments", "num_at", "den_at", "ended_on"]
     warehouse.write("experiments.metrics", rows.assign(**dict.fromkeys(optional)), LAST)
     people = ["user_id", "registered_at", "birth_year", "gender", "region", "ds"]
     warehouse.write("staging.users", pd.DataFrame(columns=people), LAST)
     return warehouse
 
 
-COUNTS = (
-    *("impressions", "clicks", "views", "likes", "carts", "sessions", "bounces", "purchases", "cancels"),
-    *("listings_sold", "new_sellers", "first_sales"),
+COUNTS = tuple(
+    name for name in MEASURES if name not in ("gmv", "revenue", "hours_to_sale", "ad_revenue", "ad_spend")
 )
 
 

@@ -249,6 +249,7 @@ ads AS (
     WHERE
         started_at >= TIMESTAMP(@ds, @timezone)
         AND started_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
+        AND (ended_at IS NULL OR ended_at >= TIMESTAMP(@ds, @timezone))
     UNION ALL
     SELECT
         campaign_id,
