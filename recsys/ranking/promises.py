@@ -63,4 +63,5 @@ def promises_of(bands: pd.DataFrame | None) -> Mapping[tuple[str, str], Promises
     """By policy and model, from rows [policy, model, price_band, expected, purchases]; None: nothing is known."""
     if bands is None:
         return {}
-    return {key: Promises.of(rows) for key, rows in bands.groupby(["policy", "model"], sort=True)}
+    groups = bands.groupby(["policy", "model"], sort=True)
+    return {(str(policy), str(model)): Promises.of(rows) for (policy, model), rows in groups}
