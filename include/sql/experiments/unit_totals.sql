@@ -40,7 +40,16 @@ arms AS (
     SELECT
         running.*,
         seen.arm,
-        ROW_NUMBER() OVER (ORDER BY seen.experiment_id, seen.arm) AS arm_number
+        ROW_NUMBER() OVER (
+            ORDER BY
+                seen.experiment_id,
+                seen.arm,
+                running.unit,
+                running.started_on,
+                running.ended_on,
+                running.covariate_from,
+                running.segments
+        ) AS arm_number
     FROM (
         SELECT DISTINCT
             experiment_id,
