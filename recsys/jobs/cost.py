@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -167,6 +167,8 @@ def _keywords(settings: Settings) -> Iterator[Query]:
     for table in WEEKLY_TABLES:
         if sql_path(settings.sql_dir, table).is_file():
             yield _build(settings, table, WEEKLY)
+    for stage in ("keyword_features", "keyword_texts", "keyword_lists", "published_keywords"):
+        yield from (replace(query, every=WEEKLY) for query in _checks(settings, stage))
     for sql in (keywords_clean.TYPED, keywords_clean.BRANDS):
         yield Query("keywords_clean", JOB, sql, {}, 1, WEEKLY)
     for sql in keywords_inputs.FRAMES:
