@@ -142,6 +142,14 @@ DAYS_BACK = (0, 0, 0, 0, 1, 1, 2, 3, 6, 7, 13, 14, 27, 28, 29, 30, 34, 35, 88, 8
 
 AROUND = (-1, 0, 1, 2)
 """Days around ds that every partitioned table has."""
+ACTS = (
+    {"event_type": "view", "user_id": "u2", "item_id": "i2", "seller_id": "s3", "query": "Red\u3000SHOES "},
+    {"event_type": "purchase", "user_id": "u2", "item_id": "i9", "seller_id": "s2", "query": "red shoes"},
+    {"event_type": "follow", "user_id": "u2", "item_id": None, "seller_id": "s2", "query": None},
+    {"event_type": "follow", "user_id": "u1", "item_id": None, "seller_id": "u1", "query": None},
+    {"event_type": "search", "user_id": "u2", "item_id": None, "seller_id": None, "query": "RED  shoes"},
+)
+"""What users do on ds in every world: through a search, a listing or neither, with a seller or with themselves."""
 
 
 def world(scenario: Scenario) -> World:
@@ -169,6 +177,8 @@ class _Table:
             row = self._row()
             if self.contract.partition and number < len(AROUND):  # none of them is left to chance
                 row[self.contract.partition] = self.scenario.ds + timedelta(days=AROUND[number])
+            elif self.contract.name == "staging.events" and number < len(AROUND) + len(ACTS):
+                row |= ACTS[number - len(AROUND)] | {"ds": self.scenario.ds, "event_id": f"act{number}"}
             key = tuple(row[name] for name in dict.fromkeys((*self.contract.key, *self._partition())))
             found[(*key, number) if self.contract.name == "marketplace.events" else key] = row
         return list(found.values())
