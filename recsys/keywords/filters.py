@@ -29,7 +29,8 @@ class Policy:
     Attributes:
         most_characters: of the normalised text.
         most_words: of the normalised text, between spaces.
-        signs: (reason, RE2 expressions over the text in lower case, signs kept), in order.
+        signs: (reason, RE2 expressions over the text in lower case, signs kept), in order; a rule of words alone
+            stands here too, with none.
         words: (reason, RE2 expressions over the normalised text), in order.
     """
 
@@ -94,7 +95,9 @@ def parse_policy(content: object, source: str) -> Policy:
         listed = _texts(rule, "words", problems, f"policy.{name}.")
         signs.append((f"policy:{name}", _patterns(rule, "patterns", problems, f"policy.{name}.")))
         words.append((f"policy:{name}", (_any_word(listed),) if listed else ()))
-    signs, words = ([rule for rule in kind if rule[1]] for kind in (signs, words))
+    # A rule without patterns stays among the signs, for the order of the rules.
+    signs = [rule for rule in signs if rule[1] or rule[0].startswith("policy:")]
+    words = [rule for rule in words if rule[1]]
     if problems:
         raise KeywordError(f"{source}: {'; '.join(problems)}.")
     return Policy(int(limits[0] or 60), int(limits[1] or 8), tuple(signs), tuple(words))
@@ -118,7 +121,7 @@ def reasons(raw: pa.StringArray, written: pa.StringArray, policy: Policy) -> np.
         (length == 0, "symbols"),
     ]
     in_order = {name: place for place, name in enumerate(policy.rules)}
-    asked = [(reason, plain, patterns) for reason, patterns in policy.signs]
+    asked = [(reason, plain, patterns) for reason, patterns in policy.signs if patterns]
     asked += [(reason, written, patterns) for reason, patterns in policy.words]
     for reason, texts, patterns in sorted(asked, key=lambda one: in_order[one[0]]):
         either = "|".join(f"(?:{pattern})" for pattern in patterns)

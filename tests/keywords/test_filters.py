@@ -40,6 +40,8 @@ def test_the_examples_hold() -> None:
         ("someone@example", "contact"),
         ("dm @some_body", "contact"),
         ("LINE ID abc", "contact"),
+        ("lineid教えて", "contact"),
+        ("insta me", "contact"),
         ("lineで連絡", "contact"),
         ("Replica  bag", "policy:counterfeit"),
         ("knock-off watch", "policy:counterfeit"),
@@ -48,6 +50,7 @@ def test_the_examples_hold() -> None:
         ("cash only lens", "policy:off_platform_payment"),
         ("フォローお願いします", "policy:promotion"),
         ("Test!", "policy:junk"),
+        ("「なし」", "policy:junk"),
     ],
 )
 def test_what_may_not_be_has_a_reason(text: str | None, reason: str) -> None:
@@ -65,6 +68,13 @@ def test_what_may_not_be_has_a_reason(text: str | None, reason: str) -> None:
         "replicant",
         "ps4 1000 2000",
         "コピー機",
+        "フードなし コート",
+        "妊娠 テスト 検査薬",
+        "aaa 電池",
+        "a-line mens coat",
+        "fishing line metal",
+        "online id card holder",
+        "a-line idol dress",
     ],
 )
 def test_what_may_be_passes(text: str) -> None:
@@ -74,6 +84,10 @@ def test_what_may_be_passes(text: str) -> None:
 def test_the_first_reason_is_told() -> None:
     assert why("replica https://example.invalid " + "x" * 60) == ["too_long"]
     assert why("replica www.x") == ["url"]
+    rules = {"first": {"words": ["blue"]}, "second": {"patterns": ["coat"]}, "third": {"words": ["coat"]}}
+    policy = parse_policy({"policy": rules}, "p.yaml")
+    assert policy.rules == ("policy:first", "policy:second", "policy:third")
+    assert why("blue coat", "red coat", "hat", policy=policy) == ["policy:first", "policy:second", None]
 
 
 def test_a_policy_of_its_own() -> None:
