@@ -124,7 +124,7 @@ class KeywordRanker:
             ad_rate: the campaign's share of the price for the ad, one for all or by item_id.
 
         Raises:
-            KeywordError: a candidate whose item is not among ``items``, or whose rate is not a number above 0.
+            KeywordError: a candidate whose item is not among ``items``, or whose rate is not a share from 0 to 1.
         """
         if candidates.empty:
             return candidates.assign(**{name: pd.Series(dtype="float64") for name in SCORED})
@@ -259,11 +259,11 @@ def _rates(candidates: pd.DataFrame, ad_rate: float | pd.Series) -> np.ndarray:
         rate = candidates[ITEM_ID].map(ad_rate).to_numpy(np.float64)
     else:
         rate = np.full(len(candidates), float(ad_rate))
-    bad = ~(rate > 0)
+    bad = ~((rate >= 0) & (rate <= 1))
     if bad.any():
         item = candidates[ITEM_ID].to_numpy(object)[bad][0]
         raise KeywordError(
-            f"The ad rate of item {item!r} is {rate[bad][0]}; give a share of the price above 0."
+            f"The ad rate of item {item!r} is {rate[bad][0]}; give a share of the price, from 0 to 1."
         )
     return rate
 

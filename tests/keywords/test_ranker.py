@@ -87,6 +87,13 @@ def test_a_rate_by_item_moves_the_slot_alone(ranker: KeywordRanker, weeks: list[
     np.testing.assert_array_equal(found["p_click"], plain["p_click"])
 
 
+def test_a_campaign_that_pays_nothing_is_scored_like_any(ranker: KeywordRanker, weeks: list[Week]) -> None:
+    free, paid = scored(ranker, weeks[-1], 0.0), scored(ranker, weeks[-1], 0.05)
+    assert free[list(SCORED)].notna().all(axis=None)
+    assert free["p_win"].between(0, 1).all()
+    np.testing.assert_array_equal(free["p_click"], paid["p_click"])
+
+
 def test_refusals_name_the_remedy(ranker: KeywordRanker, weeks: list[Week]) -> None:
     with pytest.raises(KeywordError, match="two weeks"):
         KeywordRanker.fit(weeks[:1], seed=1)
@@ -94,8 +101,9 @@ def test_refusals_name_the_remedy(ranker: KeywordRanker, weeks: list[Week]) -> N
         KeywordRanker.fit(weeks[::-1], seed=1)
     with pytest.raises(KeywordError, match="choose one of logistic"):
         KeywordRanker.fit(weeks, model="oracle", seed=1)
-    with pytest.raises(KeywordError, match="above 0"):
-        scored(ranker, weeks[-1], 0.0)
+    for rate in (-0.1, 1.5, np.nan):
+        with pytest.raises(KeywordError, match="from 0 to 1"):
+            scored(ranker, weeks[-1], rate)
     with pytest.raises(KeywordError, match="no row among the items"):
         scored(ranker, replace(weeks[-1], items=weeks[-1].items.iloc[1:]))
     silent = [replace(week, outcomes=week.outcomes.assign(impressions=0.0, clicks=0.0)) for week in weeks]
