@@ -68,6 +68,20 @@ def cannot_write(path: Path, error: Exception) -> WarehouseError:
     )
 
 
+def mark(path: Path) -> None:
+    """Make ``path`` say which process changes what it stands for, for ``marked``."""
+    with replacing(path) as aside:
+        aside.write_text(owner(), encoding="utf-8")
+
+
+def marked(path: Path) -> str | None:
+    """Name of the process that made the mark ``path``; None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
 def sweep(path: Path) -> None:
     """Remove what writers of ``path`` that have since died left beside it."""
     for candidate in path.parent.glob(f".{path.name}.*.tmp"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from recsys.errors import WarehouseError
 WHOLE = "all.parquet"
 _PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FILE = re.compile(r"^ds=(\d{4}-\d{2}-\d{2})(?:\.([A-Za-z0-9_-]{1,64}))?\.parquet$")
+_RANGE = re.compile(r"r\d{3,}")
 
 
 class Layout:
@@ -80,6 +82,22 @@ class Layout:
             return self.files(contract, None)
         hide_after = None if contract.name.startswith("marketplace.") else ds
         return [path for day, path in self.dated(contract) if hide_after is None or day <= hide_after]
+
+    def ranges(self, contract: schema.Table, ds: date | None, count: int) -> list[Path]:
+        """Files of a partition in ``count`` ranges of its key, in order; one range is the partition's own file."""
+        parts = [f"r{number:03d}" for number in range(count)] if count > 1 else [None]
+        return [self.path(contract, ds, part) for part in parts]
+
+    def mark(self, contract: schema.Table, ds: date | None) -> Path:
+        """File that is there while the ranges of a partition are moved into place, and after a kill in between."""
+        return self.folder(contract) / f".ds={_day(contract, ds)}.moving"
+
+    def marks(self, contract: schema.Table, paths: Sequence[Path]) -> dict[date, Path]:
+        """Where the marks would be of those days of ``paths`` that are kept in ranges."""
+        found = (_FILE.match(path.name) for path in paths)
+        ranged = (match for match in found if match and match[2] and _RANGE.fullmatch(match[2]))
+        days = sorted({date.fromisoformat(match[1]) for match in ranged})
+        return {day: self.mark(contract, day) for day in days}
 
     def other_form(self, contract: schema.Table, ds: date | None, part: str | None) -> list[Path]:
         """Files that a write made obsolete: the parts when the whole was written, the whole when a part was."""

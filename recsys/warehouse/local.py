@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -37,8 +38,10 @@ class LocalWarehouse(Warehouse):
 
     No lock anywhere: a partition is replaced by one rename, so any number of processes may read and build at once, and
     of two that write the same partition the later rename stands. A query whose files were replaced meanwhile is run
-    again, so it sees one state of each file. The engine runs on one thread, which makes the bytes
-    of a partition a function of the bytes it was built from; tasks run side by side instead.
+    again, so it sees one state of each file. A partition in ranges takes several renames, with a mark beside it
+    meanwhile: readers wait for it to go, and refuse the partition where the run that made it has died. The engine runs
+    on one thread, which makes the bytes of a partition a function of the bytes it was built from; tasks run side by
+    side instead.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -104,13 +107,15 @@ class LocalWarehouse(Warehouse):
     def _pieces(
         self, contract: schema.Table, ds: date | None, start: date | None, columns: list[str]
     ) -> pa.Table:
-        paths = self.layout.files(contract, ds, start)
+        paths = self._whole(contract, partial(self.layout.files, contract, ds, start))
         if not paths:
             told = f" Looked from {start} on." if start else ""
             raise WarehouseError(self.missing(contract.name, ds) + told)
         before = files.stamps(paths)
         try:
             pieces = [pq.ParquetFile(path).read(columns=columns) for path in paths]
+            if self.layout.marks(contract, paths) and files.stamps(paths) != before:
+                raise _ReplacedError
             return pa.concat_tables(pieces).select(columns)
         except (OSError, KeyError, pa.ArrowException) as error:
             if files.stamps(paths) != before:
@@ -189,7 +194,9 @@ class LocalWarehouse(Warehouse):
 
     def drop(self, table: str, ds: date | None = None) -> None:
         """Remove a partition with all its parts, or a whole table."""
-        for path in self.layout.files(schema.table(table), ds):
+        contract = schema.table(table)
+        paths = self.layout.files(contract, ds)
+        for path in (*paths, *self.layout.marks(contract, paths).values()):
             path.unlink(missing_ok=True)
 
     def location(self, table: str, ds: date | None = None) -> str:
@@ -206,18 +213,22 @@ class LocalWarehouse(Warehouse):
 
     @contextmanager
     def _session(
-        self, tables: Sequence[str], ds: date | None, within: Mapping[str, str | None] = MappingProxyType({})
+        self,
+        tables: Sequence[str],
+        ds: date | None,
+        within: Mapping[str, str | None] = MappingProxyType({}),
+        visible: Mapping[str, Sequence[Path]] | None = None,
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor of its own that sees ``tables`` as views, so that threads do not see each other's days.
 
-        ``within`` holds the rows of some of them to a condition.
+        ``within`` holds the rows of some of them to a condition. ``visible`` are their files, where they are known.
 
         Raises:
             _ReplacedError: a file was replaced while it was read. The engine opens a file more than once, so it may
                 have joined the old one's head to the new one's body, with or without noticing.
         """
         cursor = self._connect().cursor()
-        visible = {name: self.layout.visible(schema.table(name), ds) for name in tables}
+        visible = self._visible(tables, ds) if visible is None else visible
         before = files.stamps(path for paths in visible.values() for path in paths)
         failure: Exception | None = None
         try:
@@ -234,34 +245,66 @@ class LocalWarehouse(Warehouse):
         if failure:
             raise failure
 
+    def _visible(self, tables: Sequence[str], ds: date | None) -> dict[str, list[Path]]:
+        contracts = map(schema.table, tables)
+        return {c.name: self._whole(c, partial(self.layout.visible, c, ds)) for c in contracts}
+
+    def _whole(self, contract: schema.Table, found: Callable[[], list[Path]]) -> list[Path]:
+        """What ``found`` lists, with all ranges of a day or none.
+
+        Raises:
+            _ReplacedError: ranges are being moved into place.
+            WarehouseError: the run that moved them has died.
+        """
+        paths = found()
+        marks = self.layout.marks(contract, paths)
+        for day, mark in marks.items():
+            by = files.marked(mark)
+            if by is not None and files.is_gone(by):
+                raise WarehouseError(
+                    f"{contract.name} of {day} was left half replaced by a run that was killed; make it again with "
+                    f"{remedy(contract.name, day)}."
+                )
+            if by is not None:
+                raise _ReplacedError
+        if marks and found() != paths:
+            raise _ReplacedError
+        return paths
+
     def _build(self, job: engine.Copy, tables: Sequence[str], columns: Sequence[str]) -> int:
         """Replace a partition by the rows of ``job``: in one file, or in a part for each range of ``columns``."""
         by = {name: ranges.shared(columns, schema.table(name).column_names) for name in tables}
-        held = (
-            (self.layout.visible(schema.table(name), job.ds), column) for name, column in by.items() if column
-        )
-        spans = ranges.cut(((path, column) for paths, column in held for path in paths), ranges.ROWS)
-        parts = [f"r{number:03d}" for number in range(len(spans))] if len(spans) > 1 else [None]
-        paths = [self.layout.path(job.contract, job.ds, part) for part in parts]
+        visible = self._visible(tables, job.ds)
+        before = files.stamps(path for found in visible.values() for path in found)
+        held = ((path, column) for name, column in by.items() if column for path in visible[name])
+        spans = ranges.cut(held, ranges.ROWS)
+        paths = self.layout.ranges(job.contract, job.ds, len(spans))
 
         def write(aside: Path, span: ranges.Range) -> int:
             within = {
                 name: engine.between(column, span.low, span.high) for name, column in by.items() if column
             }
-            with self._session(tables, job.ds, within) as connection:
+            with self._session(tables, job.ds, within, visible) as connection:
                 job.run(connection, aside)
             return verify.check_file(job.contract, aside, job.ds)
 
         self._connect()
+        mark = self.layout.mark(job.contract, job.ds) if job.contract.partition else None
         try:
             with ExitStack() as stack, ThreadPoolExecutor(min(len(spans), ranges.cores())) as workers:
                 asides = [stack.enter_context(files.replacing(path)) for path in paths]
                 rows = sum(workers.map(write, asides, spans))
+                if files.stamps(before) != before:
+                    raise _ReplacedError
+                others = [path for path in self.layout.files(job.contract, job.ds) if path not in paths]
+                if mark and len(paths) + len(others) > 1:
+                    files.mark(mark)
         except duckdb.IOException as error:
             raise files.cannot_write(paths[0], error) from error
-        for other in self.layout.files(job.contract, job.ds):
-            if other not in paths:
-                other.unlink(missing_ok=True)
+        for other in others:
+            other.unlink(missing_ok=True)
+        if mark:
+            mark.unlink(missing_ok=True)
         return rows
 
     def _replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.errors import ContractError, SqlError
+from recsys import schema
+from recsys.errors import ContractError, SqlError, WarehouseError
 from recsys.experiments.metrics import MEASURES
 from recsys.settings import PROJECT_ROOT, Settings
-from recsys.warehouse import open_warehouse, ranges, verify
+from recsys.warehouse import files as warehouse_files
+from recsys.warehouse import local, open_warehouse, ranges, verify
 from recsys.warehouse.local import LocalWarehouse
 from recsys.warehouse.ranges import Range, cut
 from recsys.warehouse.tables import parse_spec
@@ -110,6 +113,74 @@ def test_a_range_that_fails_leaves_the_partition(
         filled.build(TOTALS, LAST)
     assert files(filled) == [f"ds={LAST}.parquet"]
     pd.testing.assert_frame_equal(filled.read(TOTALS, LAST), before)
+
+
+def test_a_kill_between_two_renames_is_told_and_mended(
+    filled: LocalWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.build(TOTALS, LAST)
+    whole = filled.read(TOTALS, LAST)
+    monkeypatch.setattr(ranges, "ROWS", 50)
+    real, dead = Path.replace, f"{warehouse_files.owner().partition('~')[0]}~999999999~1"
+
+    def killed(aside: Path, path: Path) -> Path:
+        if path.name.endswith(".r000.parquet"):
+            raise KeyboardInterrupt
+        return real(aside, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        patched.setattr(warehouse_files, "owner", lambda: dead)
+        with pytest.raises(KeyboardInterrupt):
+            filled.build(TOTALS, LAST)
+    for read in (lambda: filled.read(TOTALS, LAST), lambda: filled.query(f"SELECT * FROM {TOTALS}", ds=LAST)):
+        with pytest.raises(WarehouseError, match=f"{LAST} was left half replaced .* make it again with"):
+            read()
+    filled.build(TOTALS, LAST)
+    pd.testing.assert_frame_equal(filled.read(TOTALS, LAST), whole)
+    assert files(filled) == [f"ds={LAST}.r{number:03d}.parquet" for number in range(3)]
+
+
+def test_a_reader_waits_while_ranges_are_moved(
+    filled: LocalWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "ROWS", 50)
+    rows = filled.build(TOTALS, LAST).rows
+    last = filled.root / "experiments" / "unit_totals" / f"ds={LAST}.r002.parquet"
+    aside = last.rename(last.with_suffix(".aside"))
+    mark = filled.layout.mark(schema.table(TOTALS), LAST)
+    waits = []
+
+    def move(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            aside.rename(last)
+        if len(waits) in (2, 4):
+            mark.unlink()
+
+    monkeypatch.setattr(local.time, "sleep", move)
+    warehouse_files.mark(mark)
+    assert filled.query(f"SELECT COUNT(*) AS n FROM {TOTALS}", ds=LAST).to_pylist() == [{"n": rows}]
+    warehouse_files.mark(mark)
+    assert len(filled.read(TOTALS, LAST)) == rows
+    assert len(waits) == 4
+
+
+def test_all_ranges_are_built_from_one_state(filled: LocalWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "ROWS", 50)
+    monkeypatch.setattr(ranges, "cores", lambda: 1)
+    real, calls = verify.check_file, []
+    read = filled.location("experiments.exposures", LAST)
+
+    def replaced_once(*given: object) -> int:
+        calls.append(given)
+        if len(calls) == 1:
+            os.utime(read, (0, 0))
+        return real(*given)
+
+    monkeypatch.setattr(verify, "check_file", replaced_once)
+    filled.build(TOTALS, LAST)
+    assert len(calls) == 6
 
 
 def test_ranges_name_the_head_of_the_key() -> None:
