@@ -112,7 +112,8 @@ def read_catalogue(
     warehouse: Warehouse, ds: date, history: pd.DataFrame, variants: pd.DataFrame
 ) -> pd.DataFrame:
     """What is known of each keyword at the end of ``ds``, see ``recsys.keywords.catalogue``."""
-    return catalogue(warehouse.query(_DEMAND, {"day": ds}, ds=ds).to_pandas(), history, variants, ds)
+    demand = warehouse.query(_DEMAND, {"day": ds}, ds=ds).to_pandas()
+    return catalogue(demand, history, variants, ds, warehouse.settings.timezone)
 
 
 def read_frames(warehouse: Warehouse, day: date, ds: date, variants: pd.DataFrame) -> Frames:
@@ -127,7 +128,15 @@ def read_frames(warehouse: Warehouse, day: date, ds: date, variants: pd.DataFram
     demand, engaged, history, items = (
         warehouse.query(sql, {"day": day}, ds=ds).to_pandas() for sql in FRAMES
     )
-    return Frames.of(day, items=items, demand=demand, history=history, engaged=engaged, variants=variants)
+    return Frames.of(
+        day,
+        items=items,
+        demand=demand,
+        history=history,
+        engaged=engaged,
+        variants=variants,
+        timezone=warehouse.settings.timezone,
+    )
 
 
 def read_shelf(warehouse: Warehouse, ds: date, first_item: str, last_item: str) -> pd.DataFrame:

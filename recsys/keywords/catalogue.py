@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import pandas as pd
@@ -17,7 +17,9 @@ COLUMNS: Final = (KEYWORD, CATEGORY_ID, *REACH, *BOUGHT, "share", "campaigns", *
 _ROW = [KEYWORD, CATEGORY_ID]
 
 
-def catalogue(demand: pd.DataFrame, history: pd.DataFrame, variants: pd.DataFrame, ds: date) -> pd.DataFrame:
+def catalogue(
+    demand: pd.DataFrame, history: pd.DataFrame, variants: pd.DataFrame, ds: date, timezone: str = "UTC"
+) -> pd.DataFrame:
     """One row per (keyword, category_id), in that order: searches and campaigns under the canonical text.
 
     Searches and searchers are those of the phrase wherever its clicks went (its page shows to all who search it), so
@@ -33,6 +35,7 @@ def catalogue(demand: pd.DataFrame, history: pd.DataFrame, variants: pd.DataFram
         history: [campaign_id, category_id, ad_rate, started_at, ended_at, keyword, impressions, clicks, purchases].
         variants: [raw, keyword]; a text that is missing here, or rejected (keyword null), is left out.
         ds: the day at whose end a campaign has to run to count.
+        timezone: whose midnight ends a day.
     """
     canonical = _canonical(variants)
     searched = demand.assign(keyword=demand["query"].map(canonical)).dropna(subset=_ROW)
@@ -41,7 +44,7 @@ def catalogue(demand: pd.DataFrame, history: pd.DataFrame, variants: pd.DataFram
     advertised = bid.groupby(_ROW)[list(ADVERTISED.values())].sum()
     advertised.columns = pd.Index(list(ADVERTISED))
     table = clicked.join(advertised, how="outer").astype("float64").fillna(0.0).reset_index()
-    table = table.join(_reach(searched), on=KEYWORD).join(_competition(bid, ds), on=KEYWORD)
+    table = table.join(_reach(searched), on=KEYWORD).join(_competition(bid, end_of(ds, timezone)), on=KEYWORD)
     counts = [*REACH, "campaigns"]
     table[counts] = table[counts].astype("float64").fillna(0.0)
     by_keyword = table.groupby(KEYWORD)["clicks_28d"]
@@ -59,6 +62,17 @@ def engagement(engaged: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
     return mapped.groupby([KEYWORD, ITEM_ID], as_index=False)[["clicks", "purchases"]].sum()
 
 
+def end_of(ds: date, timezone: str = "UTC") -> pd.Timestamp:
+    """The moment at which ``ds`` ends in ``timezone``; where clocks skip midnight, the first one after it.
+
+    Example:
+        >>> end_of(date(2026, 3, 1), "Asia/Tokyo").tz_convert("UTC")
+        Timestamp('2026-03-01 15:00:00+0000', tz='UTC')
+    """
+    midnight = pd.Timestamp(ds + timedelta(days=1))
+    return midnight.tz_localize(timezone, ambiguous=True, nonexistent="shift_forward")
+
+
 def _canonical(variants: pd.DataFrame) -> pd.Series:
     """Raw text to keyword, without what was rejected."""
     return variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
@@ -70,9 +84,8 @@ def _reach(searched: pd.DataFrame) -> pd.DataFrame:
     return once.groupby(level=KEYWORD).sum()
 
 
-def _competition(bid: pd.DataFrame, ds: date) -> pd.DataFrame:
-    """How many campaigns bid on a keyword at the end of ``ds``, and the mean of their rates."""
-    end = pd.Timestamp(ds, tz="UTC") + pd.Timedelta(days=1)
+def _competition(bid: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame:
+    """How many campaigns bid on a keyword at ``end``, and the mean of their rates."""
     started, ended = (pd.to_datetime(bid[column], utc=True) for column in ("started_at", "ended_at"))
     live = bid[(started < end) & (ended.isna() | (ended >= end))]
     each = live.drop_duplicates([KEYWORD, "campaign_id"]).astype({"ad_rate": "float64"})

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import KeywordError
-from recsys.keywords.catalogue import KEYWORD, catalogue
+from recsys.keywords.catalogue import KEYWORD, catalogue, end_of
 from recsys.schema import ITEM_ID
 
 CAMPAIGN_ID: Final = "campaign_id"
@@ -50,6 +50,7 @@ class Frames:
 
     ``history`` [campaign_id, keyword, ...] has a row per text as typed, with its canonical form; ``engaged`` is
     [keyword, item_id, clicks, purchases]. ``typed`` are ``demand``, ``history`` and ``engaged`` as they were given.
+    Days end at midnight in ``timezone``.
     """
 
     ds: date
@@ -59,6 +60,7 @@ class Frames:
     engaged: pd.DataFrame
     variants: pd.DataFrame
     typed: Mapping[str, pd.DataFrame]
+    timezone: str = "UTC"
 
     @classmethod
     def of(
@@ -70,6 +72,7 @@ class Frames:
         history: pd.DataFrame,
         engaged: pd.DataFrame,
         variants: pd.DataFrame,
+        timezone: str = "UTC",
     ) -> Frames:
         """Bring the frames of ``ds``, with texts as typed, into the canonical forms of ``variants``."""
         canonical = _forms(variants)
@@ -77,8 +80,8 @@ class Frames:
         clicked = engaged.assign(keyword=engaged["query"].map(canonical)).dropna(subset=[KEYWORD])
         clicked = clicked.groupby([KEYWORD, ITEM_ID], as_index=False)[["clicks", "purchases"]].sum()
         typed = {"demand": demand, "history": history, "engaged": engaged}
-        table = catalogue(demand, history, variants, ds)
-        return cls(ds, items, table, bid, clicked, variants[["raw", KEYWORD]], typed)
+        table = catalogue(demand, history, variants, ds, timezone)
+        return cls(ds, items, table, bid, clicked, variants[["raw", KEYWORD]], typed, timezone)
 
     def in_forms_of(self, before: Frames) -> Frames:
         """The same with the canonical forms that texts had on the day of ``before``, where they were known then.
@@ -93,6 +96,7 @@ class Frames:
             self.ds,
             items=self.items,
             variants=form.rename_axis("raw").reset_index(name=KEYWORD),
+            timezone=self.timezone,
             **self.typed,
         )
 
@@ -144,7 +148,7 @@ def _outcomes(eve: Frames, later: Frames, days: int) -> pd.DataFrame:
     facts = later.history[[*key, ITEM_ID, "ad_rate", "started_at", "ended_at"]].drop_duplicates(key)
     did = _increase(_summed(eve.history, key), _summed(later.history, key), key, list(COUNTS))
     rows = facts.merge(did, on=key, validate="one_to_one").sort_values(key, ignore_index=True)
-    ran = _ran(rows, eve.ds, days)
+    ran = _ran(rows, end_of(eve.ds, later.timezone), end_of(later.ds, later.timezone))
     # searches_7d of the later day are those of a week; of other periods they are scaled
     searched = later.catalogue.groupby(KEYWORD)["searches_7d"].max().astype("float64")
     rows["searches"] = rows[KEYWORD].map(searched).fillna(0.0).to_numpy(np.float64) * days / 7 * ran
@@ -153,14 +157,12 @@ def _outcomes(eve: Frames, later: Frames, days: int) -> pd.DataFrame:
     return rows[ran > 0].reset_index(drop=True)[list(OUTCOMES)]
 
 
-def _ran(rows: pd.DataFrame, eve: date, days: int) -> np.ndarray:
-    """The part of the days after ``eve`` in which each campaign ran: float64 in [0, 1]."""
-    first = pd.Timestamp(eve, tz="UTC") + pd.Timedelta(days=1)
-    last = first + pd.Timedelta(days=days)
+def _ran(rows: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp) -> np.ndarray:
+    """The part of the time from ``first`` to ``last`` in which each campaign ran: float64 in [0, 1]."""
     started = pd.to_datetime(rows["started_at"], utc=True)
     ended = pd.to_datetime(rows["ended_at"], utc=True).fillna(last)
     start, end = started.where(started > first, first), ended.where(ended < last, last)
-    share = (end - start).dt.total_seconds().to_numpy(np.float64) / (days * 86_400)
+    share = (end - start).dt.total_seconds().to_numpy(np.float64) / (last - first).total_seconds()
     return np.asarray(np.clip(share, 0.0, 1.0))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-import numpy as np
 import pandas as pd
 
 from recsys.errors import KeywordError
+from recsys.keywords.catalogue import end_of
 from recsys.keywords.evaluate import CAMPAIGN_ID, targets
 from recsys.keywords.labels import Frames, week
 from recsys.schema import CATEGORY_ID, ITEM_ID, SELLER_ID
@@ -65,10 +66,9 @@ class Trial:
 
 def _started(eve: Frames, later: Frames, days: int) -> pd.DataFrame:
     """The first campaign of each item that started in the ``days`` after ``eve``."""
-    end = np.datetime64(eve.ds) + np.timedelta64(1, "D")
-    begin = pd.Timestamp(end, tz="UTC")
+    begin, end = (end_of(day, eve.timezone) for day in (eve.ds, eve.ds + timedelta(days=days)))
     started = pd.to_datetime(later.history["started_at"], utc=True)
     new = later.history.assign(started_at=started, ad_rate=later.history["ad_rate"].astype("float64"))
-    new = new[(started >= begin) & (started < begin + pd.Timedelta(days=days))]
+    new = new[(started >= begin) & (started < end)]
     new = new.drop_duplicates(CAMPAIGN_ID).sort_values(["started_at", CAMPAIGN_ID]).drop_duplicates(ITEM_ID)
     return new[[CAMPAIGN_ID, ITEM_ID, SELLER_ID, CATEGORY_ID, "ad_rate", "started_at"]]

@@ -76,6 +76,18 @@ def test_a_trial_holds_the_campaigns_of_its_week_alone(frames: list[Frames]) -> 
         Trial.of(frames[4], replace(frames[4], ds=frames[4].ds + timedelta(days=7)))
 
 
+def test_what_ran_before_midnight_of_the_marketplace_was_known_on_the_eve(frames: list[Frames]) -> None:
+    def here(frame: Frames) -> Frames:
+        history = frame.typed["history"]
+        night = pd.Timestamp(frames[2].ds, tz="UTC") + pd.Timedelta(days=1, hours=7)  # 23:00 of the eve
+        moved = history.assign(started_at=history["started_at"].where(history["started_at"] < night, night))
+        return replace(changed(frame, moved), timezone="America/Los_Angeles")
+
+    assert len(Trial.of(frames[2], frames[4]).campaigns)
+    with pytest.raises(KeywordError, match="No campaign started"):
+        Trial.of(here(frames[2]), here(frames[4]))
+
+
 def test_a_listing_that_was_sold_meanwhile_had_a_piece_to_sell(frames: list[Frames]) -> None:
     gone = replace(frames[4], items=frames[4].items.assign(stock=0))
     eve = replace(frames[2], items=frames[2].items.iloc[:0])

@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from recsys.keywords.catalogue import COLUMNS, catalogue, engagement
+from recsys.keywords.catalogue import COLUMNS, catalogue, end_of, engagement
 
 DS = date(2026, 3, 1)
 
@@ -47,6 +47,14 @@ def test_variants_become_one_row_per_category_and_searches_are_of_the_whole_keyw
     assert table["clicks_28d"].tolist() == [7, 1]
     assert table["share"].tolist() == [7 / 8, 1 / 8]
     assert table["revenue_28d"].tolist() == [5.0, 2.5]
+
+
+def test_a_day_ends_at_midnight_of_the_time_zone() -> None:
+    rows = [("a", "c1", "coat", "2026-03-02T03:00", None, 0.1, 2)]
+    for zone, running in (("UTC", 0), ("America/Los_Angeles", 1)):
+        table = catalogue(demand(), history(*rows), variants(coat="coat"), DS, zone)
+        assert table["campaigns"].tolist() == [running]
+    assert end_of(date(2018, 11, 3), "America/Sao_Paulo").isoformat() == "2018-11-04T01:00:00-02:00"
 
 
 def test_competition_counts_the_campaigns_that_run_at_the_end_of_the_day() -> None:

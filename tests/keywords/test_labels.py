@@ -74,6 +74,17 @@ def test_a_campaign_counts_searches_while_it_ran() -> None:
     assert week(eve, replace(later, typed={**later.typed, "history": history})).outcomes.empty
 
 
+def test_days_end_at_midnight_in_the_time_zone_of_the_marketplace() -> None:
+    eve, later = (replace(frame, timezone="America/Los_Angeles") for frame in FRAMES[:2])
+    midnight = pd.Timestamp(eve.ds, tz="UTC") + pd.Timedelta(days=1, hours=8)
+    history = later.history.assign(impressions=eve.history["impressions"], ended_at=midnight)
+    gone = week(eve, replace(later, typed={**later.typed, "history": history}))
+    assert gone.outcomes.empty
+    history["ended_at"] = midnight + pd.Timedelta(days=1)
+    found = week(eve, replace(later, typed={**later.typed, "history": history})).outcomes
+    np.testing.assert_allclose(found["searches"], 80 / 7)
+
+
 def test_typed_variants_of_one_keyword_are_one_row() -> None:
     typed = pd.DataFrame({"raw": ["red coat", "Red Coat", "spam"], "keyword": ["red coat", "red coat", None]})
     base = FRAMES[0].history.iloc[[0]]
