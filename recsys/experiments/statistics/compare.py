@@ -101,7 +101,7 @@ def estimate(kind: Kind, moments: Moments, *, alpha: float) -> Estimate | None:
     if kind == "proportion":
         low, high = proportions.wilson(_successes(moments), arm.units, alpha)
         return Estimate(arm.units, arm.value, low, high, variance, math.inf)
-    margin = _critical(alpha, arm.units - 1) * math.sqrt(variance)
+    margin = student_quantile(alpha, arm.units - 1) * math.sqrt(variance)
     return Estimate(arm.units, arm.value, arm.value - margin, arm.value + margin, variance, arm.units - 1)
 
 
@@ -159,8 +159,8 @@ def _contrast(kind: Kind, old: _Arm, new: _Arm, theta: float, *, alpha: float, c
     step = np.array([-1.0, theta])
     parts = [float(step @ arm.spread @ step) for arm in (old, new)]
     variance = max(sum(parts), 0.0)
-    degrees = _welch(parts, (old.units, new.units))
-    critical = _critical(alpha, degrees)
+    degrees = welch_degrees(parts, (old.units, new.units))
+    critical = student_quantile(alpha, degrees)
     difference = new.value - old.value - shift
     if variance == 0 and abs(difference) <= _ROUNDING * max(abs(level), abs(level + difference)):
         difference = 0.0  # constants that differ in their last digit are one constant
@@ -204,6 +204,19 @@ def fieller(
     inner = lift * lift * v - 2 * lift * c + d - square * (v * d - c * c)
     middle, root = lift - square * c, critical * math.sqrt(max(inner, 0.0))
     return lift, (middle - root) / below, (middle + root) / below
+
+
+def welch_degrees(parts: list[float], units: tuple[int, int]) -> float:
+    """Degrees of freedom after Satterthwaite (1946) and Welch (1947)."""
+    total = sum(parts)
+    if total <= 0:
+        return float(sum(units) - 2)
+    return 1 / sum((part / total) ** 2 / (n - 1) for part, n in zip(parts, units, strict=True))
+
+
+def student_quantile(alpha: float, degrees: float) -> float:
+    """Quantile of Student's t that a two-sided test at ``alpha`` is held to; infinite degrees are the normal's."""
+    return float(stats.t.ppf(1 - alpha / 2, degrees))
 
 
 def two_sided(difference: float, variance: float, degrees: float) -> float:
@@ -277,18 +290,6 @@ def _successes(moments: Moments) -> float:
             f"A proportion with mean {mean:g} is not made of 0 and 1; declare the metric as kind mean."
         )
     return min(max(mean * units, 0.0), float(units))
-
-
-def _welch(parts: list[float], units: tuple[int, int]) -> float:
-    """Degrees of freedom after Satterthwaite (1946) and Welch (1947)."""
-    total = sum(parts)
-    if total <= 0:
-        return float(sum(units) - 2)
-    return 1 / sum((part / total) ** 2 / (n - 1) for part, n in zip(parts, units, strict=True))
-
-
-def _critical(alpha: float, degrees: float) -> float:
-    return float(stats.t.ppf(1 - alpha / 2, degrees))
 
 
 def _check_alpha(alpha: float) -> None:

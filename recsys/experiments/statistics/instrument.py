@@ -22,7 +22,13 @@ import numpy as np
 from scipy import stats
 
 from recsys.errors import ExperimentError
-from recsys.experiments.statistics.compare import Comparison, compare, fieller
+from recsys.experiments.statistics.compare import (
+    Comparison,
+    compare,
+    fieller,
+    student_quantile,
+    welch_degrees,
+)
 from recsys.experiments.statistics.moments import Floats, Moments
 
 WEAK = 10.0
@@ -121,7 +127,7 @@ def effect_of_use(
     effect, delta = _of_compliers(steps, parts, (control.units, treatment.units), alpha)
     without = -float(steps[2])  # the mean outcome without use falls by what compliers had
     joint = (parts[0] + parts[1])[np.ix_([2, 0], [2, 0])] * np.array([[1.0, -1.0], [-1.0, 1.0]])
-    lift = fieller(without, float(steps[0]), joint, _quantile(alpha, offer.degrees))
+    lift = fieller(without, float(steps[0]), joint, student_quantile(alpha, offer.degrees))
     relative = Bounded(lift[0], *lift[1:]) if lift[0] is not None and without > 0 else None
     return EffectOfUse(*known, compliers, strength, effect, delta, without / compliers, relative, naive)
 
@@ -153,7 +159,8 @@ def _steps(control: Moments, treatment: Moments, cuped: bool) -> tuple[Floats, t
     of[2, _BOTH] = -1.0
     if cuped:
         both = control + treatment
-        if both.cross[_COVARIATE, _COVARIATE] > 0:
+        # One that varies between the arms alone tells nothing of the outcome.
+        if control.cross[_COVARIATE, _COVARIATE] + treatment.cross[_COVARIATE, _COVARIATE] > 0:
             of[:, _COVARIATE] = -(of @ both.cross)[:, _COVARIATE] / both.cross[_COVARIATE, _COVARIATE]
     old, new = (of @ arm.covariance @ of.T / arm.units for arm in (control, treatment))
     return of @ (treatment.mean - control.mean), (old, new)
@@ -171,19 +178,10 @@ def _of_compliers(
     effect = gain / compliers
     line = np.array([1.0, -effect, 0.0])
     each = [float(line @ part @ line) for part in parts]
-    critical = _quantile(alpha, _degrees(each, units))
+    critical = student_quantile(alpha, welch_degrees(each, units))
     margin = critical * math.sqrt(max(sum(each), 0.0)) / compliers
     _, low, high = fieller(compliers, gain, (parts[0] + parts[1])[np.ix_([1, 0], [1, 0])], critical)
     return Bounded(effect, low, high), Bounded(effect, effect - margin, effect + margin)
-
-
-def _quantile(alpha: float, degrees: float) -> float:
-    return float(stats.t.ppf(1 - alpha / 2, degrees))
-
-
-def _degrees(each: list[float], units: tuple[int, int]) -> float:
-    below = sum(part**2 / (n - 1) for part, n in zip(each, units, strict=True))
-    return sum(each) ** 2 / below if below > 0 else float(sum(units) - 2)
 
 
 def _naive(arm: Moments, alpha: float) -> Bounded | None:

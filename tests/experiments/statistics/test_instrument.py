@@ -99,6 +99,26 @@ def test_holds_the_truth_where_the_naive_comparison_never_does(cuped: bool) -> N
     assert np.median(widths) < (1.6 if cuped else 2.2)
 
 
+def test_a_covariate_that_varies_between_the_arms_alone_changes_nothing() -> None:
+    rng = np.random.default_rng(12)
+    old, new = arm(rng, 50, False), arm(rng, 60, True)
+    plain = effect_of_use("mean", moments(old), moments(new), alpha=0.05)
+    constant = [(*rows[:2], np.full(len(rows[0]), level)) for rows, level in ((old, 0.0), (new, 1.0))]
+    found = effect_of_use("mean", *(moments(rows, True) for rows in constant), alpha=0.05, cuped=True)
+    assert found.effect == plain.effect
+    assert found.compliers == plain.compliers > 0
+
+
+def test_values_of_any_size_have_the_same_interval() -> None:
+    rng = np.random.default_rng(13)
+    arms = arm(rng, 8, False, always=0.2), arm(rng, 30, True, reach=0.5)
+    plain, tiny = (
+        effect_of_use("mean", *(moments((rows[0] * size, *rows[1:])) for rows in arms), alpha=0.05)
+        for size in (1.0, 2.0**-300)
+    )
+    assert tiny.delta.high == pytest.approx(plain.delta.high * 2.0**-300, rel=1e-9)
+
+
 def test_a_weak_offer_gives_no_bounds_but_no_lie() -> None:
     rng = np.random.default_rng(8)
     old, new = arm(rng, 60, False), arm(rng, 60, True, reach=0.02)
