@@ -110,7 +110,7 @@ placed AS (
         ) AS tenure
     FROM firsts
     INNER JOIN arms ON MOD(firsts.first_exposure, 1024) = arms.arm_number
-    LEFT JOIN people ON firsts.unit_id = people.user_id
+    LEFT JOIN people ON firsts.unit_id = people.user_id AND arms.unit = 'user'
 ),
 
 strata AS (
