@@ -85,9 +85,9 @@ class Slices:
 
 
 def tune(slices: Slices, model: str, head: str, *, trials: int, seed: int) -> dict[str, Any]:
-    """The parameters of least log-loss on the tuning week: TPE (Bergstra et al., 2011), the defaults first.
+    """The parameters of least log-loss on the tuning week: TPE (Bergstra et al., 2011).
 
-    Where the tuning week has neither good nor bad ones, or ``trials`` is 0, the defaults stay: {}.
+    The defaults stay, {}, where nothing beats them, the tuning week has no good or no bad ones, or ``trials`` is 0.
     """
     early, later = slices.examples("train", head), slices.examples("tune", head)
     if not trials or not 0 < later.good.sum() < later.tried.sum():

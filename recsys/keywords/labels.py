@@ -87,9 +87,10 @@ class Frames:
         """The same with the canonical forms that texts had on the day of ``before``, where they were known then.
 
         A cluster may take another text from one week to the next; what it did in between is told under the old one.
+        So is a text of this week alone: in the form that its keyword had, or else most texts of its cluster.
         """
         old, new = _forms(before.variants), _forms(self.variants)
-        form = new.where(~new.isin(old.index), new.map(old))
+        form = new.map(old).fillna(new.map(_renamed(old, new))).fillna(new)
         known = form.index.isin(before.variants["raw"])
         form = pd.concat([old, form[~known]])
         return Frames.of(
@@ -104,6 +105,14 @@ class Frames:
 def _forms(variants: pd.DataFrame) -> pd.Series:
     """The canonical form of each text that has one."""
     return variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
+
+
+def _renamed(old: pd.Series, new: pd.Series) -> pd.Series:
+    """New form to the old form that most texts of its cluster had, of equal ones the first by alphabet."""
+    both = pd.DataFrame({"old": old, "new": new}).dropna()
+    counted = both.groupby(["new", "old"]).size().rename("texts").reset_index()
+    counted = counted.sort_values(["new", "texts", "old"], ascending=[True, False, True])
+    return counted.drop_duplicates("new").set_index("new")["old"]
 
 
 def week(eve: Frames, later: Frames) -> Week:

@@ -128,6 +128,27 @@ def test_a_new_canonical_form_makes_no_new_clicks() -> None:
     pd.testing.assert_frame_equal(week(eve, later).outcomes, plain.outcomes)
 
 
+def test_a_text_of_the_week_alone_goes_to_the_form_that_its_cluster_had() -> None:
+    texts = pd.DataFrame(
+        {"raw": ["coat red", "coats red", "hat"], "keyword": ["coat red", "coat red", "hat"]}
+    )
+    # "red coat" is new, and overtakes; the third text of the cluster was another keyword on the eve
+    raws = ["coat red", "coats red", "hat", "red coat", "Red Coat", "scarf"]
+    later = pd.DataFrame({"raw": raws, "keyword": ["red coat"] * 5 + ["scarf"]})
+    eve = Frames.of(FRAMES[0].ds, items=FRAMES[0].items, variants=texts, **FRAMES[0].typed)
+    typed = FRAMES[1].typed["history"].head(4).assign(keyword=["Red Coat", "hat", "coats red", "scarf"])
+    frames = Frames.of(
+        FRAMES[1].ds,
+        items=FRAMES[1].items,
+        variants=later.sample(frac=1, random_state=2),
+        **{**FRAMES[1].typed, "history": typed},
+    )
+    found = frames.in_forms_of(eve)
+    assert found.history["keyword"].tolist() == ["coat red", "hat", "coat red", "scarf"]
+    again = found.in_forms_of(eve)
+    pd.testing.assert_frame_equal(again.history, found.history)
+
+
 def test_an_eve_after_the_week_is_refused() -> None:
     with pytest.raises(KeywordError, match="a later day"):
         week(FRAMES[1], FRAMES[1])
