@@ -140,6 +140,7 @@ def crowd(users: int, sellers: int, listings: int, seed: int = 0) -> Market:
             "ties": ties.assign(weight=3.0, follows=0, purchases=bought),
             "sellers": pd.DataFrame(
                 {"seller_id": ids, "rating": 4.5, "cancel_rate": 0.05, "tenure_days": 90}
+                | {"own_rating": 4.5, "ratings": 10}
             ),
             "users": pd.DataFrame(
                 {

@@ -14,7 +14,13 @@ from recsys.settings import Settings
 from recsys.warehouse import Warehouse
 
 WEIGHTS = "scoring.seller_weights"
-NEEDED = ("staging.items", "features.user_daily", "features.seller_daily", "features.user_seller")
+NEEDED = (
+    "staging.items",
+    "staging.sellers",
+    "features.user_daily",
+    "features.seller_daily",
+    "features.user_seller",
+)
 COHORT_TABLE = "features.cohort_affinity"
 """Read where it is there."""
 TOUCHED_DAYS = 60
@@ -53,10 +59,12 @@ WHERE ds = @ds AND (purchases + follows > 0 OR user_id BETWEEN @first_user AND @
 ORDER BY user_id, seller_id
 """
 SELLERS = """
-SELECT seller_id, rating, cancel_rate, tenure_days
-FROM features.seller_daily
-WHERE ds = @ds
-ORDER BY seller_id
+SELECT known.seller_id, known.rating, known.cancel_rate, known.tenure_days, own.rating AS own_rating,
+  COALESCE(own.rating_count, 0) AS ratings
+FROM features.seller_daily AS known
+LEFT JOIN staging.sellers AS own ON own.seller_id = known.seller_id AND own.ds = @ds
+WHERE known.ds = @ds
+ORDER BY known.seller_id
 """
 USERS = """
 SELECT user_id, gender, birth_year, region

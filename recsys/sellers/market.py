@@ -28,7 +28,7 @@ LISTINGS = (
 )
 TOUCHED = (USER_ID, ITEM_ID, WEIGHT)
 TIES = (USER_ID, SELLER_ID, WEIGHT, "follows", "purchases")
-SELLERS = (SELLER_ID, "rating", "cancel_rate", "tenure_days")
+SELLERS = (SELLER_ID, "rating", "cancel_rate", "tenure_days", "own_rating", "ratings")
 USERS = (USER_ID, "gender", "birth_year", "region")
 COHORTS = ("cohort", CATEGORY_ID, "share", "drawn")
 FRAMES = {
@@ -39,7 +39,9 @@ FRAMES = {
     "users": USERS,
     "cohorts": COHORTS,
 }
-"""The frames ``Market.from_frames`` reads and their columns; weights are halved every 30 days."""
+"""The frames ``Market.from_frames`` reads and their columns; weights are halved every 30 days.
+
+``rating`` is drawn to the market's mean; ``own_rating`` is the plain mean of a seller's ``ratings`` (how many)."""
 
 
 @dataclass(frozen=True)

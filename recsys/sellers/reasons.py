@@ -12,6 +12,8 @@ from recsys.sellers.market import values_at
 
 LEAST_PEOPLE = 3
 """Fewer people are not counted aloud: a number of one or two can be a person."""
+GOOD_RATING = 4.5
+"""Of 5, their own and as drawn to the market's mean: a lower one is not praised."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ class Reasons:
         market = self.factors.market
         category = self._category(users, sellers)
         people = np.asarray(market.bound.sum(axis=0)).reshape(-1)[market.offered][sellers].astype(int)
-        rating = market.sellers["rating"].to_numpy(np.float64)[sellers]
         return {
             "category": category,
             "brand": category,
@@ -56,15 +57,25 @@ class Reasons:
             "popular": [
                 f"{n:,} people follow them or bought from them." if n >= LEAST_PEOPLE else "" for n in people
             ],
-            "rating": [f"Buyers rate them {r:.1f} of 5." if r >= 4.5 else "" for r in rating],
+            "rating": self._rated(sellers),
         }
+
+    def _rated(self, sellers: np.ndarray) -> list[str]:
+        """The seller's own mean: the drawn one of a seller whom few have rated is the market's."""
+        known = self.factors.market.sellers.iloc[sellers]
+        own, drawn = (known[name].to_numpy(np.float64) for name in ("own_rating", "rating"))
+        told = (known["ratings"].to_numpy(np.float64) >= LEAST_PEOPLE) & (
+            np.minimum(own, drawn) >= GOOD_RATING
+        )
+        return [f"Buyers rate them {r:.1f} of 5." if yes else "" for r, yes in zip(own, told, strict=True)]
 
     def _category(self, users: np.ndarray, sellers: np.ndarray) -> list[str]:
         """The category that makes most of the fit, where the seller has listings and the user did something."""
         shelf, touched = self.factors.market.shelf, self.factors.own_categories
         counts = self.factors.listings_by_category
-        fit = self.factors.interest[users] * counts[:, sellers].toarray().T
-        best = fit.argmax(axis=1) if fit.shape[1] else np.zeros(len(users), int)
+        fit = sparse.coo_array(counts.T.tocsr()[sellers])  # a seller is in few of all categories
+        fit.data = fit.data * self.factors.interest[users[fit.row], fit.col]
+        best = np.asarray(sparse.csr_array(fit).argmax(axis=1)).reshape(-1)
         count = values_at(counts, best, sellers).astype(int).tolist()
         looked = values_at(touched, users, best) > 0
         texts = []

@@ -88,13 +88,18 @@ def learn(factors: Factors, later: pd.DataFrame, rng: np.random.Generator, penal
         penalty: inverse of the strength of the L2 penalty.
 
     Raises:
-        ModelError: when fewer than LEAST_PAIRS are left.
+        ModelError: when fewer than LEAST_PAIRS are left, or no seller that they could be told from.
     """
     values, label = samples(factors, later, rng)
     if label.sum() < LEAST_PAIRS:
         raise ModelError(
             f"{int(label.sum())} pairs of a buyer and a new seller after {factors.market.ds}; {LEAST_PAIRS} are needed "
             "to learn from. Take a longer period after the cut, or a later cut."
+        )
+    if label.all():
+        raise ModelError(
+            f"Buyers turned to every seller they could have been shown after {factors.market.ds}, of "
+            f"{factors.market.n_sellers} with a live listing; there is nothing to tell them from. Import more sellers."
         )
     mean, scale = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-9)
     model = LogisticRegression(C=penalty, max_iter=500).fit((values - mean) / scale, label)

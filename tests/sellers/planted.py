@@ -54,6 +54,8 @@ def frames(seed: int = 0) -> dict[str, pd.DataFrame]:
                 "rating": 4.0,
                 "cancel_rate": 0.05,
                 "tenure_days": 100,
+                "own_rating": 4.0,
+                "ratings": 50,
             }
         ),
         "users": pd.DataFrame({"user_id": users, "gender": None, "birth_year": np.nan, "region": None}),

@@ -159,3 +159,46 @@ def test_too_little_to_learn_from_is_told(factors: Factors) -> None:
 def test_a_market_without_people_gives_no_lists(factors: Factors, learned: Weights) -> None:
     lists = recommend(factors, learned, np.empty(0, int), 4)
     assert lists.empty and "reason" in lists
+
+
+def test_a_seller_whom_nobody_rated_is_not_said_to_be_rated() -> None:
+    """In a market where most are rated 4.8, who has no rating is drawn there too: that is not what buyers said."""
+    given = frames()
+    given["sellers"] = given["sellers"].assign(rating=4.8, own_rating=4.9, ratings=50)
+    facts = {"s01": (np.nan, 0), "s02": (5.0, 2), "s03": (4.2, 3)}
+    for seller, (own, count) in facts.items():
+        given["sellers"].loc[given["sellers"]["seller_id"] == seller, ["own_rating", "ratings"]] = own, count
+    rated = Market.from_frames(given, DS)
+    only = Weights(np.zeros(len(NAMES)), np.ones(len(NAMES)), (np.array(NAMES) == "rating") * 1.0, 1)
+    lists = recommend(Factors(rated), only, rated.users.get_indexer(pd.Index(["u_new"])), SELLERS)
+    told = lists.set_index("seller_id")["reason"]
+    assert (told[["s01", "s02", "s03"]] == "They have 3 listings to look at.").all()
+    assert (told.drop(["s01", "s02", "s03"]) == "Buyers rate them 4.9 of 5.").all()
+
+
+def test_with_one_seller_there_is_nothing_to_learn() -> None:
+    given = frames()
+    given["listings"] = given["listings"].assign(seller_id="s00")
+    given["ties"] = given["ties"].head(0)
+    with pytest.raises(ModelError, match="of 1 with a live listing"):
+        learn(
+            Factors(Market.from_frames(given, DS)), later().assign(seller_id="s00"), np.random.default_rng(0)
+        )
+
+
+def test_of_several_categories_the_one_that_fits_most_is_told() -> None:
+    """It is the one with most of the buyer's interest times the seller's listings."""
+    given = frames()
+    given["listings"].loc[1, ["category_id", "category_name"]] = (
+        "c3",
+        "Kind 3",
+    )  # s00: two of Kind 0, one of Kind 3
+    market = Market.from_frames(given, DS)
+    factors = Factors(market)
+    only = Weights(np.full(len(NAMES), -20.0), np.ones(len(NAMES)), (np.array(NAMES) == "category") * 1.0, 1)
+    place = market.users.get_indexer(pd.Index(["u00", "u03"]))
+    reasons = recommend(factors, only, place, SELLERS).set_index(["user_id", "seller_id"])["reason"]
+    fit = factors.interest[place] * np.array([2, 0, 0, 1])
+    assert fit.argmax(axis=1).tolist() == [0, 3]
+    kept = reasons[reasons.index.get_level_values("seller_id") == "s00"].to_dict()
+    assert all(f"in Kind {user[-1]}" in reason for (user, _), reason in kept.items()) and kept
