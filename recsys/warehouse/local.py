@@ -276,7 +276,9 @@ class LocalWarehouse(Warehouse):
         by = {name: ranges.shared(columns, schema.table(name).column_names) for name in tables}
         visible = self._visible(tables, job.ds)
         before = files.stamps(path for found in visible.values() for path in found)
-        held = ((path, column) for name, column in by.items() if column for path in visible[name])
+        # What is grouped is what has the key's own column; of another a copy of every day may be there.
+        head = job.contract.key[0]
+        held = ((path, head) for name, column in by.items() if column == head for path in visible[name])
         spans = ranges.cut(held, ranges.ROWS)
         paths = self.layout.ranges(job.contract, job.ds, len(spans))
 

@@ -94,6 +94,19 @@ def test_ranges_give_the_rows_of_one_run(filled: LocalWarehouse, monkeypatch: py
     assert files(filled) == [f"ds={LAST}.parquet"]
 
 
+def test_copies_of_every_day_make_no_more_ranges(
+    filled: LocalWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for back in range(1, 11):
+        day = LAST - timedelta(days=back)
+        people = pd.DataFrame({"user_id": names(range(50)), "registered_at": pd.Timestamp(day, tz="UTC")})
+        blank = dict.fromkeys(["birth_year", "gender", "region"])
+        filled.write("staging.users", people.assign(**blank, ds=day), day)
+    monkeypatch.setattr(ranges, "ROWS", 250)
+    filled.build(TOTALS, LAST)
+    assert files(filled) == [f"ds={LAST}.parquet"]
+
+
 def test_a_range_that_fails_leaves_the_partition(
     filled: LocalWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
