@@ -135,7 +135,7 @@ def follower_rows(state: State, pages: Columns, surface: int, draws: Draws) -> l
     keep = np.arange(len(row)) - starts[row] < SHELF_ROWS
     n = int(keep.sum())
     rows = {"page": page[row[keep]], "item": item[keep]}
-    return [rows | {"propensity": np.full(n, np.nan), "campaign": np.full(n, -1)}]
+    return [rows | {"propensity": np.full(n, np.nan), "keyword": np.full(n, -1)}]
 
 
 def _since(state: State) -> int:

@@ -80,6 +80,8 @@ def test_followed_sellers_are_seen_more_where_the_world_says_so(lived: Lived, to
     shown = zip(rows["page"].tolist(), state.items["seller"][rows["item"]].tolist(), strict=True)
     assert len(rows["page"]) > 20 and set(shown) <= follows
     assert np.bincount(rows["page"]).max() <= 4
+    _, day = play(reached, tomorrow)
+    assert len(day.events)
 
 
 def test_a_saved_state_keeps_its_follows(lived: Lived, tomorrow: date) -> None:
