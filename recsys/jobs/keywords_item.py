@@ -41,8 +41,8 @@ def run(
     """The set of keywords for ``item``, best first: columns of ``marts.keyword_recommendations`` without ds.
 
     What is known of keywords is of ``ds``, by default the newest day that has them. A listing that is live on that day
-    is taken from its features, another from the source table: a minute old is old enough. ``ad_rate`` (a share of the
-    price) and ``budget`` (money) stand for those of a campaign to come.
+    is taken from its features, another from the source table: a minute old is old enough. Without ``ds`` it has to be
+    for sale still. ``ad_rate`` (a share of the price) and ``budget`` (money) stand for those of a campaign to come.
 
     Raises:
         KeywordError: no such listing is open, no keyword model or features, or a rate or budget that means nothing.
@@ -57,14 +57,15 @@ def run(
             raise KeywordError("No keyword features yet. Run `airflow dags test keywords_weekly DAY` first.")
         model, market = newest_model(settings.models_dir, day), read_market(warehouse, day)
         shelf = read_shelf(warehouse, day, item, item)
-        if shelf.empty:
-            shelf = _just_listed(warehouse, item, market.catalogue)
+        if ds is None or shelf.empty:
+            listed = _just_listed(warehouse, item)
+            shelf = listed if shelf.empty else shelf
         previous = read_previous(warehouse, day, item, item)
     shelf["budget"] = float("nan") if budget is None else budget
     return propose(model, market, shelf, set_rules(settings), previous, ad_rate=ad_rate)
 
 
-def _just_listed(warehouse: Warehouse, item: str, catalogue: pd.DataFrame) -> pd.DataFrame:
+def _just_listed(warehouse: Warehouse, item: str) -> pd.DataFrame:
     found = warehouse.query(JUST_LISTED, {"item": item}).to_pandas()
     if found.empty:
         raise KeywordError(f"No open listing {item!r}. Give the item_id of one that is for sale.")

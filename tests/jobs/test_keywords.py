@@ -220,6 +220,18 @@ def test_one_listing_is_answered_for_whether_published_or_just_put_up(copied: Se
     assert keywords_item.run(copied, "fresh", DS, ad_rate=0.05, budget=0.001).empty
 
 
+def test_a_listing_that_was_sold_since_gets_no_keywords(copied: Settings) -> None:
+    item = read(copied, PUBLISHED)["item_id"].iloc[0]
+    with open_warehouse(copied) as warehouse:
+        items = warehouse.read("marketplace.items")
+        sold = items["item_id"] == item
+        items.loc[sold, ["closed_at", "close_reason"]] = pd.Timestamp(DS + WEEK, tz="UTC"), "sold"
+        warehouse.write("marketplace.items", items)
+    with pytest.raises(KeywordError, match=f"No open listing '{item}'"):
+        keywords_item.run(copied, item)
+    assert len(keywords_item.run(copied, item, DS))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
