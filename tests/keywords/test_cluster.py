@@ -123,6 +123,13 @@ def test_what_was_merged_stays_merged_until_its_reason_has_clearly_gone() -> Non
     assert clean(raw({"norvek bag": 90, "norvik bag": 60}), POLICY, before)["keyword"].nunique() == 2
 
 
+@pytest.mark.parametrize("variant", ["bag norvek", "bag norvik", "norvek bags", "a"])
+def test_a_new_variant_does_not_part_what_was_merged(variant: str) -> None:
+    before = clean(raw({"norvek bag": 90, "norvik bag": 1}), POLICY)
+    found = keywords({"norvek bag": 90, "norvik bag": 30, variant: 1}, before)
+    assert found["norvik bag"] == found["norvek bag"] == "norvek bag"
+
+
 def test_the_examples_hold() -> None:
     assert doctest.testmod(module).failed == 0
 
