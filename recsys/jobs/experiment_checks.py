@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -63,7 +64,7 @@ WHERE assigned.assigned_on IS NULL OR exposed.exposed_on < DATE_ADD(assigned.ass
 QUERIES = (_FIRST, _IN_TWO, _EARLY)
 
 
-def asked(experiment: Experiment, settings: Settings) -> dict[str, object]:
+def asked(experiment: Experiment, settings: Settings) -> dict[str, Any]:
     """What every query binds besides ``@ds`` and ``@day``, the evening of the last assignment that may be exposed.
 
     ``lead`` is how many days after its assignment a unit is exposed at the earliest: lists of an arm are served from
@@ -83,10 +84,10 @@ def of_exposure(warehouse: Warehouse, experiment: Experiment, ds: date) -> list[
 
     A day's sample ratio counts whom that day exposed for the first time: who comes back is an outcome.
     """
-    last = ds if experiment.end is None else min(ds, experiment.end)
     given = asked(experiment, warehouse.settings)
-    # Whoever was exposed by the last day was assigned by the evening before; a campaign, by that of the day.
-    given |= {"day": last if experiment.unit == "campaign" else last - timedelta(days=1)}
+    # Nobody is assigned after the evening before the end; whoever is exposed later, was assigned by then.
+    evening = ds - timedelta(days=int(given["lead"]))
+    given["day"] = evening if experiment.end is None else min(evening, experiment.end - timedelta(days=1))
 
     def ask(sql: str) -> pd.DataFrame:
         return warehouse.query(sql, given, ds=ds).to_pandas()

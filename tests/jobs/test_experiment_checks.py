@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -48,3 +49,28 @@ def test_a_campaign_may_be_exposed_on_the_day_it_is_assigned(
     assert found["early_exposure"].success is on_time
     assert found["two_arms"].success
     assert found["missing_days"].success
+
+
+@pytest.mark.parametrize("days", [1, 2, 3])
+def test_campaigns_of_an_experiment_that_is_over_were_assigned_while_it_ran(
+    days: int, tmp_path: Path
+) -> None:
+    """Nobody is assigned on the evening of the last day, nor after it."""
+    ended = replace(drawing("campaign"), end=START + timedelta(days=1))
+    units = pd.DataFrame({"experiment_id": "e", "unit_id": ["p1", "p2"], "arm": ["with", "without"]})
+    fields = {
+        "unit": "campaign",
+        "policy": None,
+        "bucket": 0,
+        "started_on": START,
+        "first_assigned_on": START,
+    }
+    exposed = units.assign(first_exposed_at=pd.Timestamp(START, tz="UTC"), impressions=0, ds=START)
+    with open_warehouse(Settings(warehouse=str(tmp_path / "warehouse"))) as warehouse:
+        for back in (-1, 0, 1):
+            day = START + timedelta(days=back)
+            there = units.assign(**fields, ds=day)
+            warehouse.write("experiments.assignments", there if ended.is_assigned_on(day) else there[:0], day)
+        warehouse.write("experiments.exposures", exposed, START)
+        found = experiment_checks.of_exposure(warehouse, ended, START + timedelta(days=days - 1))
+    assert next(check for check in found if check.check_id == "early_exposure").success
