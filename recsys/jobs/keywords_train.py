@@ -30,9 +30,9 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     """Train on the weeks up to ``ds`` and write the keyword model of ``ds``.
 
     The keyword features of earlier weeks that no run has built are built first, so that weeks may be run in any order.
-    A marketplace without campaigns, or whose campaigns are too young, gets no model: that is told, and is no error. A
-    ranker that predicts the clicks of the last week, which it has not seen, worse than one rate for all, by more than
-    chance, is refused, and the model before stays.
+    A marketplace without campaigns, or whose campaigns are too young or have ceased, gets no new model: that is told,
+    and is no error. A ranker that predicts the clicks of the last week, which it has not seen, worse than one rate for
+    all, by more than chance, is refused, and the model before stays.
 
     Raises:
         WarehouseError: the features or cleaned keywords of ``ds`` are missing.
@@ -42,17 +42,22 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         days = fill(warehouse, [ds - WEEK * back for back in range(WEEKS + 1)])
         frames = [read_frames(warehouse, day, ds, variants) for day in days]
     weeks = [week(eve, later) for eve, later in pairwise(frames)]
-    weeks = weeks[next((n for n, one in enumerate(weeks) if len(one)), len(weeks)) :]
+    shown = [one.outcomes["impressions"].sum() > 0 for one in weeks]
+    weeks = weeks[shown.index(True) :] if any(shown) else []
     clicks = int(sum(one.outcomes["clicks"].sum() for one in weeks))
     if len(weeks) < LEAST_WEEKS or clicks < LEAST_CLICKS:
         return {"skipped": f"{len(weeks)} weeks of ads with {clicks} clicks are too few to learn from."}
-    metrics = judge(weeks, settings.seed)
-    if metrics["behind"] > metrics["by_chance"]:
-        kept = newest_day(settings.models_dir, ds)
-        return {"refused": metrics, "kept": kept.isoformat() if kept else None}
+    try:
+        with threadpool_limits(limits=1):
+            metrics = judge(weeks, settings.seed)
+            if metrics["behind"] > metrics["by_chance"]:
+                kept = newest_day(settings.models_dir, ds)
+                return {"refused": metrics, "kept": kept.isoformat() if kept else None}
+            system = System.fit(frames[-len(weeks) - 1 :], seed=settings.seed)
+    except KeywordError as error:  # no ad was shown, or no campaign started, of late
+        return {"skipped": str(error)}
     facts = {"ds": str(ds), "weeks": [str(one.ds) for one in weeks], "clicks": clicks, "metrics": metrics}
-    with threadpool_limits(limits=1):
-        model = KeywordModel(System.fit(frames[-len(weeks) - 1 :], seed=settings.seed), facts)
+    model = KeywordModel(system, facts)
     folder = model.save(settings.models_dir, ds)
     found = len(model.system.retrieval.phrases)
     return {"model": model.label, "folder": str(folder), **facts, "keywords": found}

@@ -28,10 +28,12 @@ from recsys.jobs import (
     simulate,
 )
 from recsys.jobs.keywords_inputs import FEATURES, PUBLISHED, VARIANTS, running
+from recsys.keywords.labels import Frames
 from recsys.keywords.ranker import KeywordRanker
 from recsys.settings import Settings
 from recsys.synthetic import preset
 from recsys.warehouse import open_warehouse
+from tests.keywords.ads import world
 
 FIRST, DAYS = date(2026, 1, 1), 22
 DS = FIRST + timedelta(days=DAYS - 1)
@@ -186,6 +188,39 @@ def test_a_ranker_that_predicts_worse_than_one_rate_is_refused(
     assert told["kept"] == str(DS)
     assert told["refused"]["behind"] > told["refused"]["by_chance"] > 0  # type: ignore[index]
     assert prints(copied, "_models/keywords") == before
+
+
+@pytest.mark.parametrize(
+    ("silent", "told"),
+    [
+        ((4,), "No ad was shown in the week after"),
+        ((1, 2), "2 weeks of ads"),
+        ((1,), "No campaign started in the 21 days"),
+    ],
+)
+def test_campaigns_that_have_ceased_are_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, silent: tuple[int, ...], told: str
+) -> None:
+    """No ad was shown in some weeks, and no campaign of this world is young: the model before goes on."""
+    made = world(weeks=4, items=40)
+    for number in silent:
+        typed = made[number].typed
+        before = made[number - 1].typed["history"]
+        for later in range(number, len(made)):
+            history = made[later].typed["history"].copy()
+            for name in ("impressions", "clicks", "purchases"):
+                history[name] -= typed["history"][name].to_numpy() - before[name].to_numpy()
+            frame = made[later]
+            made[later] = Frames.of(
+                frame.ds, items=frame.items, variants=frame.variants, **{**frame.typed, "history": history}
+            )
+    by_day = {frame.ds: frame for frame in made}
+    monkeypatch.setattr(keywords_train, "read_variants", lambda *_: None)
+    monkeypatch.setattr(keywords_train, "fill", lambda *_: sorted(by_day))
+    monkeypatch.setattr(keywords_train, "read_frames", lambda _, day, *__: by_day[day])
+    settings = Settings.load({}, warehouse=str(tmp_path / "warehouse"))
+    assert told in str(keywords_train.run(settings, made[-1].ds)["skipped"])
+    assert not list(settings.models_dir.rglob("manifest.json"))
 
 
 def test_a_marketplace_without_campaigns_gets_empty_lists(market: Settings, tmp_path: Path) -> None:
