@@ -48,7 +48,8 @@ def run(
         variants = variants_of(warehouse, settings, cut, None)
         past = [read_frames(warehouse, day, cut, variants) for day in days if day <= cut]
         later = read_frames(warehouse, end, end, variants_of(warehouse, settings, end, variants))
-        return backtest(past, later, seed=settings.seed, rules=set_rules(settings), k=k)
+        eve = read_frames(warehouse, cut, end, variants)  # with the listings that were advertised since
+        return backtest(past, later, eve=eve, seed=settings.seed, rules=set_rules(settings), k=k)
 
 
 def print_figures(figures: pd.DataFrame, k: int, console: Console) -> None:

@@ -110,6 +110,7 @@ def backtest(
     later: Frames,
     *,
     seed: int,
+    eve: Frames | None = None,
     model: str = "logistic",
     names: tuple[str, ...] | None = None,
     rules: SetRules | None = None,
@@ -121,6 +122,8 @@ def backtest(
         past: as of ``System.fit``.
         later: of an evening a week or more after the last of them.
         seed: of every draw.
+        eve: the last of ``past`` with all listings that are asked about, where that has only those that teach: what is
+            not on it counts as listed afterwards.
         model: of clicks and purchases.
         names: of the retrievers; without, all that can be had.
         rules: how sets are chosen.
@@ -133,7 +136,7 @@ def backtest(
     Raises:
         KeywordError: fewer than three evenings, or no campaign started in the week.
     """
-    trial = Trial.of(past[-1], later)
+    trial = Trial.of(eve or past[-1], later)
     made, scored = systems(trial, System.fit(past, seed=seed, model=model, names=names), rules)
     relevance = scored[[ITEM_ID, "keyword", "relevance"]]
     rows = []

@@ -115,6 +115,23 @@ def test_every_system_is_judged_and_what_sellers_take_tells_most(frames: list[Fr
         backtest(frames[:2], frames[2], seed=1)
 
 
+def test_listings_that_do_not_teach_are_still_as_they_were_on_the_evening(
+    frames: list[Frames], system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(System, "fit", lambda *_, **__: system)
+    monkeypatch.setattr(
+        "recsys.keywords.backtest.systems", lambda trial, *_: asked.append(trial) or systems(trial, system)
+    )
+    eve, past = frames[-2], [*frames[:-2], replace(frames[-2], items=frames[-2].items.iloc[:0])]
+    for given in (None, eve):
+        backtest(past, frames[-1], eve=given, seed=1)
+    listed_later, listed_before = (trial.items["views_30d"].to_numpy() for trial in asked)
+    assert not listed_later.any()
+    views = eve.items.set_index("item_id")["views_30d"]
+    assert listed_before.tolist() == views[asked[1].items["item_id"]].tolist()
+
+
 def test_adoption_tells_what_sellers_type_and_is_the_same_after_a_reload(
     frames: list[Frames], system: System, tmp_path: Path
 ) -> None:
