@@ -81,7 +81,8 @@ class EmbeddingRetriever(VectorRetriever):
         """What items say of themselves, in the directions found."""
         leaf, _ = self.phrases.groups(items)
         leaves = _one_hot(leaf, len(self.phrases.categories))
-        return np.asarray(normalize(self._vectors(item_text(items), leaves)), np.float32)
+        vectors = self._vectors(item_text(items), leaves)
+        return np.asarray(normalize(vectors) if len(vectors) else vectors, np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The directions, and the place of every phrase."""

@@ -65,7 +65,14 @@ def test_candidates_name_the_leaf_where_the_keyword_is_searched_in_it() -> None:
         ["i2", "red coat", "c2", 2],
     ]
     assert retrieval.candidates(listing(), 1)["keyword"].tolist() == ["coat", "coat"]
-    assert retrieval.candidates(listing().iloc[:0]).empty
+
+
+@pytest.mark.parametrize("names", [("graph",), ("graph", "embedding"), None])
+def test_no_listing_has_no_candidates(names: tuple[str, ...] | None) -> None:
+    retrieval = Retrieval.fit(table(), ENGAGED, listing(), seed=1, names=names)
+    nothing, some = retrieval.candidates(listing().iloc[:0]), retrieval.candidates(listing())
+    assert nothing.empty
+    assert nothing.columns.tolist() == some.columns.tolist()
 
 
 def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
