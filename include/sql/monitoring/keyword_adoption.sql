@@ -2,9 +2,9 @@
 -- The lists that count as offered are those in force when the 7 days began. new_campaigns, offered_campaigns (new ones
 -- whose listing had such a list), offered_items and kept_share are of the market, and stand on every row. campaigns and
 -- keywords are those of new campaigns with that origin; a keyword was proposed if it, or the keyword it stands for, is in
--- the list of its listing. share = its part of the keywords of all new campaigns. What follows is of the keywords, of
--- campaigns of any age, that had a figure in the 7 days. kept_share = of the offered keywords of listings that have a
--- list again today, those that are in it again.
+-- the list of its listing; one whose cluster goes by another keyword today is looked for under that. share = its part of
+-- the keywords of all new campaigns. What follows is of the keywords, of campaigns of any age, that had a figure in the 7
+-- days. kept_share = of the offered keywords of listings that have a list again today, those that are in it again.
 -- grain: origin
 -- partition: ds
 -- cluster: origin
@@ -26,12 +26,23 @@ in_force AS (
     WHERE ds <= DATE_SUB(@ds, INTERVAL 7 DAY)
 ),
 
-offered AS (
+canonical AS (
     SELECT
+        raw,
+        keyword
+    FROM scoring.keyword_variants
+    WHERE
+        ds = @ds
+        AND keyword IS NOT NULL
+),
+
+offered AS (
+    SELECT DISTINCT
         published.item_id,
-        published.keyword
+        COALESCE(canonical.keyword, published.keyword) AS keyword
     FROM published
     INNER JOIN in_force ON published.ds = in_force.day
+    LEFT JOIN canonical ON published.keyword = canonical.raw
 ),
 
 offered_items AS (
@@ -92,16 +103,6 @@ lists AS (
     WHERE
         added_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @archive_days - 1 DAY), @timezone)
         AND added_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
-),
-
-canonical AS (
-    SELECT
-        raw,
-        keyword
-    FROM scoring.keyword_variants
-    WHERE
-        ds = @ds
-        AND keyword IS NOT NULL
 ),
 
 typed AS (
