@@ -17,6 +17,8 @@ from recsys.keywords.text_features import word_features
 PRICE_STEPS = 20
 SIDES = ("item", "keyword")
 FACTS = ("category", "condition", "price")
+BLOCK = 256
+"""Rows that go through a tower at once, always as many."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,19 @@ def tower(p: Mapping[str, Any], side: str, text: Any, facts: Any = None) -> Any:
     wide = (inputs @ p[f"{side}.wide.weight"].T + p[f"{side}.wide.bias"]).clip(min=0)
     vectors = inputs + wide @ p[f"{side}.narrow.weight"].T
     return vectors / ((vectors * vectors).sum(-1)[:, None] + 1e-12) ** 0.5
+
+
+def tower_by_blocks(
+    p: Mapping[str, np.ndarray], side: str, text: np.ndarray, facts: np.ndarray
+) -> np.ndarray:
+    """``tower`` of arrays in blocks of BLOCK rows, the last one filled up: float32 [n, factors].
+
+    BLAS rounds the last rows of a matrix otherwise, and the vector of an item would depend on those beside it.
+    """
+    made = np.empty(text.shape, np.float32)
+    for start in range(0, len(text), BLOCK):
+        part = slice(start, start + BLOCK)
+        empty = ((0, BLOCK - len(text[part])), (0, 0))
+        whole = tower(p, side, np.pad(text[part], empty), np.pad(facts[part], empty))
+        made[part] = whole[: len(text[part])]
+    return made

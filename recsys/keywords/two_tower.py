@@ -11,7 +11,7 @@ import pandas as pd
 from recsys.keywords.retriever import Phrases
 from recsys.keywords.text import item_text, pack, unpack
 from recsys.keywords.tower_training import Training
-from recsys.keywords.towers import Facts, Texts, first_arrays, tower
+from recsys.keywords.towers import Facts, Texts, first_arrays, tower, tower_by_blocks
 from recsys.keywords.vectors import VectorRetriever
 from recsys.models.neural import Session, arrays_of, fit
 
@@ -99,5 +99,4 @@ class TwoTowerRetriever(VectorRetriever):
 
     def _item_tower(self, items: pd.DataFrame) -> np.ndarray:
         text = Texts.of(item_text(items), self.bits).vectors(self.learned["words"])
-        vectors = tower(self.learned, "item", text, self.facts.places(self.phrases, items))
-        return np.asarray(vectors, np.float32)
+        return tower_by_blocks(self.learned, "item", text, self.facts.places(self.phrases, items))
