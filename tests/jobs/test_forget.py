@@ -121,7 +121,7 @@ def person(settings: Settings) -> str:
 
 
 def advertise(settings: Settings, user: str) -> None:
-    """A campaign of theirs as features know it, and the keywords that were proposed to them."""
+    """A campaign of theirs as features know it, what was proposed to them, and their totals in an experiment."""
     with open_warehouse(settings) as warehouse:
         for table in ("features.campaign_history", "scoring.keyword_lists"):
             row = complete(table, {"campaign_id": "c1", "item_id": "i1", "seller_id": user}, DS)
@@ -132,6 +132,9 @@ def advertise(settings: Settings, user: str) -> None:
                 DS,
             )
         warehouse.build("marts.keyword_recommendations", DS)
+        for name in ("experiments.unit_totals", "scoring.seller_lists", "marts.seller_recommendations"):
+            who = "unit_id" if name.startswith("experiments.") else "user_id"
+            put(warehouse, name, [{who: one, "ds": DS} for one in (user, "somebody else")], DS)
 
 
 def plant(settings: Settings, user: str) -> None:
