@@ -47,7 +47,7 @@ composer-check: $(INSTALLED)  ## Resolve the bundle's packages with those of the
 	@$(BIN)/recsys bundle --check
 
 test: $(INSTALLED) lint  ## Run the linters, the type checker, the layer contract and every test.
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED)  ## Run ruff, mypy, import-linter and sqlfluff.
 	@$(BIN)/ruff check .

@@ -95,8 +95,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         early = actions["event_date"] < CUT
         for day, part in ((CUT - timedelta(days=1), actions[early]), (LAST, actions[~early])):
             warehouse.write("staging.user_item_daily", part.assign(ds=day), day)
-        nothing = pd.DataFrame(columns=schema.table("staging.item_daily").column_names)
-        warehouse.write("staging.item_daily", nothing, LAST)
+        for name in ("staging.item_daily", "staging.user_seller_daily"):
+            warehouse.write(name, pd.DataFrame(columns=schema.table(name).column_names), LAST)
     for day in (CUT - timedelta(days=1), LAST):
         build.history(
             settings, day, day, ["staging.items", "staging.item_category", "staging.users", "staging.sellers"]

@@ -49,7 +49,7 @@ def test_what_is_wrong_is_an_error_and_nothing_is_no_error(settings: Settings) -
 
 
 def test_the_command_prints_the_project_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("COLUMNS", "400")
     found = CliRunner().invoke(app, ["experiment", "list", "--ds", "2026-02-09"])
     assert found.exit_code == 0
     assert "hybrid_vs_popularity" in found.output

@@ -76,9 +76,10 @@ def rows(name: str, day: date, part: str = "") -> pa.Table:
                 "observed": None,
                 "check_id": f"c{number}",
             }
-        named |= {"reason": None, "event_type": "purchase"} if name != "staging.rejected_events" else {}
+        named |= {"reason": None} if name == "staging.arrivals" else {}
+        named |= {"event_type": "purchase"} if name != "staging.rejected_events" else {}
         row |= {column: value for column, value in named.items() if column in row}
-        unique = {"event_id", "item_id"} - {*named} if "user_id" not in contract.key else set()
+        unique = {"event_id", "item_id", "campaign_id"} - {*named} if "user_id" not in contract.key else set()
         row |= {column: f"{column}{number}" for column in unique & set(row)}
         if "seller_id" in contract.key:
             row["seller_id"] = owner

@@ -144,6 +144,7 @@ def test_training_is_stopped_by_it_or_says_what_came_out(
     copied: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "LEAST_BUYERS", 5)
+    monkeypatch.setattr(train, "scorer_before", lambda *_: None)  # it has seen the days that judge
     honest, made = train.train_market, dict[date, Champion]()
 
     def once(warehouse: Warehouse, settings: Settings, day: date) -> Champion:

@@ -15,7 +15,9 @@ WITH lists AS (
         COALESCE(p_judged, p_purchase) AS p,
         CAST(FLOOR(3 * LN(GREATEST(CAST(price AS FLOAT64), 1))) AS INT64) AS price_band
     FROM marts.recommendations
-    WHERE ds = DATE_SUB(@ds, INTERVAL 1 DAY)
+    WHERE
+        ds BETWEEN DATE_SUB(@ds, INTERVAL 1 DAY) AND @ds
+        AND ds < @ds
 ),
 
 seen AS (

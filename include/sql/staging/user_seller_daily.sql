@@ -1,6 +1,6 @@
 -- What a user did with a seller on a day, as it became known on ds: follows, and what was done with the seller's
 -- listings. The seller is the listing's, or where the shelf no longer holds it, the one the event names. Nobody is
--- their own customer.
+-- their own customer. Sellers who were forgotten all have the id 'forgotten', and are nobody.
 -- grain: user_id, seller_id, event_date
 -- partition: ds
 -- cluster: user_id, seller_id
@@ -30,5 +30,5 @@ SELECT
     COUNTIF(event_type = 'follow') AS follows,
     @ds AS ds
 FROM acts
-WHERE seller_id IS NOT NULL AND seller_id != user_id
+WHERE seller_id IS NOT NULL AND seller_id NOT IN (user_id, 'forgotten')
 GROUP BY user_id, seller_id, event_date

@@ -12,7 +12,13 @@ from recsys.errors import SettingsError, WarehouseError
 SCHEME = "bigquery://"
 LEDGER = "monitoring.builds"
 """The table that says which partitions are there; see ``ledger``. It has no contract: no SQL file may read it."""
-PARTED = ("scoring.lists", "scoring.steps", "monitoring.check_results")
+PARTED = (
+    "scoring.lists",
+    "scoring.steps",
+    "scoring.seller_lists",
+    "scoring.keyword_lists",
+    "monitoring.check_results",
+)
 """Tables that mapped tasks write in parts: views over one table per part."""
 WHOLE = "whole"
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
