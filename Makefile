@@ -14,7 +14,7 @@ help:  ## Show this list.
 install: $(INSTALLED)  ## Make the virtual environment with the pinned dependencies.
 
 $(INSTALLED): requirements.txt requirements-dev.txt requirements-notebooks.txt constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else "Python 3.11 or 3.12 is needed, found %d.%d; set PYTHON=/path/to/python3.11" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(None if (3, 11, 3) <= v < (3, 13) else "Python 3.11 (from 3.11.3 on) or 3.12 is needed, found %d.%d.%d; set PYTHON=/path/to/python3.11" % v)'
 	@echo "Installing the pinned dependencies into $(VENV); a few minutes the first time."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
