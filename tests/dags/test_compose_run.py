@@ -184,7 +184,8 @@ def test_only_the_file_s_password_opens_airflow(services, runs):
 
 
 def test_nothing_is_left_when_the_services_have_stopped(services, runs):
-    assert len(services.alive()) >= len(services.healthy)
+    assert [name for name, process in services.processes.items() if process.poll() is not None] == []
+    assert services.alive()
     services.stop()
     # what was killed, and children whose parent was, take a moment to be gone
     deadline = time.monotonic() + 60
