@@ -283,7 +283,7 @@ def _adjust(rows: list[dict[str, Any]]) -> None:
 
 
 def _number(value: object) -> float | None:
-    return None if pd.isna(value) else float(cast(float, value))  # type: ignore[call-overload]
+    return None if pd.isna(value) else float(cast(float, value))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -113,7 +113,7 @@ def lowered(texts: Iterable[str | None] | pa.Array) -> pa.StringArray:
     array = texts if isinstance(texts, pa.Array) else pa.array(list(texts), pa.string())
     for pattern, instead in (("\u00b4", "'"), (r"([\x{FF66}-\x{FF9F}])-", "\\1\uff70")):
         array = pc.replace_substring_regex(array, pattern, instead)
-    return pc.utf8_lower(pc.utf8_normalize(pc.utf8_lower(array), form="NFKC"))  # type: ignore[attr-defined]
+    return pc.utf8_lower(pc.utf8_normalize(pc.utf8_lower(array), form="NFKC"))
 
 
 def split(written: pa.StringArray) -> pa.ListArray:

@@ -127,7 +127,7 @@ def lifts(results: pd.DataFrame, definition: Experiment | None) -> list[Lift]:
 
 def number(value: object) -> float | None:
     """Return a float, or None for what is missing or not finite."""
-    if value is None or pd.isna(value):  # type: ignore[call-overload]
+    if value is None or pd.isna(value):
         return None
     found = float(value)  # type: ignore[arg-type]
     return found if abs(found) != float("inf") else None
@@ -135,7 +135,7 @@ def number(value: object) -> float | None:
 
 def text(value: object) -> str | None:
     """Return a text, or None for what is missing or empty."""
-    return None if value is None or pd.isna(value) or not str(value) else str(value)  # type: ignore[call-overload]
+    return None if value is None or pd.isna(value) or not str(value) else str(value)
 
 
 def _place(row: Mapping[Any, Any]) -> tuple[Any, ...]:
