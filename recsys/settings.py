@@ -104,6 +104,9 @@ class Settings:
     keyword_margin: float = _setting(
         0.6, "Share of the price that a sale leaves a seller before the fees of marketplace and campaign."
     )  # type: ignore[assignment]
+    min_searchers: int = _setting(
+        3, "People who must have typed a query before sellers see it as a keyword; fewer could be told by it."
+    )  # type: ignore[assignment]
     seed: int = _setting(20260101, "Seed of every random choice.")  # type: ignore[assignment]
     location: str = _setting("EU", "Location of the BigQuery datasets.")  # type: ignore[assignment]
     connection: str = _setting("google_cloud_default", "Airflow connection that BigQuery tasks use.")  # type: ignore[assignment]
@@ -184,7 +187,7 @@ class Settings:
                 )
         for name in (
             "history_days", "archive_days", "active_days", "list_size", "shards", "per_seller", "per_category",
-            "keywords",
+            "keywords", "min_searchers",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise SettingsError(

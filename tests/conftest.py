@@ -12,6 +12,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "googlesql/test_emitted.py" in item.nodeid)
 
 
+@pytest.fixture
+def wide_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands print 400 columns wide, whatever terminal there is and whatever variables other tests have left."""
+    from recsys.cli.common import console
+
+    monkeypatch.setattr(console, "_width", 400)
+    monkeypatch.setattr(console, "_height", 100)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how much SQL was held against Google's analyzer and engine, if those tests ran."""
     record = sys.modules.get("tests.googlesql.record")

@@ -40,6 +40,8 @@ MEASURES = (
     "keywords_adopted",
 )
 """Columns of ``experiments.unit_daily`` that add up over days, in the order in which SQL keeps them in an array."""
+AMOUNTS = ("gmv", "revenue", "ad_revenue", "ad_spend")
+"""Those in the marketplace's currency, which a metric of money may have as its numerator."""
 DERIVED = ("exposure_spread",)
 """Made of a unit's total and those of the other units of its arm, when the totals are there."""
 SEGMENTS = ("region", "gender", "tenure")
@@ -172,4 +174,6 @@ def _problems(content: Mapping[str, object]) -> list[str]:
         problems.append(f"quantile is {quantile!r}; only the kind quantile has one")
     if not isinstance(content.get("money", False), bool):
         problems.append(f"money is {content['money']!r}; true or false")
+    elif content.get("money") and content["numerator"] not in AMOUNTS:
+        problems.append(f"money is true, but {content['numerator']!r} is no amount: {', '.join(AMOUNTS)} are")
     return problems

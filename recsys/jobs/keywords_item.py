@@ -18,9 +18,9 @@ from recsys.warehouse import Warehouse, open_warehouse
 
 JUST_LISTED = """
 SELECT item_id, seller_id, category_id, title, brand, size, condition, CAST(price AS FLOAT64) AS price, take_rate,
-  shipping_payer, stock, sale_type, listed_at, closed_at
+  shipping_payer, stock, sale_type, listed_at
 FROM marketplace.items
-WHERE item_id = @item
+WHERE item_id = @item AND closed_at IS NULL
 """
 PARENT = """
 SELECT parent_id
@@ -67,7 +67,6 @@ def run(
 
 def _just_listed(warehouse: Warehouse, item: str) -> pd.DataFrame:
     found = warehouse.query(JUST_LISTED, {"item": item}).to_pandas()
-    found = found[found["closed_at"].isna()].drop(columns="closed_at")
     if found.empty:
         raise KeywordError(f"No open listing {item!r}. Give the item_id of one that is for sale.")
     category = found["category_id"].iloc[0]

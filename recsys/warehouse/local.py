@@ -89,7 +89,7 @@ class LocalWarehouse(Warehouse):
         check_columns(spec, translated.columns)
         bound = {key: given[key] for key in translated.params}
         job = engine.Copy(contract, translated.sql, bound, str(spec.path), ds)
-        rows = _steadily(lambda: self._build(job, translated.tables, spec.ranges))
+        rows = _steadily(lambda: self._build(job, translated.tables, spec.ranges, spec.limits))
         return BuildResult(table, ds, rows, str(path), time.perf_counter() - started, built=True)
 
     def read(
@@ -271,15 +271,22 @@ class LocalWarehouse(Warehouse):
             raise _ReplacedError
         return paths
 
-    def _build(self, job: engine.Copy, tables: Sequence[str], columns: Sequence[str]) -> int:
+    def _build(
+        self, job: engine.Copy, tables: Sequence[str], columns: Sequence[str], limits: Sequence[str]
+    ) -> int:
         """Replace a partition by the rows of ``job``: in one file, or in a part for each range of ``columns``."""
         by = {name: ranges.shared(columns, schema.table(name).column_names) for name in tables}
         visible = self._visible(tables, job.ds)
         before = files.stamps(path for found in visible.values() for path in found)
-        # What is grouped is what has the key's own column; of another a copy of every day may be there.
-        head = job.contract.key[0]
-        held = ((path, head) for name, column in by.items() if column == head for path in visible[name])
-        spans = ranges.cut(held, ranges.ROWS)
+        # What is grouped is what has the first column; of another a copy of every day may be there.
+        held = (
+            (path, head)
+            for head in columns[:1]
+            for name in tables
+            if by[name] == head
+            for path in visible[name]
+        )
+        spans = ranges.cut(held, ranges.ROWS, limits)
         paths = self.layout.ranges(job.contract, job.ds, len(spans))
 
         def write(aside: Path, span: ranges.Range) -> int:

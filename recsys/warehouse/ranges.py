@@ -25,8 +25,10 @@ class Range:
     high: str | None = None
 
 
-def cut(files: Iterable[tuple[Path, str]], rows: int) -> list[Range]:
+def cut(files: Iterable[tuple[Path, str]], rows: int, at: Sequence[str] = ()) -> list[Range]:
     """Cut the values of a text column into ranges of about ``rows`` rows, in order; one range where they are few.
+
+    Where limits are given, and rows are more, it is cut ``at`` them instead.
 
     ``files`` are Parquet files and the name of the column in each. Row counts come from the statistics of their row
     groups; a file without them is not counted.
@@ -36,6 +38,8 @@ def cut(files: Iterable[tuple[Path, str]], rows: int) -> list[Range]:
         [Range(low=None, high=None)]
     """
     held = sorted(found for path, column in files for found in _groups(path, column))
+    if at and sum(count for _, count in held) >= rows:
+        return _between(at)
     limits: list[str] = []
     passed = 0
     for value, count in held:
@@ -45,6 +49,10 @@ def cut(files: Iterable[tuple[Path, str]], rows: int) -> list[Range]:
             passed = 0
     if limits and passed < rows / 2:
         limits.pop()
+    return _between(limits)
+
+
+def _between(limits: Sequence[str]) -> list[Range]:
     return [Range(low, high) for low, high in zip([None, *limits], [*limits, None], strict=True)]
 
 

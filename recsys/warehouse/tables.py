@@ -14,7 +14,7 @@ from recsys import schema
 from recsys.errors import SqlError, did_you_mean, nearest
 from recsys.settings import Settings
 
-KEYS = ("grain", "partition", "cluster", "upstream", "params", "snapshot", "ranges")
+KEYS = ("grain", "partition", "cluster", "upstream", "params", "snapshot", "ranges", "limits")
 REQUIRED_KEYS = ("grain", "upstream")
 MADE_BY = {
     "scoring.lists": "recsys score --ds {ds}",
@@ -40,9 +40,9 @@ class TableSpec:
     """One SQL file: its text, and its header read.
 
     ``params`` are names of settings that the text uses as ``@name`` (``@ds`` is always there and not listed).
-    ``ranges`` are text columns, the first of the key among them, whose values never meet other values: the rows of a
-    range of them follow from the rows of that range in each upstream table that has such a column. The local warehouse
-    builds a large one range by range.
+    ``ranges`` are text columns, one of the key first, whose values never meet other values: the rows of a range of them
+    follow from the rows of that range in each upstream table that has such a column. The local warehouse builds a large
+    one range by range, cut where row groups end or, if given, at ``limits``, values of the first column.
     """
 
     name: str
@@ -56,6 +56,7 @@ class TableSpec:
     params: tuple[str, ...] = ()
     snapshot_once: bool = False
     ranges: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 def sql_path(sql_dir: Path, table: str) -> Path:
@@ -157,6 +158,7 @@ def parse_spec(text: str, table: str, path: Path | None = None) -> TableSpec:
         params=_names(found.get("params", "")),
         snapshot_once=found.get("snapshot") == "once",
         ranges=_names(found.get("ranges", "")),
+        limits=_names(found.get("limits", "")),
     )
     _check(spec, found)
     return spec
@@ -195,8 +197,11 @@ def _check(spec: TableSpec, found: dict[str, str]) -> None:
     unknown = sorted(set(spec.cluster) - set(contract.column_names))
     if unknown:
         raise SqlError(f"{spec.path}: cluster names {', '.join(unknown)}, no column of {spec.name}.")
-    if spec.ranges and contract.key[0] not in spec.ranges:
-        raise SqlError(f"{spec.path}: ranges has to name {contract.key[0]}, with which the key begins.")
+    wanted = contract.key if spec.limits else contract.key[:1]
+    if (spec.ranges or spec.limits) and spec.ranges[:1] not in [(name,) for name in wanted]:
+        raise SqlError(f"{spec.path}: ranges has to begin with {' or '.join(wanted)}, of the key.")
+    if list(spec.limits) != sorted(set(spec.limits)):
+        raise SqlError(f"{spec.path}: limits have to ascend, got {', '.join(spec.limits)}.")
     for name in spec.upstream:
         if name not in schema.TABLES:
             raise SqlError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def test_the_declared_metrics_are_those_an_experiment_is_read_by() -> None:
         ({"unit": "shop"}, "unit is 'shop'; choose one of user, seller, campaign, advertiser, any"),
         ({"direction": "left"}, "direction is 'left'; choose one of up, down"),
         ({"money": "yes"}, "money is 'yes'; true or false"),
+        ({"money": True, "numerator": "clicks"}, "money is true, but 'clicks' is no amount: gmv, revenue, "),
         ({"colour": "red"}, r"missing fields \[\], unknown fields \['colour'\]"),
     ],
 )
@@ -59,12 +61,14 @@ def test_a_faulty_field_is_named_with_what_is_allowed(changed: dict[str, Any], t
 
 
 def test_measures_stand_in_sql_where_the_metrics_say() -> None:
-    """A metric names its measures by their place in an array that both read-outs write out."""
-    for name in ("metrics_daily", "value_counts"):
+    """A metric names its measures by their place in arrays that both read-outs write out."""
+    for name, arrays in (("metrics_daily", 2), ("value_counts", 1)):
         text = (Settings.load({}).sql_dir / "experiments" / f"{name}.sql").read_text(encoding="utf-8")
-        written = text[text.index("[\n") + 2 : text.index("]", text.index("[\n"))]
-        measures = written.replace("IF(new_sellers > 0, first_sales, 0.0)", "first_sales").split(",")
-        assert tuple(measure.strip() for measure in measures) == MEASURES, name
+        written = re.findall(r"\[\n([^\]]*)\]", text.replace("totals.", ""))
+        assert len(written) == arrays
+        for array in written:
+            measures = array.replace("IF(new_sellers > 0, first_sales, 0.0)", "first_sales").split(",")
+            assert tuple(measure.strip() for measure in measures) == MEASURES, name
     assert set(MEASURES) <= set(table("experiments.unit_totals").column_names)
     fields = RATIO | {"numerator": "keywords_adopted", "denominator": "keywords"}
     assert parse_metric("share", fields, "here").places == (len(MEASURES) - 1, len(MEASURES) - 2)

@@ -188,7 +188,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "first_user": "u1",
         "last_user": "u3",
         "ranks": 8,
-        "item": "i3",
+        "item": "i5",
         "category": "c3",
         "user": "u2",
         "policy": "hybrid",

@@ -271,8 +271,8 @@ def test_dry_runs_say_what_the_files_say(endpoint: BigQueryEndpoint, tmp_path: P
     assert len(dry) == len(list(cost.queries(remote)))
 
 
-def test_the_command_prints_the_day(short: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "140")
+@pytest.mark.usefixtures("wide_console")
+def test_the_command_prints_the_day(short: Settings) -> None:
     told = CliRunner().invoke(app, ["cost", "--ds", str(DS), "--warehouse", short.warehouse])
     assert told.exit_code == 0, told.output
     assert "bytes per monthly user and day" in told.output

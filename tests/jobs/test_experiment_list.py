@@ -48,8 +48,8 @@ def test_what_is_wrong_is_an_error_and_nothing_is_no_error(settings: Settings) -
         experiment_list.run(settings, START)
 
 
-def test_the_command_prints_the_project_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "400")
+@pytest.mark.usefixtures("wide_console")
+def test_the_command_prints_the_project_s_own() -> None:
     found = CliRunner().invoke(app, ["experiment", "list", "--ds", "2026-02-09"])
     assert found.exit_code == 0
     assert "hybrid_vs_popularity" in found.output

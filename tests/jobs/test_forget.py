@@ -438,11 +438,9 @@ def test_an_id_is_not_found_inside_another() -> None:
     assert not re.search(pattern("u12"), "for example 'u123 / i1', u1, xu12, u12a")
 
 
-def test_the_command_prints_a_receipt_that_names_the_proof(
-    copied: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("wide_console")
+def test_the_command_prints_a_receipt_that_names_the_proof(copied: Settings) -> None:
     user = person(copied)
-    monkeypatch.setenv("COLUMNS", "200")
     dry = CliRunner().invoke(app, ["forget", "--user", user, "--dry-run", "--warehouse", copied.warehouse])
     assert dry.exit_code == 0 and "receipt" not in dry.output
     done = CliRunner().invoke(app, ["forget", "--user", user, "--warehouse", copied.warehouse])

@@ -196,8 +196,56 @@ def test_all_ranges_are_built_from_one_state(filled: LocalWarehouse, monkeypatch
     assert len(calls) == 6
 
 
-def test_ranges_name_the_head_of_the_key() -> None:
+def test_ranges_begin_with_the_head_of_the_key() -> None:
     text = (PROJECT_ROOT / "include" / "sql" / "experiments" / "unit_totals.sql").read_text(encoding="utf-8")
     assert parse_spec(text, TOTALS).ranges == ("unit_id", "user_id")
-    with pytest.raises(SqlError, match="ranges has to name unit_id, with which the key begins"):
+    with pytest.raises(SqlError, match="ranges has to begin with unit_id, of the key"):
         parse_spec(text.replace("-- ranges: unit_id, user_id", "-- ranges: user_id"), TOTALS)
+
+
+def test_limits_are_of_the_key_and_ascend() -> None:
+    text = (PROJECT_ROOT / "include" / "sql" / "experiments" / "metrics_daily.sql").read_text(
+        encoding="utf-8"
+    )
+    spec = parse_spec(text, "experiments.metrics_daily")
+    assert (spec.ranges, spec.limits) == (("scope",), ("day",))
+    with pytest.raises(SqlError, match="limits have to ascend, got day, before"):
+        parse_spec(text.replace("-- limits: day", "-- limits: day, before"), "experiments.metrics_daily")
+    with pytest.raises(SqlError, match="ranges has to begin with experiment_id or metric or arm or scope"):
+        parse_spec(text.replace("-- ranges: scope", "-- ranges: units"), "experiments.metrics_daily")
+
+
+def test_limits_cut_only_what_is_large(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"scope": ["before", "cumulative", "day", "day-1"] * 5}), path)
+    assert cut([(path, "scope")], rows=20, at=["day"]) == [Range(None, "day"), Range("day", None)]
+    assert cut([(path, "scope")], rows=21, at=["day"]) == [Range(None, None)]
+
+
+def test_scopes_apart_give_the_sums_of_all_scopes(
+    filled: LocalWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = "experiments.metrics"
+    declared = filled.read(metrics, LAST).assign(num_at=1, den_at=0, denominator="impressions")
+    capped = declared.assign(metric="rpu", kind="mean", numerator="revenue", num_at=10, winsorise=0.9)
+    capped = capped.assign(den_at=None, denominator=None)
+    rows = pd.concat([declared, capped]).assign(covariate_from=pd.Timestamp(LAST - timedelta(days=4)))
+    filled.write(metrics, rows.assign(started_on=pd.Timestamp(LAST - timedelta(days=1))), LAST)
+    filled.build(TOTALS, LAST)
+    filled.build("experiments.metrics_daily", LAST)
+    whole = filled.read("experiments.metrics_daily", LAST)
+    assert {"cumulative", "day", "day-1"} <= set(whole["scope"])
+    assert whole.loc[whole["scope"] == "cumulative", "cov_num"].gt(0).all()
+    assert whole.loc[whole["metric"] == "rpu", "cap"].notna().any()
+    monkeypatch.setattr(ranges, "ROWS", 50)
+    filled.build("experiments.metrics_daily", LAST)
+    folder = filled.root / "experiments" / "metrics_daily"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"ds={LAST}.r000.parquet",
+        f"ds={LAST}.r001.parquet",
+    ]
+    by = list(schema.table("experiments.metrics_daily").key)
+    parts = filled.read("experiments.metrics_daily", LAST)
+    pd.testing.assert_frame_equal(
+        parts.sort_values(by, ignore_index=True), whole.sort_values(by, ignore_index=True)
+    )

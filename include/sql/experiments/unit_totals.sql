@@ -25,17 +25,6 @@ WITH running AS (
     WHERE ds = @ds
 ),
 
-shown AS (
-    SELECT
-        experiment_id,
-        unit_id,
-        arm,
-        MIN(first_exposed_at) AS first_exposed_at
-    FROM experiments.exposures
-    WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY) AND @ds
-    GROUP BY experiment_id, unit_id, arm
-),
-
 arms AS (
     SELECT
         running.*,
@@ -54,7 +43,8 @@ arms AS (
         SELECT DISTINCT
             experiment_id,
             arm
-        FROM shown
+        FROM experiments.exposures
+        WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY) AND @ds
     ) AS seen
     INNER JOIN running ON seen.experiment_id = running.experiment_id
 ),
@@ -65,8 +55,9 @@ firsts AS (
         shown.experiment_id,
         shown.unit_id,
         MIN(UNIX_MICROS(shown.first_exposed_at) * 1024 + arms.arm_number) AS first_exposure
-    FROM shown
+    FROM experiments.exposures AS shown
     INNER JOIN arms ON shown.experiment_id = arms.experiment_id AND shown.arm = arms.arm
+    WHERE shown.ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY) AND @ds
     GROUP BY shown.experiment_id, shown.unit_id
 ),
 
@@ -156,6 +147,7 @@ covered AS (
     FROM running
 ),
 
+-- What every unit may have. What users never have is summed apart, for most units are users.
 since AS (
     SELECT
         *,
@@ -191,7 +183,17 @@ acts AS (
         exposed.stratum,
         exposed.unit_id,
         COALESCE(since.age, -1) AS age,
-        since.* EXCEPT (unit, unit_id, event_date, ds, age)
+        since.impressions,
+        since.clicks,
+        since.views,
+        since.likes,
+        since.carts,
+        since.sessions,
+        since.bounces,
+        since.purchases,
+        since.cancels,
+        since.gmv,
+        since.revenue
     FROM since
     RIGHT JOIN exposed -- noqa: CV08
         ON
@@ -204,7 +206,17 @@ acts AS (
         exposed.stratum,
         exposed.unit_id,
         before.age,
-        before.* EXCEPT (unit, unit_id, event_date, ds, age)
+        before.impressions,
+        before.clicks,
+        before.views,
+        before.likes,
+        before.carts,
+        before.sessions,
+        before.bounces,
+        before.purchases,
+        before.cancels,
+        before.gmv,
+        before.revenue
     FROM before
     INNER JOIN exposed
         ON
@@ -229,22 +241,51 @@ totals AS (
         SUM(CAST(purchases AS FLOAT64)) AS purchases,
         SUM(CAST(cancels AS FLOAT64)) AS cancels,
         SUM(gmv) AS gmv,
-        SUM(revenue) AS revenue,
-        SUM(CAST(listings_sold AS FLOAT64)) AS listings_sold,
-        SUM(hours_to_sale) AS hours_to_sale,
-        SUM(CAST(new_sellers AS FLOAT64)) AS new_sellers,
-        SUM(CAST(first_sales AS FLOAT64)) AS first_sales,
-        SUM(CAST(ad_impressions AS FLOAT64)) AS ad_impressions,
-        SUM(CAST(ad_clicks AS FLOAT64)) AS ad_clicks,
-        SUM(CAST(ad_purchases AS FLOAT64)) AS ad_purchases,
-        SUM(ad_revenue) AS ad_revenue,
-        SUM(ad_spend) AS ad_spend,
-        SUM(CAST(campaigns AS FLOAT64)) AS campaigns,
-        SUM(CAST(keywords AS FLOAT64)) AS keywords,
-        SUM(CAST(keywords_adopted AS FLOAT64)) AS keywords_adopted
+        SUM(revenue) AS revenue
     FROM acts
     GROUP BY stratum, unit_id, age
     HAVING acts.age < 0 OR SUM(acts.impressions) > 0
+),
+
+-- What sellers, campaigns and clusters have besides, of the same ages.
+sold AS (
+    SELECT
+        exposed.stratum,
+        exposed.unit_id,
+        age,
+        SUM(CAST(days.listings_sold AS FLOAT64)) AS listings_sold,
+        SUM(days.hours_to_sale) AS hours_to_sale,
+        SUM(CAST(days.new_sellers AS FLOAT64)) AS new_sellers,
+        SUM(CAST(days.first_sales AS FLOAT64)) AS first_sales,
+        SUM(CAST(days.ad_impressions AS FLOAT64)) AS ad_impressions,
+        SUM(CAST(days.ad_clicks AS FLOAT64)) AS ad_clicks,
+        SUM(CAST(days.ad_purchases AS FLOAT64)) AS ad_purchases,
+        SUM(days.ad_revenue) AS ad_revenue,
+        SUM(days.ad_spend) AS ad_spend,
+        SUM(CAST(days.campaigns AS FLOAT64)) AS campaigns,
+        SUM(CAST(days.keywords AS FLOAT64)) AS keywords,
+        SUM(CAST(days.keywords_adopted AS FLOAT64)) AS keywords_adopted
+    FROM experiments.unit_daily AS days
+    INNER JOIN exposed ON days.unit = exposed.unit AND days.unit_id = exposed.unit_id
+    CROSS JOIN UNNEST(GENERATE_ARRAY(-2, @late_days)) AS age
+    WHERE
+        days.unit <> 'user'
+        AND days.ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days + @history_days DAY) AND @ds
+        AND CASE age
+            WHEN -2 THEN days.event_date >= exposed.covariate_from AND days.event_date < exposed.started_on
+            WHEN
+                -1
+                THEN
+                    days.ds >= DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY)
+                    AND days.event_date >= exposed.first_exposed_on
+                    AND days.event_date <= exposed.ended_on
+            ELSE
+                days.ds >= DATE_SUB(@ds, INTERVAL @late_days DAY)
+                AND days.event_date = DATE_SUB(@ds, INTERVAL age DAY)
+                AND days.event_date >= exposed.first_exposed_on
+                AND days.event_date <= exposed.ended_on
+        END
+    GROUP BY exposed.stratum, exposed.unit_id, age
 )
 
 SELECT
@@ -272,18 +313,23 @@ SELECT
     COALESCE(totals.cancels, 0.0) AS cancels,
     CAST(COALESCE(totals.gmv, 0) AS FLOAT64) AS gmv,
     CAST(COALESCE(totals.revenue, 0) AS FLOAT64) AS revenue,
-    COALESCE(totals.listings_sold, 0.0) AS listings_sold,
-    CAST(COALESCE(totals.hours_to_sale, 0) AS FLOAT64) AS hours_to_sale,
-    COALESCE(totals.new_sellers, 0.0) AS new_sellers,
-    COALESCE(totals.first_sales, 0.0) AS first_sales,
+    COALESCE(sold.listings_sold, 0.0) AS listings_sold,
+    CAST(COALESCE(sold.hours_to_sale, 0) AS FLOAT64) AS hours_to_sale,
+    COALESCE(sold.new_sellers, 0.0) AS new_sellers,
+    COALESCE(sold.first_sales, 0.0) AS first_sales,
     @ds AS ds,
-    COALESCE(totals.ad_impressions, 0.0) AS ad_impressions,
-    COALESCE(totals.ad_clicks, 0.0) AS ad_clicks,
-    COALESCE(totals.ad_purchases, 0.0) AS ad_purchases,
-    CAST(COALESCE(totals.ad_revenue, 0) AS FLOAT64) AS ad_revenue,
-    CAST(COALESCE(totals.ad_spend, 0) AS FLOAT64) AS ad_spend,
-    COALESCE(totals.campaigns, 0.0) AS campaigns,
-    COALESCE(totals.keywords, 0.0) AS keywords,
-    COALESCE(totals.keywords_adopted, 0.0) AS keywords_adopted
+    COALESCE(sold.ad_impressions, 0.0) AS ad_impressions,
+    COALESCE(sold.ad_clicks, 0.0) AS ad_clicks,
+    COALESCE(sold.ad_purchases, 0.0) AS ad_purchases,
+    CAST(COALESCE(sold.ad_revenue, 0) AS FLOAT64) AS ad_revenue,
+    CAST(COALESCE(sold.ad_spend, 0) AS FLOAT64) AS ad_spend,
+    COALESCE(sold.campaigns, 0.0) AS campaigns,
+    COALESCE(sold.keywords, 0.0) AS keywords,
+    COALESCE(sold.keywords_adopted, 0.0) AS keywords_adopted
 FROM totals
 INNER JOIN strata ON totals.stratum = strata.stratum
+LEFT JOIN sold
+    ON
+        totals.unit_id = sold.unit_id
+        AND totals.stratum = sold.stratum
+        AND totals.age = sold.age

@@ -1,11 +1,13 @@
 -- What buyers search for, and the leaf categories they click and buy in: one row per query and category of its clicks.
 -- Searches and searchers are those of the whole query, whatever was clicked, and stand on each of its rows: all who
 -- search for it see the same page. Clicks, purchases and revenue are those of the category. A query that led to no
--- listing is about no category, and is left out.
+-- listing is about no category, and is left out. So is one that fewer than @min_searchers people typed: what comes of
+-- this table is shown to sellers, and a rare query may tell who typed it.
 -- grain: query, category_id
 -- partition: ds
 -- cluster: category_id, query
 -- upstream: staging.user_search_daily, staging.search_item_daily, features.item_group
+-- params: min_searchers
 WITH searchers AS (
     SELECT
         query,
@@ -28,6 +30,7 @@ reach AS (
         COUNT(*) AS searchers_28d
     FROM searchers
     GROUP BY query
+    HAVING COUNT(*) >= @min_searchers
 ),
 
 led_to AS (
@@ -49,13 +52,13 @@ led_to AS (
 SELECT
     led_to.query,
     led_to.category_id,
-    COALESCE(reach.searches_7d, 0) AS searches_7d,
-    COALESCE(reach.searchers_7d, 0) AS searchers_7d,
-    COALESCE(reach.searches_28d, 0) AS searches_28d,
-    COALESCE(reach.searchers_28d, 0) AS searchers_28d,
+    reach.searches_7d,
+    reach.searchers_7d,
+    reach.searches_28d,
+    reach.searchers_28d,
     led_to.clicks AS clicks_28d,
     led_to.purchases AS purchases_28d,
     led_to.revenue AS revenue_28d,
     @ds AS ds
 FROM led_to
-LEFT JOIN reach ON led_to.query = reach.query
+INNER JOIN reach ON led_to.query = reach.query

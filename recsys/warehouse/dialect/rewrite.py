@@ -84,7 +84,7 @@ def _project(tree: Node) -> None:
         for column in select.expressions:
             value = column.this if isinstance(column, exp.Alias) else column
             found = kind(value)
-            if found == "FLOAT64" and not isinstance(value, exp.Column):
+            if found == "FLOAT64" and not _is_chosen(value):
                 value = call("gsql_finite", value)
             if (
                 found in DUCKDB
@@ -92,6 +92,37 @@ def _project(tree: Node) -> None:
                 and not isinstance(value, exp.Column | exp.Cast)
             ):
                 column.set("this", cast(value, found))
+
+
+def _is_chosen(value: Node | None) -> bool:
+    """Tell whether a FLOAT64 is one of stored values and whole numbers: chosen, not computed, so as finite as they."""
+    if value is None or isinstance(value, exp.Column | exp.Null):
+        return True
+    if isinstance(value, exp.Literal):
+        return value.name.replace(".", "", 1).isdigit()
+    if (
+        isinstance(value, exp.Cast)
+        and not isinstance(value.this, exp.Literal)
+        and kind(value.this) != "FLOAT64"
+    ):
+        return kind(value.this) in ("INT64", "NUMERIC")
+    among = _choices(value)
+    return bool(among) and all(map(_is_chosen, among))
+
+
+def _choices(value: Node) -> list[Node | None]:
+    """What a value is one of; empty where it is computed."""
+    if isinstance(value, exp.Cast | exp.Paren | exp.Min | exp.Max):
+        return [value.this]
+    if isinstance(value, exp.Coalesce):
+        return [value.this, *value.expressions]
+    if isinstance(value, exp.If):
+        return [value.args["true"], value.args.get("false")]
+    if isinstance(value, exp.Case):
+        return [value.args.get("default"), *(branch.args["true"] for branch in value.args["ifs"])]
+    if isinstance(value, exp.Anonymous) and str(value.this).lower() == "gsql_safe_at":
+        return value.expressions[:1]
+    return []
 
 
 def refuse_accidents(tree: Node) -> None:
