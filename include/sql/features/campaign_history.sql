@@ -1,28 +1,42 @@
 -- What each keyword of each campaign brought up to ds, as the seller typed it; zeros for one that was never shown, since
--- who never won a slot tells as much as who did. An end after ds is not known yet. A keyword that is in no list of the
--- campaign was typed by the seller. Campaigns that ended more than @history_days ago are left out, and nothing is read
+-- who never won a slot tells as much as who did. A campaign ends when its seller says so or its listing is closed; an end
+-- after ds is not known yet. A keyword that is in no list of the campaign was typed by the seller. Campaigns that ended more than @history_days ago are left out, and nothing is read
 -- that is older than @archive_days.
 -- grain: campaign_id, keyword
 -- partition: ds
 -- cluster: campaign_id
--- upstream: marketplace.campaigns, marketplace.campaign_keywords, marketplace.campaign_daily
+-- upstream: marketplace.campaigns, marketplace.campaign_keywords, marketplace.campaign_daily, staging.items
 -- params: timezone, history_days, archive_days
-WITH running AS (
+WITH ending AS (
     SELECT
-        campaign_id,
-        seller_id,
-        item_id,
-        category_id,
-        ad_rate,
-        started_at,
-        IF(ended_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone), ended_at, NULL) AS ended_at
-    FROM marketplace.campaigns
+        campaigns.campaign_id,
+        campaigns.seller_id,
+        campaigns.item_id,
+        campaigns.category_id,
+        campaigns.ad_rate,
+        campaigns.started_at,
+        LEAST(
+            COALESCE(campaigns.ended_at, items.closed_at), COALESCE(items.closed_at, campaigns.ended_at)
+        ) AS ended_at
+    FROM marketplace.campaigns AS campaigns
+    LEFT JOIN staging.items AS items
+        ON campaigns.item_id = items.item_id AND items.ds = @ds
     WHERE
-        started_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
+        campaigns.started_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
         AND (
-            ended_at IS NULL
-            OR ended_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
+            campaigns.ended_at IS NULL
+            OR campaigns.ended_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
         )
+),
+
+running AS (
+    SELECT
+        * EXCEPT (ended_at),
+        IF(ended_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone), ended_at, NULL) AS ended_at
+    FROM ending
+    WHERE
+        ended_at IS NULL
+        OR ended_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
 ),
 
 origins AS (
