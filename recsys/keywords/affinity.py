@@ -16,6 +16,7 @@ from recsys.keywords.association import onto
 from recsys.keywords.catalogue import KEYWORD
 from recsys.keywords.pairs import Pairs
 from recsys.keywords.text import Bags, item_text, pack, unpack
+from recsys.models.store import as_sparse, of_sparse
 from recsys.schema import ITEM_ID
 
 PURCHASE_WEIGHT: Final = 3.0
@@ -77,23 +78,15 @@ class Affinity:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For saving."""
-        kept: dict[str, np.ndarray] = {"affinity.missing": self.missing}
-        for name in ("phrases", "words"):
-            kept[f"affinity.{name}.data"], kept[f"affinity.{name}.ends"] = pack(getattr(self, name))
-        for name in ("data", "indices", "indptr"):
-            kept[f"affinity.lift.{name}"] = getattr(self.lift, name)
-        return kept
+        texts = pack("affinity.phrases", self.phrases) | pack("affinity.words", self.words)
+        return {"affinity.missing": self.missing} | texts | of_sparse("affinity.lift", self.lift)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Affinity:
         """What was saved."""
-        phrases, known = (
-            unpack(arrays[f"affinity.{name}.data"], arrays[f"affinity.{name}.ends"])
-            for name in ("phrases", "words")
-        )
-        parts = tuple(arrays[f"affinity.lift.{name}"] for name in ("data", "indices", "indptr"))
-        shape = (len(parts[2]) - 1, max(1, len(known)))
-        return cls(phrases, known, sparse.csr_array(parts, shape=shape), arrays["affinity.missing"])
+        phrases, known = unpack("affinity.phrases", arrays), unpack("affinity.words", arrays)
+        shape = (len(arrays["affinity.lift.indptr"]) - 1, max(1, len(known)))
+        return cls(phrases, known, as_sparse("affinity.lift", arrays, shape), arrays["affinity.missing"])
 
 
 def _described(items: pd.DataFrame) -> pd.Series:

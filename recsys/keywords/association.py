@@ -17,6 +17,7 @@ from scipy import sparse
 from recsys.keywords.catalogue import KEYWORD
 from recsys.keywords.pairs import Pairs
 from recsys.keywords.text import Bags, item_text, pack, unpack
+from recsys.models.store import as_sparse, of_sparse
 from recsys.schema import CATEGORY_ID, ITEM_ID
 
 PRIOR: Final = 1.0
@@ -90,23 +91,15 @@ class Association:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For saving."""
-        kept: dict[str, np.ndarray] = {}
-        for name in ("asked", "words"):
-            kept[f"association.{name}.data"], kept[f"association.{name}.ends"] = pack(getattr(self, name))
-        for name in ("data", "indices", "indptr"):
-            kept[f"association.lift.{name}"] = getattr(self.lift, name)
-        return kept
+        texts = pack("association.asked", self.asked) | pack("association.words", self.words)
+        return texts | of_sparse("association.lift", self.lift)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Association:
         """What was saved."""
-        asked, known = (
-            unpack(arrays[f"association.{name}.data"], arrays[f"association.{name}.ends"])
-            for name in ("asked", "words")
-        )
-        parts = tuple(arrays[f"association.lift.{name}"] for name in ("data", "indices", "indptr"))
+        asked, known = unpack("association.asked", arrays), unpack("association.words", arrays)
         shape = (max(1, len(asked)), max(1, len(known)))
-        return cls(asked, known, sparse.csr_array(parts, shape=shape))
+        return cls(asked, known, as_sparse("association.lift", arrays, shape))
 
 
 def onto(bags: Bags, vocabulary: pd.Index) -> sparse.csr_array:

@@ -106,17 +106,12 @@ class Known:
         """For saving."""
         kept = self.affinity.arrays() | self.association.arrays() | {"known.rates": np.array(self.rates)}
         kept["known.prices"] = np.array(list(self.log_price.values()), np.float64)
-        for name, texts in (("brands", sorted(self.brands)), ("categories", list(self.log_price))):
-            kept[f"known.{name}.data"], kept[f"known.{name}.ends"] = pack(pd.Index(texts, dtype=object))
-        return kept
+        return kept | pack("known.brands", sorted(self.brands)) | pack("known.categories", self.log_price)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Known:
         """What was saved."""
-        brands, categories = (
-            unpack(arrays[f"known.{name}.data"], arrays[f"known.{name}.ends"])
-            for name in ("brands", "categories")
-        )
+        brands, categories = unpack("known.brands", arrays), unpack("known.categories", arrays)
         prices = dict(zip(categories, arrays["known.prices"].tolist(), strict=True))
         association = Association.from_arrays(arrays)
         first, second, third = arrays["known.rates"].tolist()

@@ -85,15 +85,13 @@ class Phrases:
         """For saving."""
         kept = {name: getattr(self, name) for name in _PLAIN}
         for name in _TEXTS:
-            kept[f"{name}.data"], kept[f"{name}.ends"] = pack(getattr(self, name))
+            kept |= pack(name, getattr(self, name))
         return kept
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Phrases:
         """What was saved."""
-        keywords, categories, parents = (
-            unpack(arrays[f"{name}.data"], arrays[f"{name}.ends"]) for name in _TEXTS
-        )
+        keywords, categories, parents = (unpack(name, arrays) for name in _TEXTS)
         return cls(keywords, categories, parents, **{name: arrays[name] for name in _PLAIN})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,17 +62,17 @@ def item_text(items: pd.DataFrame) -> pd.Series:
     return text
 
 
-def pack(texts: pd.Index) -> tuple[np.ndarray, np.ndarray]:
+def pack(name: str, texts: Iterable[str]) -> dict[str, np.ndarray]:
     """Texts as UTF-8 bytes and the place where each ends: small in npz, whatever the longest is."""
     encoded = [str(text).encode() for text in texts]
     ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
-    return np.frombuffer(b"".join(encoded), np.uint8), ends
+    return {f"{name}.data": np.frombuffer(b"".join(encoded), np.uint8), f"{name}.ends": ends}
 
 
-def unpack(data: np.ndarray, ends: np.ndarray) -> pd.Index:
-    """What ``pack`` packed."""
-    whole, start, texts = data.tobytes(), 0, []
-    for end in ends.tolist():
+def unpack(name: str, arrays: Mapping[str, np.ndarray]) -> pd.Index:
+    """What ``pack`` packed under ``name``."""
+    whole, start, texts = arrays[f"{name}.data"].tobytes(), 0, []
+    for end in arrays[f"{name}.ends"].tolist():
         texts.append(whole[start:end].decode())
         start = end
     return pd.Index(texts, dtype=object)

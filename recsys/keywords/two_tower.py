@@ -86,14 +86,13 @@ class TwoTowerRetriever(VectorRetriever):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The towers, and the place of every phrase."""
-        data, ends = pack(self.facts.conditions)
-        facts = {"facts.edges": self.facts.edges, "facts.data": data, "facts.ends": ends}
+        facts = {"facts.edges": self.facts.edges} | pack("facts", self.facts.conditions)
         return {**{f"tower.{name}": a for name, a in self.learned.items()}, **facts, **self._index_arrays()}
 
     def restore(self, phrases: Phrases, arrays: dict[str, np.ndarray]) -> Self:
         """Take on what ``arrays`` gave."""
         self.learned = {n.removeprefix("tower."): a for n, a in arrays.items() if n.startswith("tower.")}
-        self.facts = Facts(unpack(arrays["facts.data"], arrays["facts.ends"]), arrays["facts.edges"])
+        self.facts = Facts(unpack("facts", arrays), arrays["facts.edges"])
         self._restore_index(phrases, arrays)
         return self
 

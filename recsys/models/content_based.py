@@ -13,6 +13,7 @@ from recsys.errors import ModelError
 from recsys.features.content import content_matrix, content_queries, reduced, sentence_vectors
 from recsys.features.interactions import Interactions
 from recsys.models.base import NOTHING, Recommender
+from recsys.models.store import as_sparse, of_sparse
 
 
 @dataclass
@@ -53,7 +54,7 @@ class ContentBased(Recommender):
             )
         if self.text == "bm25":
             items = content_matrix(content, self._weights, "bm25")
-            return _arrays("items", items) | _arrays("queries", content_queries(content, self._weights))
+            return of_sparse("items", items) | of_sparse("queries", content_queries(content, self._weights))
         return {"vectors": _unit(self._vectors(content))}
 
     def _vectors(self, content: pd.DataFrame) -> np.ndarray:
@@ -100,11 +101,6 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return np.divide(vectors, length, out=np.zeros_like(vectors, np.float32), where=length > 1e-12)
 
 
-def _arrays(name: str, matrix: sparse.csr_array) -> dict[str, np.ndarray]:
-    return {f"{name}.{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
-
-
 def _matrix(arrays: dict[str, np.ndarray], name: str, n_rows: int) -> sparse.csr_array:
-    parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
     width = max(int(arrays[f"{which}.indices"].max(initial=0)) for which in ("items", "queries")) + 1
-    return sparse.csr_array(parts, shape=(n_rows, width))
+    return as_sparse(name, arrays, (n_rows, width))

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from recsys.errors import ModelError
 
@@ -33,6 +34,17 @@ def save(folder: Path, arrays: Mapping[str, np.ndarray], manifest: Mapping[str, 
     with replacing(folder) as aside:
         np.savez_compressed(aside / ARRAYS, **dict(sorted(plain.items())))  # type: ignore[arg-type]
         seal(aside, manifest)
+
+
+def of_sparse(name: str, matrix: sparse.csr_array) -> dict[str, np.ndarray]:
+    """The arrays of a sparse matrix, to be saved; its shape is what the caller knows."""
+    return {f"{name}.{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
+
+
+def as_sparse(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> sparse.csr_array:
+    """The matrix that ``of_sparse`` took apart under ``name``."""
+    parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+    return sparse.csr_array(parts, shape=shape)
 
 
 @contextmanager
