@@ -236,7 +236,7 @@ def test_a_marketplace_without_campaigns_gets_empty_lists(market: Settings, tmp_
     assert read(settings, PUBLISHED).empty
     variants = read(settings, VARIANTS)
     with open_warehouse(settings) as warehouse:
-        searches = warehouse.read("staging.user_search_daily")
+        searches = warehouse.read("staging.user_search_daily", DS, start=DS - timedelta(days=60))
     people = searches.groupby("query")["user_id"].nunique()
     assert (people < settings.min_searchers).any(), "nothing rare was typed, so nothing is shown by this"
     assert len(variants) > 50
