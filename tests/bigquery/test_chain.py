@@ -24,6 +24,8 @@ pytestmark = pytest.mark.airflow
 LAST_HISTORY = demo.FIRST_DAY + timedelta(days=demo.HISTORY_DAYS - 1)
 HISTORY_DAYS, FEATURE_DAYS, DAYS = 18, 6, 3
 PLAYED = [LAST_HISTORY + timedelta(days=n) for n in range(1, DAYS + 1)]
+YOUNG = {"scoring.keyword_lists", "marts.keyword_recommendations"}
+"""Empty: the marketplace has not seen three weeks of campaigns, from which keywords are learned."""
 SNAPSHOTS = ("staging.items", "staging.users", "staging.sellers", "staging.item_category")
 
 
@@ -52,7 +54,7 @@ def test_every_table_has_the_same_rows(played):
     told, rows = mode.differences(*played)
     assert told == []
     assert set(rows) == set(schema.TABLES)
-    assert [table for table, count in rows.items() if not count] == []
+    assert {table for table, count in rows.items() if not count} == YOUNG
     assert sum(rows.values()) > 100_000
 
 
