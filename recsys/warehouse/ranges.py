@@ -5,6 +5,7 @@ Files are sorted by their key, so a range is a few row groups of each; the engin
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,28 +27,30 @@ class Range:
 
 
 def cut(files: Iterable[tuple[Path, str]], rows: int, at: Sequence[str] = ()) -> list[Range]:
-    """Cut the values of a text column into ranges of about ``rows`` rows, in order; one range where they are few.
+    """Cut the values of a text column into ranges of at most about ``rows`` rows, in order; one where they are fewer.
 
-    Where limits are given, and rows are more, it is cut ``at`` them instead.
-
-    ``files`` are Parquet files and the name of the column in each. Row counts come from the statistics of their row
-    groups; a file without them is not counted.
+    Ranges hold about as many rows each, and their number is even, so that two cores are done at the same time. Where
+    limits are given, and rows are more, it is cut ``at`` them instead. ``files`` are Parquet files and the name of the
+    column in each. Row counts come from the statistics of their row groups; a file without them is not counted.
 
     Example:
         >>> cut([], 100)
         [Range(low=None, high=None)]
     """
     held = sorted(found for path, column in files for found in _groups(path, column))
-    if at and sum(count for _, count in held) >= rows:
+    total = sum(count for _, count in held)
+    if total < rows:
+        return _between([])
+    if at:
         return _between(at)
+    each = total / (2 * math.ceil(total / (2 * rows)))
     limits: list[str] = []
     passed = 0
-    for value, count in held:
+    for value, count in held[:-1]:
         passed += count
-        if passed >= rows and (not limits or value > limits[-1]):
+        if passed >= each * (len(limits) + 1) and (not limits or value > limits[-1]):
             limits.append(value)
-            passed = 0
-    if limits and passed < rows / 2:
+    if limits and limits[-1] == held[-1][0]:
         limits.pop()
     return _between(limits)
 

@@ -29,18 +29,19 @@ def names(numbers: range) -> list[str]:
     return [f"u{number:03d}" for number in numbers]
 
 
-def test_ranges_are_cut_where_row_groups_end(tmp_path: Path) -> None:
+def test_ranges_are_cut_where_row_groups_end_and_their_number_is_even(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"unit_id": names(range(100))}), path, row_group_size=10)
     found = cut([(path, "unit_id"), (path, "unit_id")], rows=80)
-    assert found == [Range(None, "u039"), Range("u039", "u079"), Range("u079", None)]
+    assert found == [Range(None, "u029"), Range("u029", "u049"), Range("u049", "u079"), Range("u079", None)]
+    assert cut([(path, "unit_id")], rows=90) == [Range(None, "u049"), Range("u049", None)]
     assert cut([(path, "unit_id")], rows=101) == [Range(None, None)]
 
 
-def test_a_short_last_range_joins_the_one_before(tmp_path: Path) -> None:
+def test_no_range_is_only_the_last_value(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"unit_id": names(range(100))}), path, row_group_size=10)
-    assert cut([(path, "unit_id")], rows=90) == [Range(None, None)]
+    pq.write_table(pa.table({"unit_id": ["u0"] * 10 + ["u1"] * 90}), path, row_group_size=10)
+    assert cut([(path, "unit_id")], rows=40) == [Range(None, None)]
 
 
 @pytest.fixture
