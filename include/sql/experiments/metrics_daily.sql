@@ -1,6 +1,7 @@
 -- What the statistics need of each metric and arm, over its exposed units: sums, and sums of products, of a unit's own
 -- totals, so that a unit, not an event, is what is drawn at random. Scopes are those of experiments.unit_totals, of which
--- what was before the experiment is the covariate of what is cumulative. No other scopes meet. See docs/experiment-metrics.md.
+-- what was before the experiment is the covariate of what is cumulative. No other scopes meet, so a large build has two
+-- parts, those before the scope day and the days. See docs/experiment-metrics.md.
 -- Within this query metrics are numbers, and so is a stratum: an arm in a segment of each kind in a scope.
 -- grain: experiment_id, metric, arm, scope, segment, segment_value
 -- partition: ds

@@ -1,7 +1,7 @@
 -- What each keyword of each campaign brought up to ds, as the seller typed it; zeros for one that was never shown, since
 -- who never won a slot tells as much as who did. A campaign ends when its seller says so or its listing is closed; an end
--- after ds is not known yet. A keyword that is in no list of the campaign was typed by the seller. Campaigns that ended more than @history_days ago are left out, and nothing is read
--- that is older than @archive_days.
+-- after ds is not known yet. A keyword that is in no list of the campaign was typed by the seller. Campaigns that ended
+-- more than @history_days ago are left out, and nothing is read that is older than @archive_days.
 -- grain: campaign_id, keyword
 -- partition: ds
 -- cluster: campaign_id
