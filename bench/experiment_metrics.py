@@ -63,9 +63,12 @@ FROM read_parquet($acts)
 
 
 def make(settings: Settings, users: int, days: int, active: float) -> date:
-    """Write the days that the build reads; return the last."""
+    """Write the days that the build reads, where they are not there yet; return the last."""
     warehouse = open_warehouse(settings)
     assert isinstance(warehouse, LocalWarehouse)
+    last = FIRST + timedelta(days=days - 1)
+    if warehouse.exists("experiments.metrics", last):
+        return last
     unit_daily, exposures = (schema.table(f"experiments.{name}") for name in ("unit_daily", "exposures"))
     connection = engine.connect(warehouse.root, settings.memory)
     for number in range(days):
@@ -78,7 +81,6 @@ def make(settings: Settings, users: int, days: int, active: float) -> date:
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             engine.Copy(table, sql, given, table.name, day).run(connection, path)
-    last = FIRST + timedelta(days=days - 1)
     _declare(warehouse, last)
     warehouse.close()
     return last
@@ -120,7 +122,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=28)
     parser.add_argument("--active", type=float, default=0.25, help="Share of the days on which a user comes.")
     parser.add_argument("--memory", default="6GB", help="RECSYS_MEMORY of the build.")
-    parser.add_argument("--folder", type=Path, help="Where the tables are made; removed without it.")
+    parser.add_argument("--folder", type=Path, help="Where the tables are made, once; removed without it.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = given.folder or Path(folder)

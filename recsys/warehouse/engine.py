@@ -57,6 +57,8 @@ def connect(root: Path, memory: str) -> duckdb.DuckDBPyConnection:
         connection.execute(f"SET memory_limit = {quoted(memory)}")
     except duckdb.Error as error:
         raise SettingsError(f"RECSYS_MEMORY is {memory!r}; write it like 4GB.") from error
+    # Blocks that a build is done with are kept for the next; fresh ones cost a tenth of a large build's time.
+    connection.execute("SET block_allocator_memory = '50%'")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"SET disabled_optimizers = {quoted(GUESSES)}")
     _register(connection, "farm_fingerprint", farm_fingerprints, "BIGINT")

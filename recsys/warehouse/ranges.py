@@ -14,8 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROWS = 16_000_000
-"""Rows read for one range: what is grouped of them fits in a gibibyte."""
+ROWS = 8_000_000
+"""Rows read for one range: few enough that what is grouped and sorted of them stays near the caches, and many enough
+that the row groups at its ends, which are read twice, are few."""
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,6 @@ amounts AS (
         totals.scope,
         capping.winsorise,
         capping.units_of_all,
-        totals.unit_id,
         CASE capping.numerator
             WHEN 'gmv' THEN totals.gmv
             WHEN 'revenue' THEN totals.revenue
@@ -129,7 +128,7 @@ caps AS (
     FROM amounts
     WHERE amount > 0
     QUALIFY
-        ROW_NUMBER() OVER (PARTITION BY metric_number, scope ORDER BY amount DESC, unit_id ASC)
+        ROW_NUMBER() OVER (PARTITION BY metric_number, scope ORDER BY amount DESC)
         = units_of_all - CAST(CEIL(winsorise * units_of_all) AS INT64) + 1
 ),
 

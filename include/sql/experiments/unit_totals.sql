@@ -25,6 +25,18 @@ WITH running AS (
     WHERE ds = @ds
 ),
 
+-- The earliest exposure to each arm; nearly all units have one arm.
+shown AS (
+    SELECT
+        experiment_id,
+        unit_id,
+        arm,
+        MIN(first_exposed_at) AS first_exposed_at
+    FROM experiments.exposures
+    WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY) AND @ds
+    GROUP BY experiment_id, unit_id, arm
+),
+
 arms AS (
     SELECT
         running.*,
@@ -43,8 +55,7 @@ arms AS (
         SELECT DISTINCT
             experiment_id,
             arm
-        FROM experiments.exposures
-        WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY) AND @ds
+        FROM shown
     ) AS seen
     INNER JOIN running ON seen.experiment_id = running.experiment_id
 ),
@@ -55,9 +66,8 @@ firsts AS (
         shown.experiment_id,
         shown.unit_id,
         MIN(UNIX_MICROS(shown.first_exposed_at) * 1024 + arms.arm_number) AS first_exposure
-    FROM experiments.exposures AS shown
+    FROM shown
     INNER JOIN arms ON shown.experiment_id = arms.experiment_id AND shown.arm = arms.arm
-    WHERE shown.ds BETWEEN DATE_SUB(@ds, INTERVAL @experiment_days + @late_days DAY) AND @ds
     GROUP BY shown.experiment_id, shown.unit_id
 ),
 
