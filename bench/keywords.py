@@ -8,6 +8,9 @@ A marketplace is played once and kept in ``--dir``. On each evening of ``--cuts`
 cleaned, indexed and learned from what was known by then, and lists are made for the campaigns that start in the next
 seven days, most of them for listings that did not exist on the evening. Two weeks after the evening it is seen which
 campaigns sold, and with which of their keywords: NDCG@10 where several were clicked, MRR@10 where one was.
+
+Beside them stands who knows the simulator: for every listing the chance that its seller types a phrase, and the clicks
+and sales it would bring. What is left to know is which phrases a seller happened to type and who happened to come.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -29,19 +33,31 @@ sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 
 from bench.keyword_world import WEEK, World, played, variants_of  # noqa: E402
 from bench.machine import describe  # noqa: E402
-from recsys.keywords.backtest import FULL, POPULARITY, System, systems  # noqa: E402
+from recsys.keywords.backtest import FULL, POPULARITY, System, ranked, systems  # noqa: E402
 from recsys.keywords.choose import SetRules, choose  # noqa: E402
-from recsys.keywords.evaluate import about_lists, campaign_metrics, slices, stability, summary  # noqa: E402
+from recsys.keywords.evaluate import (  # noqa: E402
+    CLICKED,
+    SOLD,
+    about_lists,
+    campaign_metrics,
+    slices,
+    stability,
+    summary,
+)
 from recsys.keywords.filters import load_policy  # noqa: E402
 from recsys.keywords.labels import Frames  # noqa: E402
 from recsys.keywords.retrieve import RETRIEVERS  # noqa: E402
 from recsys.keywords.trial import Trial  # noqa: E402
+from recsys.schema import ITEM_ID  # noqa: E402
+from recsys.synthetic import tables, wording  # noqa: E402
 from recsys.synthetic.config import preset  # noqa: E402
+from recsys.synthetic.keyword_truth import KeywordTruth  # noqa: E402
 
 K, DEEP = 10, 50
 PAST = 5
 """Evenings that are learned from, a week apart."""
 POLICY = PROJECT / "include" / "keywords" / "policy.yaml"
+SEER = "who knows the simulator"
 
 
 @dataclass(frozen=True)
@@ -100,9 +116,11 @@ def run(setup: Setup, root: Path) -> dict[str, Any]:
         if before is not None:
             steady.append(_steadiness(before[0], before[1], trial.eve, system))
         before = (trial, made[FULL])
-        for name, lists in made.items():
-            tables.setdefault(name, []).append(campaign_metrics(lists, trial.wanted, K))
-            deep.setdefault(name, []).append(campaign_metrics(lists, trial.wanted, DEEP))
+        judged = {name: (lists, trial.wanted) for name, lists in made.items()}
+        judged[SEER] = (_foreseen(world, trial, setup.seed), _by_phrase(trial.wanted))
+        for name, (lists, wanted) in judged.items():
+            tables.setdefault(name, []).append(campaign_metrics(lists, wanted, K))
+            deep.setdefault(name, []).append(campaign_metrics(lists, wanted, DEEP))
         sliced.append(trial.wanted)
         told = {name: summary(parts[-1]) for name, parts in tables.items()}
         print(f"cut {cut}, {time.process_time() - cpu:.0f} CPU s so far; NDCG@{K} and MRR@{K}:")
@@ -145,6 +163,36 @@ def _cut(
         for name, lists in made.items()
     }
     return trial, system, made, about
+
+
+def _foreseen(world: World, trial: Trial, seed: int) -> pd.DataFrame:
+    """Numbers of phrases by chance to be typed x expected gain for clicks and sales: [item_id, keyword, rank].
+
+    The truth is that of a week after the evening, when all listings of the trial are there.
+    """
+    day = trial.eve.ds + timedelta(days=WEEK)
+    state = world.state(day)
+    truth = KeywordTruth(state, day, np.random.default_rng(seed))
+    number = {item: at for at, item in enumerate(tables.item_ids(np.arange(state.n_items)))}
+    parts = []
+    for item_id, rate in trial.rates()[lambda rates: rates.index.isin(trial.wanted[ITEM_ID])].items():
+        item = number[str(item_id)]
+        typed = truth.typed(item)
+        brings = truth.of_item(item, typed["query"].to_numpy(), float(rate), WEEK)
+        clicks = brings["searches"] * brings["p_win"] * brings["p_click"].fillna(0.0)
+        clicked, sold = (1 - np.exp(-values) for values in (clicks, brings["wishes"].fillna(0.0)))
+        gain = CLICKED * clicked + (SOLD - CLICKED) * sold
+        score = typed["chance"] * gain
+        parts.append(pd.DataFrame({ITEM_ID: item_id, "keyword": typed["query"].astype(str), "score": score}))
+    found = pd.concat(parts, ignore_index=True)
+    return ranked(found, found["score"].to_numpy())
+
+
+def _by_phrase(wanted: pd.DataFrame) -> pd.DataFrame:
+    """What is wanted, with the numbers of phrases in place of texts, as the lists of ``_foreseen`` have them."""
+    read = wanted.assign(keyword=[str(wording.read(text)) for text in wanted["keyword"]])
+    by = [name for name in read.columns if name != "gain"]
+    return read.groupby(by, dropna=False, as_index=False)["gain"].max()
 
 
 def _steadiness(trial: Trial, lists: pd.DataFrame, eve: Frames, system: System) -> dict[str, float]:

@@ -2,11 +2,16 @@
 
   python bench/sellers.py                                             (four worlds, two of each kind of buyers)
   python bench/sellers.py --worlds logistic:3 --users 1500            (smaller, to look around)
+  python bench/sellers.py --replays 100                               (and what could be known at all, see below)
   python bench/sellers.py scale --users 20000 --sellers 20000         (time and memory of the lists alone)
 
 Each world is played for ``--days`` days without lists, its tables are built in a warehouse of its own, and the lists of
 the evening before the cut are judged by whom buyers newly followed or bought from in the 14 days after it. Weights are
 learned from the 14 days before the cut. The factors and their few constants were chosen in worlds of seed 11.
+
+With ``--replays`` the simulator plays the 14 days that often from the evening of the cut, with other luck each time:
+the same people, tastes, moods and arrivals of listings. Sellers in the order of how often a buyer turned to them are
+the best that anybody could name who knew everything but luck; a list cannot be expected to do better.
 """
 
 from __future__ import annotations
@@ -28,12 +33,19 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 
 from bench.machine import describe  # noqa: E402
+from recsys.evaluation.metrics import REVENUE, user_metrics  # noqa: E402
 from recsys.jobs import build, sellers_backtest, simulate  # noqa: E402
+from recsys.jobs.sellers_inputs import read_later, read_market  # noqa: E402
+from recsys.schema import ITEM_ID, RANK, SELLER_ID, USER_ID  # noqa: E402
 from recsys.sellers.factors import Factors  # noqa: E402
 from recsys.sellers.market import Market  # noqa: E402
-from recsys.sellers.recommend import recommend  # noqa: E402
-from recsys.sellers.weights import STATED  # noqa: E402
+from recsys.sellers.recommend import best, most_popular, recommend  # noqa: E402
+from recsys.sellers.weights import STATED, blocks, new_pairs  # noqa: E402
 from recsys.settings import Settings  # noqa: E402
+from recsys.synthetic import start, trending  # noqa: E402
+from recsys.synthetic.config import preset  # noqa: E402
+from recsys.synthetic.play import play  # noqa: E402
+from recsys.warehouse import open_warehouse  # noqa: E402
 
 FIRST, TEST_DAYS = date(2026, 1, 1), 14
 STAGING = (
@@ -83,6 +95,7 @@ def judge(given: argparse.Namespace) -> dict[str, object]:
             until = FIRST + timedelta(days=given.days)
             cut = until - timedelta(days=TEST_DAYS)
             judged = sellers_backtest.run(settings, cut, until, given.k, progress=console.print)
+            known = foreseen(settings, behaviour, given, cut) if given.replays else None
         everybody = judged.table[judged.table["circle"] == "all"].set_index("method")
         for method, sums in total.items():
             sums[0] += everybody.loc[method, "ndcg"] * everybody.loc[method, "buyers"]
@@ -92,9 +105,51 @@ def judge(given: argparse.Namespace) -> dict[str, object]:
         ratio = everybody["ndcg"] / everybody.loc[sellers_backtest.POPULAR, "ndcg"]
         console.print(f"NDCG@{given.k} {ratio[sellers_backtest.FULL]:.2f} times that of the most popular")
         found[name] = judged.as_dict()
+        if known is not None:
+            times = known / everybody.loc[sellers_backtest.POPULAR, "ndcg"]
+            console.print(f"who knows all but luck, {given.replays} replays: {known:.4f}, {times:.2f} times")
+            found[name] = judged.as_dict() | {"foreseen": known}
     (mine, n), (theirs, _) = total.values()
     console.print(f"\nall {n:,} buyers: {mine / n:.4f} against {theirs / n:.4f}, {mine / theirs:.2f} times")
     return found
+
+
+def foreseen(settings: Settings, behaviour: str, given: argparse.Namespace, cut: date) -> float:
+    """NDCG of lists in the order of how often, in ``given.replays`` other plays, a buyer turned to a seller."""
+    evening, until = cut - timedelta(days=1), FIRST + timedelta(days=given.days)
+    with open_warehouse(settings) as warehouse:
+        market = read_market(warehouse, settings, evening)
+        later = read_later(warehouse, evening, until - timedelta(days=1))
+    state = start(
+        preset("demo", users=given.users, seed=settings.seed, first_day=FIRST, behaviour=behaviour)
+    )
+    while state.ds < evening:
+        state, _ = play(state, state.ds + timedelta(days=1), None, trending(state))
+    user, seller = new_pairs(market, later)
+    buyers = np.unique(user)
+    votes = np.zeros((len(market.users), market.n_sellers), np.float32)
+    for replication in range(1, given.replays + 1):
+        now, turned = state, []
+        while now.ds < until - timedelta(days=1):
+            now, day = play(now, now.ds + timedelta(days=1), None, trending(now), replication=replication)
+            events = day.events
+            turned.append(
+                events.loc[events["event_type"].isin(["purchase", "follow"]), [USER_ID, SELLER_ID]]
+            )
+        one, other = new_pairs(market, pd.concat(turned).drop_duplicates())
+        votes[one, other] += 1
+    # The order of the most popular decides between sellers with as many votes.
+    popular = most_popular(market, buyers[:1], market.n_sellers)
+    place = market.shelf.seller_ids.get_indexer(pd.Index(popular[SELLER_ID]))
+    votes[:, place] += np.linspace(0.5, 0, len(place), dtype=np.float32)
+    parts = []
+    for block in blocks(market, buyers):
+        row, found, rank = best(votes[block], market, block, given.k)
+        ids = {USER_ID: market.users[block[row]], ITEM_ID: market.shelf.seller_ids[found], RANK: rank}
+        parts.append(pd.DataFrame(ids))
+    wanted = pd.DataFrame({USER_ID: market.users[user], ITEM_ID: market.shelf.seller_ids[seller]})
+    wanted = wanted.drop_duplicates().assign(**{REVENUE: 0.0})
+    return float(user_metrics(pd.concat(parts), wanted, given.k)["ndcg"].mean())
 
 
 def crowd(users: int, sellers: int, listings: int, seed: int = 0) -> Market:
@@ -185,6 +240,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=3_000)
     parser.add_argument("--days", type=int, default=56)
     parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--replays", type=int, default=0, help="other plays of the test period; slow")
     parser.add_argument("--sellers", type=int, default=10_000)
     parser.add_argument("--listings", type=int, default=100_000)
     parser.add_argument("--json", type=Path)

@@ -131,6 +131,9 @@ class LocalAirflow:
 
     def _own_environment(self) -> dict[str, str]:
         return {
+            # SQLite has one writer; on a busy machine five seconds, the default, are not enough to get its turn.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+            or f"sqlite:///{self.home.absolute()}/airflow.db?timeout=60",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": str(max(2, os.cpu_count() or 2)),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",

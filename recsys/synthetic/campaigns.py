@@ -17,7 +17,7 @@ ORIGINS = ("seller", "recommended")
 _OLDER = 0.3
 """Share of campaigns for listings that have stood for longer than a day."""
 _DAYS = (7, 14, 30)
-_MOST = 6
+LEAST_KEYWORDS, MOST_KEYWORDS = 2, 6
 
 
 def start_campaigns(state: State, ds: date, offered: Columns | None = None) -> None:
@@ -38,9 +38,9 @@ def start_campaigns(state: State, ds: date, offered: Columns | None = None) -> N
             "ended": np.full(n, NEVER),
         },
     )
-    many = rng.integers(2, _MOST + 1, n)
+    many = rng.integers(LEAST_KEYWORDS, MOST_KEYWORDS + 1, n)
     owner = np.repeat(np.arange(n), many)
-    typed = _keywords(state, rng, chosen[owner]) | {"owner": owner}
+    typed = draw_keywords(state, rng, chosen[owner]) | {"owner": owner}
     typed = offers.adopt(state, ds, chosen, typed, offered)
     owner = typed.pop("owner")
     # A campaign holds each text once, whichever phrase it was meant for.
@@ -73,7 +73,7 @@ def _promoted(state: State, rng: np.random.Generator, start: int) -> Array:
     return np.concatenate(parts)
 
 
-def _keywords(state: State, rng: np.random.Generator, item: Array) -> Columns:
+def draw_keywords(state: State, rng: np.random.Generator, item: Array) -> Columns:
     """One keyword for each entry of ``item``: mostly what it is, but some sellers choose badly or type nonsense.
 
     ``origin`` 1 comes from the box that proposes what many search in the category, whatever the listing is.

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import poisson
 
 from recsys.errors import RecsysError
-from recsys.synthetic import adverts, queries, tables, wording
+from recsys.synthetic import adverts, campaigns, queries, tables, wording
 from recsys.synthetic.behaviour import taste_of
 from recsys.synthetic.draws import Array
 from recsys.synthetic.state import State
@@ -118,6 +118,22 @@ class KeywordTruth:
                     "sales": sold(wishes * days, int(state.items["stock"][item])),
                 }
             )
+
+    def typed(self, item: int, draws: int = 400) -> pd.DataFrame:
+        """What sellers who promote a listing type, each with the chance that a campaign of it holds the phrase.
+
+        Of so many drawn keywords, in which slips and what is no phrase are left out.
+
+        Returns:
+            query (number of the phrase), chance; most likely first.
+        """
+        drawn = campaigns.draw_keywords(self._state, self._rng, np.full(draws, item))
+        readable = (drawn["query"] >= 0) & ~wording.slipped(drawn["wording"])
+        query, count = np.unique(drawn["query"][readable], return_counts=True)
+        many = np.arange(campaigns.LEAST_KEYWORDS, campaigns.MOST_KEYWORDS + 1)
+        chance = (1 - (1 - count[:, None] / draws) ** many).mean(axis=1)
+        found = pd.DataFrame({"query": query, "chance": chance})
+        return found.sort_values(["chance", "query"], ascending=[False, True], ignore_index=True)
 
     def best_set(self, item: int, ad_rate: float, k: int = 10, days: float = 7.0) -> pd.DataFrame:
         """The ``k`` phrases that sell a listing best together: one search is for one phrase, so wishes add up."""

@@ -84,6 +84,7 @@ def play(
     lists: pd.DataFrame | None = None,
     fallback: pd.DataFrame | None = None,
     offered: pd.DataFrame | None = None,
+    replication: int = 0,
 ) -> tuple[State, DayTables]:
     """Play day ``ds``.
 
@@ -93,6 +94,7 @@ def play(
         lists: what the recommendation page shows each user: user_id, rank, item_id and, if known, propensity.
         fallback: what it shows to users without a list: rank, item_id. Without it they see no such page.
         offered: keywords that sellers who start a campaign may take: item_id, rank, keyword.
+        replication: other luck of the same visitors on the same shelf, for what could have been; 0 is what happened.
 
     Returns:
         The world at the end of ``ds``, and the events and campaign reports that became known on it.
@@ -101,7 +103,7 @@ def play(
         RecsysError: when ``ds`` is not the day after the state's.
     """
     morning, gone = dawn(state, ds, offers.read_offers(offered))
-    draws, day = Draws(morning.config.seed, ds), day_start(ds) // DAY
+    draws, day = Draws(morning.config.seed, ds, replication), day_start(ds) // DAY
     visit = open_pages(morning, ds, gone, lists=lists, fallback=fallback, draws=draws)
     made = happenings.of_pages(
         morning, day, visit.pages, visit.rows, outcome=visit.outcome, bids=visit.bids, draws=draws
