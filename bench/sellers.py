@@ -120,9 +120,7 @@ def foreseen(settings: Settings, behaviour: str, given: argparse.Namespace, cut:
     with open_warehouse(settings) as warehouse:
         market = read_market(warehouse, settings, evening)
         later = read_later(warehouse, evening, until - timedelta(days=1))
-    state = start(
-        preset("demo", users=given.users, seed=settings.seed, first_day=FIRST, behaviour=behaviour)
-    )
+    state = start(preset("demo", users=given.users, seed=settings.seed, first_day=FIRST, behaviour=behaviour))
     while state.ds < evening:
         state, _ = play(state, state.ds + timedelta(days=1), None, trending(state))
     user, seller = new_pairs(market, later)
@@ -133,9 +131,7 @@ def foreseen(settings: Settings, behaviour: str, given: argparse.Namespace, cut:
         while now.ds < until - timedelta(days=1):
             now, day = play(now, now.ds + timedelta(days=1), None, trending(now), replication=replication)
             events = day.events
-            turned.append(
-                events.loc[events["event_type"].isin(["purchase", "follow"]), [USER_ID, SELLER_ID]]
-            )
+            turned.append(events.loc[events["event_type"].isin(["purchase", "follow"]), [USER_ID, SELLER_ID]])
         one, other = new_pairs(market, pd.concat(turned).drop_duplicates())
         votes[one, other] += 1
     # The order of the most popular decides between sellers with as many votes.

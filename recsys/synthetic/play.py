@@ -84,6 +84,7 @@ def play(
     lists: pd.DataFrame | None = None,
     fallback: pd.DataFrame | None = None,
     offered: pd.DataFrame | None = None,
+    *,
     replication: int = 0,
 ) -> tuple[State, DayTables]:
     """Play day ``ds``.
