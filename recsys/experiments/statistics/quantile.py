@@ -3,6 +3,13 @@
 The r-th smallest of n values drawn with replacement is Q(U), where Q is the quantile function of the values and U the
 r-th smallest of n uniforms, a Beta(r, n - r + 1) variable (Efron, 1979, "Bootstrap Methods", section 3). So one Beta
 variable, and not n draws, gives one bootstrap replicate, however many users there are; counts of values are enough.
+
+Replicates spread a little too far, for the quantiles of a sample are rough: over a small step du of U, Q moves by the
+slope times du, and by the luck of n du values besides: a random walk W with E W(du)^2 = slope^2 |du| / n where values
+are smooth. The Beta's steps have the standard deviation s = sqrt(q (1 - q) / n). The variance of W over them, about
+its own mean, is E|du| / n less the half of E min(|du|, |du'|) / n: slope^2 s / (n sqrt(pi)). As a part of the variance
+(slope s)^2 that is 1 / (sqrt(pi) n s), 3 % at the 90 % quantile of 4,000 units, and is taken off again. Hall and Martin
+(1988, "Exact convergence rate of bootstrap quantile variance estimator") treat the bootstrap's error at large.
 """
 
 from __future__ import annotations
@@ -21,6 +28,8 @@ from recsys.experiments.statistics.moments import Floats
 
 REPLICATES = 10_000
 _POINTS = 2_000
+_SMOOTH = 10
+"""Different values that have to lie within a standard deviation of the quantile's place for it to count as smooth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +80,13 @@ class Values:
         return float(low + (high - low) * (rank - math.floor(rank)))
 
     def replicates(self, q: float, rng: np.random.Generator, count: int = REPLICATES) -> Floats:
-        """Bootstrap replicates of the quantile, shape (count,)."""
+        """Bootstrap replicates of the quantile, spread as far as quantiles of samples are: shape (count,)."""
+        centre = self.quantile(q)
+        wide = self.resampled(q, rng, count) - centre
+        return centre + wide / math.sqrt(1 + self._roughness(q, self.units))
+
+    def resampled(self, q: float, rng: np.random.Generator, count: int = REPLICATES) -> Floats:
+        """The quantile of resamples of these values, shape (count,)."""
         units = self.units
         rank = (units - 1) * q
         below, part = math.floor(rank) + 1, rank - math.floor(rank)  # the below-th smallest of units
@@ -89,7 +104,18 @@ class Values:
         rank = min(math.floor((units - 1) * q + 0.5) + 1, units)
         points = (np.arange(_POINTS) + 0.5) / _POINTS
         uniform = stats.beta.ppf(points, rank, units - rank + 1)
-        return float(self._at(self.counts.cumsum() / self.units, uniform).std())
+        rough = float(self._at(self.counts.cumsum() / self.units, uniform).std())
+        return rough / math.sqrt(1 + self._roughness(q, units))
+
+    def _roughness(self, q: float, units: int) -> float:
+        """What the roughness of these values adds to the variance of the quantile of ``units``, as a part of it.
+
+        0 where few different values lie about the quantile: they are lumps, on which replicates stay.
+        """
+        spread = math.sqrt(q * (1 - q) / units)
+        ends = np.clip([q - spread, q + spread], 0, 1)
+        first, last = np.searchsorted(self.counts.cumsum() / self.units, ends, side="left")
+        return 1 / (math.sqrt(math.pi) * self.units * spread) if last - first >= _SMOOTH else 0.0
 
     def _at(self, shares: Floats, uniform: Floats) -> Floats:
         return self.values[np.minimum(np.searchsorted(shares, uniform, side="left"), len(shares) - 1)]

@@ -32,13 +32,31 @@ def test_counts_serve_as_values_do(rows: list[tuple[float, int]], q: float) -> N
 
 
 @pytest.mark.parametrize("q", [0.05, 0.5, 0.9])
-def test_replicates_are_distributed_as_resamples(q: float) -> None:
+def test_it_resamples_without_resampling(q: float) -> None:
     rng = np.random.default_rng(8)
     values = rng.lognormal(0, 1, 301)
-    found = Values.of(values).replicates(q, rng, 4_000)
+    found = Values.of(values).resampled(q, rng, 4_000)
     resampled = np.quantile(rng.choice(values, (4_000, 301)), q, axis=1)
     assert stats.ks_2samp(found, resampled).pvalue > 0.001
     assert found.std() == pytest.approx(resampled.std(), rel=0.08)
+
+
+@pytest.mark.parametrize(("q", "units"), [(0.5, 400), (0.9, 1_000)])
+def test_replicates_spread_as_quantiles_of_samples_do(q: float, units: int) -> None:
+    rng = np.random.default_rng(10)
+    samples = [Values.of(rng.lognormal(3, 1, units)) for _ in range(2_500)]
+    found = np.mean([sample.replicates(q, rng, 200).var(ddof=1) for sample in samples])
+    rough = np.mean([sample.resampled(q, rng, 200).var(ddof=1) for sample in samples])
+    true = np.concatenate(
+        [np.quantile(rng.lognormal(3, 1, (1_000, units)), q, axis=1) for _ in range(20)]
+    ).var()
+    assert abs(found - true) < 0.6 * abs(rough - true)
+    assert found == pytest.approx(true, rel=0.04)
+
+
+def test_lumps_stay_where_they_are() -> None:
+    values = Values.of(np.random.default_rng(11).poisson(4, 4_001))
+    assert set(values.replicates(0.5, np.random.default_rng(12))) <= set(values.values)
 
 
 def test_the_interval_covers_and_the_test_holds_its_level() -> None:
