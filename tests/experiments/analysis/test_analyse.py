@@ -257,6 +257,14 @@ def test_a_metric_without_a_value_is_still_valid_json() -> None:
     assert record["results"][0]["difference_ci"] == [None, None]
 
 
+@pytest.mark.parametrize("metric", ["x", "x:mean", "x:proportion", "x:p90"])
+def test_a_column_without_any_value_is_told_whatever_its_kind(metric: str) -> None:
+    frame = pd.DataFrame({"id": range(4), "arm": ["a", "b"] * 2, "x": [None] * 4})
+    found = of(frame, metric)
+    assert (only(found).n, only(found).mean, only(found).method) == (0, None, "too few units")
+    assert found.notes == ("x: 4 units without a value left out (a 100.00%, b 100.00%)",)
+
+
 def test_an_empty_denominator_is_null_and_the_other_arm_is_told() -> None:
     frame = table(40)
     assert only(of(frame.assign(views=0), "clicks/views")).method == "empty denominator"
