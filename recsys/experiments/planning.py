@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -15,7 +16,7 @@ from recsys.experiments.analysis.values import Values
 from recsys.experiments.statistics.compare import Kind
 from recsys.experiments.statistics.history import History, MomentsHistory, QuantileHistory, ValuesHistory
 from recsys.experiments.statistics.moments import Floats, Moments
-from recsys.experiments.statistics.power import minimum_effect, power, units_needed
+from recsys.experiments.statistics.power import baseline_of, minimum_effect, power, units_needed
 from recsys.experiments.statistics.quantile import Values as ValueCounts
 from recsys.experiments.statistics.sequential import (
     Bounds,
@@ -117,8 +118,25 @@ def terms(
     return Terms(given, against, alpha, target, design, looks)
 
 
+@contextmanager
+def about(metric: str) -> Iterator[None]:
+    """Begin an error with the metric that could not be planned."""
+    try:
+        yield
+    except ExperimentError as error:
+        raise ExperimentError(f"Metric {metric}: {error}") from error
+
+
 def history_of(taken: Values, winsorise: float | None = None) -> History:
-    """Return what is known of a metric from the units of a table; ``winsorise`` as the test will do it."""
+    """Return what is known of a metric from the units of a table; ``winsorise`` as the test will do it.
+
+    Raises:
+        ExperimentError: fewer than two units have a value.
+    """
+    if len(taken.columns) < 2:
+        raise ExperimentError(
+            f"{len(taken.columns)} units of the past have a value; a plan needs at least two. Give a table that has it."
+        )
     if taken.quantile is not None:
         return QuantileHistory(ValueCounts.of(taken.columns[:, 0]), taken.quantile)
     columns, kind = list(taken.columns.T), cast("Kind", taken.kind)
@@ -182,8 +200,9 @@ def reached(history: History, effect: float, units: int, asked: Terms) -> Planne
     """Power of so many units in all arms to show ``effect``, in the arm where it is smallest.
 
     Raises:
-        ExperimentError: the units are too few.
+        ExperimentError: the units are too few, or the metric is 0 without treatment.
     """
+    baseline_of(history)
     return _planned(history, effect, _split(units, asked), asked)
 
 

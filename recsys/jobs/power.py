@@ -16,6 +16,7 @@ from recsys.experiments.analysis.values import Values, values
 from recsys.experiments.planning import (
     Planned,
     Terms,
+    about,
     history_of,
     known_mean,
     known_rate,
@@ -113,7 +114,10 @@ def run(
     known: list[tuple[str, str, History]]
     if past is not None and mean is None and spread is None and rate is None:
         notes, taken = read_past(settings, past, ds)
-        known = [(metric.name, metric.kind, history_of(metric, past.winsorise)) for metric in taken]
+        known = []
+        for metric in taken:
+            with about(metric.name):
+                known.append((metric.name, metric.kind, history_of(metric, past.winsorise)))
     elif past is None and mean is not None and spread is not None and rate is None:
         known = [("mean", "mean", known_mean(mean, spread))]
     elif past is None and rate is not None and mean is None and spread is None:
@@ -123,11 +127,10 @@ def run(
             "Plan from a table (FILE_OR_TABLE with --unit and --metric), from --mean with --sd, or from --rate; "
             "give one of the three."
         )
-    rows = [
-        Row(name, kind, history.baseline, plan)
-        for name, kind, history in known
-        for plan in _plans(history, asked, kept)
-    ]
+    rows: list[Row] = []
+    for name, kind, history in known:
+        with about(name):
+            rows += [Row(name, kind, history.baseline, plan) for plan in _plans(history, asked, kept)]
     return Answer(kept, tuple(rows), notes)
 
 

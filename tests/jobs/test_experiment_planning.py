@@ -123,6 +123,29 @@ def test_simulate_plays_without_a_table_and_writes(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("zero", "value in the past is 0"),
+        ("zero:mean", "value in the past is 0"),
+        ("zero:p90", "value in the past is 0"),
+        ("revenue/zero", "denominator has a mean of 0"),
+        ("nothing", "0 units"),
+        ("nothing:proportion", "0 units"),
+        ("nothing:p90", "0 units"),
+    ],
+)
+def test_a_metric_without_a_past_is_named(settings: Settings, tmp_path: Path, metric: str, told: str) -> None:
+    table(60).assign(zero=0, nothing=None).to_csv(tmp_path / "t.csv", index=False)
+    past = power.Past(str(tmp_path / "t.csv"), "id", (metric,))
+    for question in (power.Question(), power.Question(units=60), power.Question(units=60, effects=(0.1,))):
+        with pytest.raises(ExperimentError, match=f"Metric {metric.partition(':')[0]}: .*{told}"):
+            power.run(settings, past, question)
+    for effect in (None, 0.1):
+        with pytest.raises(ExperimentError, match=f"Metric {metric.partition(':')[0]}: .*{told}"):
+            simulate_experiment.run(settings, past, simulate_experiment.Question(runs=3, effect=effect))
+
+
 def test_too_little_to_play(settings: Settings, tmp_path: Path) -> None:
     table(3).to_csv(tmp_path / "t.csv", index=False)
     few = power.Past(str(tmp_path / "t.csv"), "id", ("revenue",))
