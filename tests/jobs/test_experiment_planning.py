@@ -146,6 +146,39 @@ def test_a_metric_without_a_past_is_named(settings: Settings, tmp_path: Path, me
             simulate_experiment.run(settings, past, simulate_experiment.Question(runs=3, effect=effect))
 
 
+def test_a_metric_that_cannot_be_planned_leaves_the_others_planned(
+    settings: Settings, tmp_path: Path
+) -> None:
+    table(600).assign(zero=0).to_csv(tmp_path / "t.csv", index=False)
+    past = power.Past(str(tmp_path / "t.csv"), "id", ("revenue", "zero", "bought"))
+    found = power.run(settings, past, power.Question(effects=(0.1, 2.0)))
+    assert [(row.metric, row.effect, row.plan is None) for row in found.rows] == [
+        ("revenue", 0.1, False),
+        ("revenue", 2.0, False),
+        ("zero", None, True),
+        ("bought", 0.1, False),
+        ("bought", 2.0, True),
+    ]
+    assert "value in the past is 0" in str(found.rows[2].reason)
+    assert "cannot change by +200%" in str(found.rows[4].reason)
+    alone = power.run(settings, power.Past(past.source, "id", ("revenue",)), power.Question(effects=(0.1,)))
+    assert alone.rows[0] == found.rows[0]
+
+
+def test_the_reason_without_a_plan_is_printed_and_written(tmp_path: Path) -> None:
+    table(600).assign(zero=0).to_csv(tmp_path / "t.csv", index=False)
+    target = tmp_path / "plan.json"
+    arguments = ["power", str(tmp_path / "t.csv"), "--unit", "id", "--metric", "zero:p50", "--metric", "revenue",
+                 "--units", "5000", "--json", str(target)]  # fmt: skip
+    result = CliRunner().invoke(app, ["experiment", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "not planned" in result.output and "Its value in" in result.output
+    without, planned = json.loads(target.read_text(encoding="utf-8"))["results"]
+    assert (without["metric"], without["units"], without["power"]) == ("zero", None, None)
+    assert "value in the past is 0" in without["reason"]
+    assert (planned["units"], planned["reason"]) == (5000, None)
+
+
 def test_too_little_to_play(settings: Settings, tmp_path: Path) -> None:
     table(3).to_csv(tmp_path / "t.csv", index=False)
     few = power.Past(str(tmp_path / "t.csv"), "id", ("revenue",))
