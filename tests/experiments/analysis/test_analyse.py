@@ -275,6 +275,20 @@ def test_an_empty_denominator_is_null_and_the_other_arm_is_told() -> None:
     assert found.difference is None and found.p_value is None
 
 
+def test_a_denominator_below_0_is_called_so_and_the_values_are_told() -> None:
+    frame = table(40)
+    for below in (frame["views"], frame["views"].where(frame["arm"] == "treatment", -frame["views"])):
+        found = only(of(frame.assign(views=-below), "clicks/views"))
+        assert (found.method, found.p_value, found.difference_ci) == (
+            "negative denominator",
+            None,
+            (None, None),
+        )
+        assert found.mean is not None and found.difference is not None
+    half_empty = frame["views"].where(frame["arm"] == "treatment", 0)
+    assert only(of(frame.assign(views=-half_empty), "clicks/views")).method == "empty denominator"
+
+
 def test_arms_without_any_spread() -> None:
     frame = pd.DataFrame({"id": range(8), "arm": ["a", "b"] * 4, "x": [3.0, 4.0] * 4})
     found = only(of(frame, "x"))
