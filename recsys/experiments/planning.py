@@ -13,6 +13,7 @@ import numpy as np
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.arms import control_of
 from recsys.experiments.analysis.values import Values
+from recsys.experiments.limits import MOST_LOOKS
 from recsys.experiments.statistics.compare import Kind
 from recsys.experiments.statistics.history import History, MomentsHistory, QuantileHistory, ValuesHistory
 from recsys.experiments.statistics.moments import Floats, Moments
@@ -113,8 +114,8 @@ def terms(
     for name, value in (("alpha", alpha), ("power", target)):
         if not 0 < value < 1:
             raise ExperimentError(f"{name} is {value:g}; it has to lie between 0 and 1.")
-    if looks < 1:
-        raise ExperimentError(f"A design with {looks} looks never ends; give at least 1.")
+    if not 1 <= looks <= MOST_LOOKS:
+        raise ExperimentError(f"A design with {looks} looks cannot be planned; give 1 to {MOST_LOOKS}.")
     return Terms(given, against, alpha, target, design, looks)
 
 

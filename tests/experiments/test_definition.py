@@ -199,6 +199,10 @@ END = date(2026, 3, 9)
         ({"design": {"kind": "fixed", "looks": 3}}, "design.looks is 3; a design of kind fixed has no looks"),
         ({"design": {"kind": "group_sequential"}}, "write either looks .* or days"),
         ({"design": {"kind": "group_sequential", "looks": 4}}, "a number of looks needs an end"),
+        (
+            {"design": {"kind": "group_sequential", "looks": 101}, "end": END},
+            "design.looks is 101; write a whole number between 1 and 100",
+        ),
         ({"design": {"kind": "group_sequential", "days": [7, 7]}}, "each look has to be later"),
         ({"design": {"kind": "group_sequential", "days": [0]}}, "design.days is .* counted from the start"),
         (

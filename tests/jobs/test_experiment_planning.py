@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from recsys.cli import app
 from recsys.errors import ExperimentError
+from recsys.experiments.limits import MOST_LOOKS
 from recsys.jobs import power, simulate_experiment
 from recsys.settings import Settings
 from tests.experiments.analysis.test_analyse import table
@@ -82,6 +83,13 @@ def test_power_prints_and_writes(past: power.Past, tmp_path: Path) -> None:
 def test_options_that_go_with_a_table(arguments: list[str], told: str) -> None:
     result = CliRunner().invoke(app, ["experiment", *arguments])
     assert isinstance(result.exception, ExperimentError) and told in str(result.exception)
+
+
+def test_looks_are_bounded_as_in_a_definition() -> None:
+    result = CliRunner().invoke(
+        app, ["experiment", "power", "--rate", "0.1", "--design", "pocock", "--looks", str(MOST_LOOKS + 1)]
+    )
+    assert result.exit_code == 2 and "--looks" in result.output
 
 
 def test_experiments_are_played_on_the_units_of_a_table(settings: Settings, past: power.Past) -> None:
