@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from recsys.cli.common import Warehouse, console
+from recsys.experiments.limits import MOST_LOOKS
 from recsys.settings import Settings, parse_ds
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def power(
         Literal["fixed", "obrien_fleming", "pocock", "power", "always_valid"],
         typer.Option(help="One look at the end, a spending function, or always valid."),
     ] = "fixed",
-    looks: Annotated[int, typer.Option(help="Looks of a sequential design.", min=1)] = 14,
+    looks: Annotated[int, typer.Option(help="Looks of a sequential design.", min=1, max=MOST_LOOKS)] = 14,
     ds: Day = None,
     json: Json = None,
     warehouse: Warehouse = None,

@@ -35,9 +35,8 @@ def buckets(salt: str, unit_ids: Iterable[str]) -> npt.NDArray[np.int64]:
 
 def arms_of(experiment: Experiment, bucket: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
     """Name of the arm of each bucket, shape as given. Arms take consecutive ranges of buckets."""
-    edges = np.round(np.cumsum([arm.weight for arm in experiment.arms]) * BUCKETS)
     names = np.array([arm.name for arm in experiment.arms], dtype=object)
-    return names[np.searchsorted(edges, np.arange(BUCKETS), side="right")][bucket]
+    return names[np.searchsorted(experiment.edges, np.arange(BUCKETS), side="right")][bucket]
 
 
 def assign(

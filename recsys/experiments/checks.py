@@ -43,10 +43,12 @@ def frame(experiment_id: str, checks: Iterable[Check]) -> pd.DataFrame:
 
 
 def sample_ratios(experiment: Experiment, units: pd.DataFrame) -> list[Check]:
-    """Hold the units of each arm against the configured weights: over all, by segment, by day of first exposure.
+    """Hold the units of each arm against its share of the buckets: over all, by segment, by day of first exposure.
+
+    That share is the configured weight, unless the weight is finer than a bucket: an honest split then has the share.
 
     Args:
-        experiment: whose weights count.
+        experiment: whose shares count.
         units: columns segment, segment_value, arm, units. Segment "all" is the total, "day" the units by the day they
             were first exposed on, any other a dimension known before the experiment.
 
@@ -56,7 +58,7 @@ def sample_ratios(experiment: Experiment, units: pd.DataFrame) -> list[Check]:
     found = []
     for segment, of_segment in units.groupby("segment", sort=True):
         tested = {
-            str(value): (_counts(rows), sample_ratio_p_value(_counts(rows), experiment.weights))
+            str(value): (_counts(rows), sample_ratio_p_value(_counts(rows), experiment.shares))
             for value, rows in of_segment.groupby("segment_value", sort=True)
         }
         for value, (counts, p) in tested.items():

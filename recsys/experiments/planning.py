@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -12,10 +13,11 @@ import numpy as np
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.arms import control_of
 from recsys.experiments.analysis.values import Values
+from recsys.experiments.limits import MOST_LOOKS
 from recsys.experiments.statistics.compare import Kind
 from recsys.experiments.statistics.history import History, MomentsHistory, QuantileHistory, ValuesHistory
 from recsys.experiments.statistics.moments import Floats, Moments
-from recsys.experiments.statistics.power import minimum_effect, power, units_needed
+from recsys.experiments.statistics.power import baseline_of, minimum_effect, power, units_needed
 from recsys.experiments.statistics.quantile import Values as ValueCounts
 from recsys.experiments.statistics.sequential import (
     Bounds,
@@ -112,13 +114,30 @@ def terms(
     for name, value in (("alpha", alpha), ("power", target)):
         if not 0 < value < 1:
             raise ExperimentError(f"{name} is {value:g}; it has to lie between 0 and 1.")
-    if looks < 1:
-        raise ExperimentError(f"A design with {looks} looks never ends; give at least 1.")
+    if not 1 <= looks <= MOST_LOOKS:
+        raise ExperimentError(f"A design with {looks} looks cannot be planned; give 1 to {MOST_LOOKS}.")
     return Terms(given, against, alpha, target, design, looks)
 
 
+@contextmanager
+def about(metric: str) -> Iterator[None]:
+    """Begin an error with the metric that could not be planned."""
+    try:
+        yield
+    except ExperimentError as error:
+        raise ExperimentError(f"Metric {metric}: {error}") from error
+
+
 def history_of(taken: Values, winsorise: float | None = None) -> History:
-    """Return what is known of a metric from the units of a table; ``winsorise`` as the test will do it."""
+    """Return what is known of a metric from the units of a table; ``winsorise`` as the test will do it.
+
+    Raises:
+        ExperimentError: fewer than two units have a value.
+    """
+    if len(taken.columns) < 2:
+        raise ExperimentError(
+            f"{len(taken.columns)} units of the past have a value; a plan needs at least two. Give a table that has it."
+        )
     if taken.quantile is not None:
         return QuantileHistory(ValueCounts.of(taken.columns[:, 0]), taken.quantile)
     columns, kind = list(taken.columns.T), cast("Kind", taken.kind)
@@ -182,8 +201,9 @@ def reached(history: History, effect: float, units: int, asked: Terms) -> Planne
     """Power of so many units in all arms to show ``effect``, in the arm where it is smallest.
 
     Raises:
-        ExperimentError: the units are too few.
+        ExperimentError: the units are too few, or the metric is 0 without treatment.
     """
+    baseline_of(history)
     return _planned(history, effect, _split(units, asked), asked)
 
 

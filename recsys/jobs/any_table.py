@@ -7,11 +7,13 @@ import gzip
 import json
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from recsys import schema
 from recsys.errors import ContractError, ExperimentError
@@ -29,7 +31,7 @@ def read_any(settings: Settings, source: str, ds: date | None = None) -> pd.Data
     """Return all rows of a file, a folder of like files, or a warehouse table (with ``ds``: that day's).
 
     Raises:
-        ContractError: there is no such file or table, or the file cannot be read.
+        ContractError: there is no such file or table, the file cannot be read, or two columns have one name.
         WarehouseError: the table has no rows.
     """
     path = Path(source)
@@ -52,7 +54,19 @@ def _read(file: SourceFile, path: Path) -> pd.DataFrame:
     except DAMAGED as error:
         reason = str(error).partition("\n")[0]
         raise ContractError(f"{path} cannot be read: {reason.rstrip('.')}. {_remedy(error)}") from error
-    return frame.rename(columns=lambda name: str(name).strip())
+    frame = frame.rename(columns=lambda name: str(name).strip())
+    _refuse_twins(frame.columns, path)
+    return frame
+
+
+def _refuse_twins(names: Iterable[str], path: Path) -> None:
+    """Two columns of one name cannot be told apart, nor those that differ in the spaces around it."""
+    for name, times in Counter(name.strip() for name in names).items():
+        if name and times > 1:
+            raise ContractError(
+                f"{path} has {times} columns named {name!r}, spaces around a name aside. Rename them, or leave out "
+                "those that are not meant."
+            )
 
 
 def _remedy(error: Exception) -> str:
@@ -65,6 +79,7 @@ def _remedy(error: Exception) -> str:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     """All columns, those that pandas saved as its index too."""
+    _refuse_twins(pq.read_schema(path).names, path)
     frame = pd.read_parquet(path)
     named = [name for name in frame.index.names if name is not None and name not in frame.columns]
     return frame.reset_index(named) if named else frame
@@ -75,7 +90,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig") as lines:
         header = next(lines, "")
-    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    names = {mark: next(csv.reader([header], delimiter=mark), []) for mark in DELIMITERS}
+    delimiter = max(DELIMITERS, key=lambda mark: len(names[mark]))
+    _refuse_twins(names[delimiter], path)  # pandas would call the second x.1
     with warnings.catch_warnings():
         warnings.simplefilter(
             "error", pd.errors.ParserWarning

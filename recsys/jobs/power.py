@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -25,6 +28,7 @@ from recsys.experiments.planning import (
     terms,
 )
 from recsys.experiments.statistics.history import History
+from recsys.experiments.statistics.power import baseline_of
 from recsys.jobs.any_table import read_any
 from recsys.settings import Settings
 
@@ -60,16 +64,23 @@ class Question:
 
 @dataclass(frozen=True)
 class Row:
-    """A plan of one metric: what it is without treatment, and the plan."""
+    """A plan of one metric: what it is without treatment, and the plan; without one, the reason.
+
+    ``effect`` is None where no effect was asked for, or the reason holds for all of them.
+    """
 
     metric: str
     kind: str
-    baseline: float
-    plan: Planned
+    baseline: float | None
+    effect: float | None
+    plan: Planned | None
+    reason: str | None = None
 
     def record(self) -> dict[str, object]:
-        """Return what ``--json`` writes."""
-        return {"metric": self.metric, "kind": self.kind, "baseline": self.baseline} | asdict(self.plan)
+        """Return what ``--json`` writes; None for a number that does not exist."""
+        known: dict[str, object] = {"metric": self.metric, "kind": self.kind, "baseline": self.baseline}
+        none = {"units": None, "units_by_arm": None, "effect": self.effect, "power": None}
+        return known | (none if self.plan is None else asdict(self.plan)) | {"reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -98,8 +109,10 @@ def run(
 ) -> Answer:
     """Plan every metric of ``past``, or a mean with its standard deviation, or a rate.
 
+    A metric that cannot be planned has a row with the reason, and the others are planned.
+
     Raises:
-        ExperimentError: too little or too much is given, or a plan is impossible; says what.
+        ExperimentError: too little or too much is given, or no metric can be planned; says what.
     """
     kept = terms(
         parse_weights(asked.weights),
@@ -110,24 +123,23 @@ def run(
         looks=asked.looks,
     )
     notes: tuple[str, ...] = ()
-    known: list[tuple[str, str, History]]
+    known: list[tuple[str, str, Callable[[], History]]]
     if past is not None and mean is None and spread is None and rate is None:
         notes, taken = read_past(settings, past, ds)
-        known = [(metric.name, metric.kind, history_of(metric, past.winsorise)) for metric in taken]
+        known = [(m.name, m.kind, partial(history_of, m, past.winsorise)) for m in taken]
     elif past is None and mean is not None and spread is not None and rate is None:
-        known = [("mean", "mean", known_mean(mean, spread))]
+        known = [("mean", "mean", partial(known_mean, mean, spread))]
     elif past is None and rate is not None and mean is None and spread is None:
-        known = [("rate", "proportion", known_rate(rate))]
+        known = [("rate", "proportion", partial(known_rate, rate))]
     else:
         raise ExperimentError(
             "Plan from a table (FILE_OR_TABLE with --unit and --metric), from --mean with --sd, or from --rate; "
             "give one of the three."
         )
-    rows = [
-        Row(name, kind, history.baseline, plan)
-        for name, kind, history in known
-        for plan in _plans(history, asked, kept)
-    ]
+    rows = [row for metric in known for row in _rows(*metric, asked, kept)]
+    if all(row.plan is None for row in rows):
+        told = dict.fromkeys(f"Metric {row.metric}: {row.reason}" for row in rows)
+        raise ExperimentError(" ".join(told))
     return Answer(kept, tuple(rows), notes)
 
 
@@ -146,12 +158,29 @@ def read_past(settings: Settings, past: Past, ds: date | None = None) -> tuple[t
     return (*units.notes, *(note for metric in taken for note in metric.notes)), taken
 
 
-def _plans(history: History, asked: Question, kept: Terms) -> list[Planned]:
-    if asked.units is None:
-        return [needed(history, effect, kept) for effect in asked.effects or EFFECTS]
-    if asked.effects:
-        return [reached(history, effect, asked.units, kept) for effect in asked.effects]
-    return [smallest(history, asked.units, kept)]
+def _rows(name: str, kind: str, past: Callable[[], History], asked: Question, kept: Terms) -> list[Row]:
+    """Plan one metric for every effect; one row tells a reason that holds for all of them."""
+    try:
+        history = past()
+        baseline = baseline_of(history)
+    except ExperimentError as error:
+        return [Row(name, kind, None, None, None, str(error))]
+    effects: tuple[float | None, ...] = asked.effects or ((None,) if asked.units else EFFECTS)
+    rows = []
+    for effect in effects:
+        try:
+            plan = _plan(history, effect, asked.units, kept)
+            rows.append(Row(name, kind, baseline, plan.effect, plan))
+        except ExperimentError as error:
+            rows.append(Row(name, kind, baseline, effect, None, str(error)))
+    reasons = {row.reason for row in rows}
+    return rows if None in reasons or len(reasons) > 1 else [replace(rows[0], effect=None)]
+
+
+def _plan(history: History, effect: float | None, units: int | None, kept: Terms) -> Planned:
+    if units is None:
+        return needed(history, cast("float", effect), kept)
+    return smallest(history, units, kept) if effect is None else reached(history, effect, units, kept)
 
 
 def print_answer(found: Answer, console: Console) -> None:
@@ -169,16 +198,18 @@ def print_answer(found: Answer, console: Console) -> None:
         soft_wrap=True,
     )
     grid = RichTable(box=None, padding=(0, 1, 0, 1))
-    for name in ("metric", "today", "lift", "units in all", "power"):
-        grid.add_column(name, justify="left" if name == "metric" else "right")
+    unplanned = any(row.plan is None for row in found.rows)
+    for name in ("metric", "today", "lift", "units in all", "power", *(["not planned"] if unplanned else [])):
+        grid.add_column(name, justify="left" if name in {"metric", "not planned"} else "right")
     for row in found.rows:
         plan = row.plan
         cells = (
             row.metric,
-            f"{row.baseline:.4g}",
-            f"{plan.effect:+.2%}",
-            f"{plan.units:,}",
-            f"{plan.power:.1%}",
+            "" if row.baseline is None else f"{row.baseline:.4g}",
+            "" if row.effect is None else f"{row.effect:+.2%}",
+            "" if plan is None else f"{plan.units:,}",
+            "" if plan is None else f"{plan.power:.1%}",
+            *([row.reason or ""] if unplanned else []),
         )
         grid.add_row(*map(Text, cells))
     console.print(grid)

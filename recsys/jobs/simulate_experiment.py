@@ -13,7 +13,7 @@ from rich.text import Text
 
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.values import Values
-from recsys.experiments.planning import history_of, reached, smallest, terms
+from recsys.experiments.planning import about, history_of, reached, smallest, terms
 from recsys.experiments.populations import POPULATIONS
 from recsys.experiments.simulation import Draw, Played, Setting, play, resample
 from recsys.experiments.statistics.history import History
@@ -128,9 +128,11 @@ def _built_in(rng: np.random.Generator) -> tuple[tuple[str, ...], list[_Case]]:
 
 def _of_table(settings: Settings, past: Past, ds: date | None) -> tuple[tuple[str, ...], list[_Case]]:
     notes, taken = read_past(settings, past, ds)
-    return notes, [
-        _Case(metric.name, metric, resample(metric.columns), len(metric.columns)) for metric in taken
-    ]
+    cases = []
+    for metric in taken:
+        with about(metric.name):
+            cases.append(_Case(metric.name, metric, resample(metric.columns), len(metric.columns)))
+    return notes, cases
 
 
 def _variants(taken: Values, past: Past | None) -> list[tuple[bool, float | None]]:
@@ -149,10 +151,11 @@ def _play(
             f"{units} units of {case.name} are no experiment; give at least 4 with --units."
         )
     kept = terms(None, None, alpha=asked.alpha, target=asked.target, design="fixed", looks=1)
-    history = _history(case.taken, cuped, winsorise)
-    plan = smallest(history, units, kept) if asked.effect is None else None
-    effect = plan.effect if plan is not None else asked.effect or 0.0
-    promised = reached(history, effect, units, kept).power if effect else asked.alpha
+    with about(case.name):
+        history = _history(case.taken, cuped, winsorise)
+        plan = smallest(history, units, kept) if asked.effect is None else None
+        effect = plan.effect if plan is not None else asked.effect or 0.0
+        promised = reached(history, effect, units, kept).power if effect else asked.alpha
     rows = []
     for lift, share in ((0.0, asked.alpha), (effect, promised)):
         setting = Setting(

@@ -14,6 +14,7 @@ from scipy import stats
 
 from recsys.experiments.assignment import (
     BUCKET_SQL,
+    arms_of,
     assign,
     buckets,
     draws,
@@ -79,6 +80,28 @@ def test_duckdb_gives_the_buckets_of_python(tmp_path_factory: pytest.TempPathFac
 def test_buckets_are_uniform() -> None:
     counts = np.bincount(buckets("salt_1", UNITS) // 100, minlength=100)
     assert stats.chisquare(counts).pvalue > 0.001
+
+
+@pytest.mark.parametrize(
+    ("weights", "taken"),
+    [
+        ((0.5, 0.5), (5000, 5000)),
+        ((0.07, 0.13, 0.8), (700, 1300, 8000)),
+        ((1 / 3, 1 / 3, 1 / 3), (3333, 3334, 3333)),
+        ((0.3333333333, 0.3333333333, 0.3333333333), (3333, 3334, 3333)),
+        ((0.3333, 0.3333, 0.3334), (3333, 3333, 3334)),
+        ((0.00015, 0.99985), (1, 9999)),
+        ((0.99985, 0.00015), (9998, 2)),
+        ((0.0, 1.0), (0, 10000)),
+    ],
+)
+def test_shares_are_those_of_the_buckets_that_arms_take(
+    weights: tuple[float, ...], taken: tuple[int, ...]
+) -> None:
+    made = experiment(*weights)
+    arms = arms_of(made, np.arange(BUCKETS))
+    assert tuple((arms == arm.name).sum() for arm in made.arms) == taken
+    assert tuple(made.shares.values()) == tuple(buckets / BUCKETS for buckets in taken)
 
 
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (0.1, 0.9), (0.2, 0.3, 0.5), (0.0, 1.0), (0.25,) * 4])

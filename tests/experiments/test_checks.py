@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from recsys.experiments import checks
+from recsys.experiments.assignment import arms_of
 from recsys.experiments.checks import Check
+from recsys.experiments.definition import BUCKETS
 from recsys.schema import table
 from tests.experiments.test_decision import START, experiment
 
@@ -46,6 +48,19 @@ def test_weights_of_the_definition_count() -> None:
     )
     assert checks.sample_ratios(third, units(("all", "all", 6660, 3340)))[0].success
     assert not checks.sample_ratios(experiment(), units(("all", "all", 6660, 3340)))[0].success
+
+
+def test_a_weight_finer_than_a_bucket_counts_as_the_buckets_it_takes() -> None:
+    """.00015 takes two buckets of 10,000: of ten million units 2,000, and not the 1,500 that it asks for."""
+    weights = (0.99985, 0.00015)
+    fine = experiment(
+        arms=tuple(replace(arm, weight=w) for arm, w in zip(experiment().arms, weights, strict=True))
+    )
+    taken = (arms_of(fine, np.arange(BUCKETS)) == fine.arms[1].name).sum()
+    assert taken == 2
+    honest, asked = ((10_000_000 - units, units) for units in (2_000, 1_500))
+    assert checks.sample_ratios(fine, units(("all", "all", *honest)))[0].success
+    assert not checks.sample_ratios(fine, units(("all", "all", *asked)))[0].success
 
 
 def test_one_day_of_many_just_below_the_level_warns_and_a_lost_day_blocks() -> None:

@@ -165,6 +165,16 @@ END = date(2026, 3, 9)
             },
             "the least is one bucket, 0.0001",
         ),
+        (
+            {
+                "arms": {
+                    "a": {"policy": "hybrid", "weight": 0.00035},
+                    "b": {"policy": "hybrid", "weight": 0.0001},
+                    "c": {"policy": "hybrid", "weight": 0.99955},
+                }
+            },
+            "arm 'b' has weight 0.0001, but is left no bucket .* every weight as a multiple of 0.0001",
+        ),
         ({"layer": {"name": "l"}}, "write either its last bucket or its share"),
         ({"layer": {"name": "l", "last": 9, "share": 0.1}}, "write either its last bucket or its share"),
         (
@@ -199,6 +209,10 @@ END = date(2026, 3, 9)
         ({"design": {"kind": "fixed", "looks": 3}}, "design.looks is 3; a design of kind fixed has no looks"),
         ({"design": {"kind": "group_sequential"}}, "write either looks .* or days"),
         ({"design": {"kind": "group_sequential", "looks": 4}}, "a number of looks needs an end"),
+        (
+            {"design": {"kind": "group_sequential", "looks": 101}, "end": END},
+            "design.looks is 101; write a whole number between 1 and 100",
+        ),
         ({"design": {"kind": "group_sequential", "days": [7, 7]}}, "each look has to be later"),
         ({"design": {"kind": "group_sequential", "days": [0]}}, "design.days is .* counted from the start"),
         (
@@ -217,6 +231,14 @@ def test_every_field_is_held_to_what_is_allowed(changes: dict[str, Any], told: s
     with pytest.raises(ExperimentError, match=told) as error:
         parse_experiment(content(**changes), "file.yaml")
     assert str(error.value).startswith("file.yaml: ")
+
+
+def test_weights_of_thirds_are_taken_however_they_are_written() -> None:
+    for weights in ((1 / 3,) * 3, (0.3333333333,) * 3, (0.3333, 0.3333, 0.3334)):
+        arms = {name: {"policy": "hybrid", "weight": w} for name, w in zip("abc", weights, strict=True)}
+        assert parse_experiment(content(arms=arms), "x").shares == pytest.approx(
+            dict.fromkeys("abc", 1 / 3), abs=1e-4
+        )
 
 
 def test_one_error_tells_everything() -> None:

@@ -110,6 +110,7 @@ def test_a_covariate_is_winsorised_in_the_plan_as_in_the_test() -> None:
         ({"alpha": 0.0}, "alpha is 0"),
         ({"target": 1.0}, "power is 1"),
         ({"looks": 0}, "0 looks"),
+        ({"looks": 101, "design": "pocock"}, "101 looks cannot be planned; give 1 to 100"),
     ],
 )
 def test_terms_that_cannot_be_kept(changes: dict[str, object], told: str) -> None:

@@ -153,6 +153,33 @@ def test_a_damaged_file_names_its_remedy(
         analyze.run(settings, str(tmp_path / name), ASKED)
 
 
+@pytest.mark.parametrize(
+    "header", ["id,arm,revenue, revenue", "id,arm,revenue,revenue", "id;arm; id ;revenue"]
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_two_columns_of_one_name_are_refused(
+    settings: Settings, tmp_path: Path, header: str, suffix: str
+) -> None:
+    path, name = tmp_path / f"t.{suffix}", "id" if ";" in header else "revenue"
+    if suffix == "csv":
+        path.write_text(f"{header}\nu1,a,1,2\nu2,b,2,3\n", encoding="utf-8")
+    else:
+        names = header.replace(";", ",").split(",")
+        pq.write_table(pa.table([pa.array(["u1", "u2"])] * 4, names=names), path)
+    with pytest.raises(ContractError, match=rf"t\.{suffix} has 2 columns named '{name}'.*Rename them"):
+        analyze.run(settings, str(path), ASKED)
+
+
+def test_columns_without_a_name_are_no_twins(settings: Settings, tmp_path: Path) -> None:
+    table(60).to_csv(tmp_path / "t.csv", index=False)
+    lines = (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "more.csv").write_text("\n".join(f"{line},," for line in lines), encoding="utf-8")
+    whole, more = (
+        analyze.run(settings, str(tmp_path / name), ASKED).record() for name in ("t.csv", "more.csv")
+    )
+    assert whole == more
+
+
 def test_a_folder_of_files_with_endings_in_upper_case_is_read(settings: Settings, tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     folder.mkdir()

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from recsys.cli import app
 from recsys.errors import ExperimentError
+from recsys.experiments.limits import MOST_LOOKS
 from recsys.jobs import power, simulate_experiment
 from recsys.settings import Settings
 from tests.experiments.analysis.test_analyse import table
@@ -84,6 +85,13 @@ def test_options_that_go_with_a_table(arguments: list[str], told: str) -> None:
     assert isinstance(result.exception, ExperimentError) and told in str(result.exception)
 
 
+def test_looks_are_bounded_as_in_a_definition() -> None:
+    result = CliRunner().invoke(
+        app, ["experiment", "power", "--rate", "0.1", "--design", "pocock", "--looks", str(MOST_LOOKS + 1)]
+    )
+    assert result.exit_code == 2 and "--looks" in result.output
+
+
 def test_experiments_are_played_on_the_units_of_a_table(settings: Settings, past: power.Past) -> None:
     asked = power.Past(past.source, "id", ("revenue", "bought"), covariate="before", winsorise=0.98)
     found = simulate_experiment.run(settings, asked, simulate_experiment.Question(runs=80))
@@ -121,6 +129,62 @@ def test_simulate_plays_without_a_table_and_writes(tmp_path: Path) -> None:
         "ratio",
         "quantile",
     }
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("zero", "value in the past is 0"),
+        ("zero:mean", "value in the past is 0"),
+        ("zero:p90", "value in the past is 0"),
+        ("revenue/zero", "denominator has a mean of 0"),
+        ("nothing", "0 units"),
+        ("nothing:proportion", "0 units"),
+        ("nothing:p90", "0 units"),
+    ],
+)
+def test_a_metric_without_a_past_is_named(settings: Settings, tmp_path: Path, metric: str, told: str) -> None:
+    table(60).assign(zero=0, nothing=None).to_csv(tmp_path / "t.csv", index=False)
+    past = power.Past(str(tmp_path / "t.csv"), "id", (metric,))
+    for question in (power.Question(), power.Question(units=60), power.Question(units=60, effects=(0.1,))):
+        with pytest.raises(ExperimentError, match=f"Metric {metric.partition(':')[0]}: .*{told}"):
+            power.run(settings, past, question)
+    for effect in (None, 0.1):
+        with pytest.raises(ExperimentError, match=f"Metric {metric.partition(':')[0]}: .*{told}"):
+            simulate_experiment.run(settings, past, simulate_experiment.Question(runs=3, effect=effect))
+
+
+def test_a_metric_that_cannot_be_planned_leaves_the_others_planned(
+    settings: Settings, tmp_path: Path
+) -> None:
+    table(600).assign(zero=0).to_csv(tmp_path / "t.csv", index=False)
+    past = power.Past(str(tmp_path / "t.csv"), "id", ("revenue", "zero", "bought"))
+    found = power.run(settings, past, power.Question(effects=(0.1, 2.0)))
+    assert [(row.metric, row.effect, row.plan is None) for row in found.rows] == [
+        ("revenue", 0.1, False),
+        ("revenue", 2.0, False),
+        ("zero", None, True),
+        ("bought", 0.1, False),
+        ("bought", 2.0, True),
+    ]
+    assert "value in the past is 0" in str(found.rows[2].reason)
+    assert "cannot change by +200%" in str(found.rows[4].reason)
+    alone = power.run(settings, power.Past(past.source, "id", ("revenue",)), power.Question(effects=(0.1,)))
+    assert alone.rows[0] == found.rows[0]
+
+
+def test_the_reason_without_a_plan_is_printed_and_written(tmp_path: Path) -> None:
+    table(600).assign(zero=0).to_csv(tmp_path / "t.csv", index=False)
+    target = tmp_path / "plan.json"
+    arguments = ["power", str(tmp_path / "t.csv"), "--unit", "id", "--metric", "zero:p50", "--metric", "revenue",
+                 "--units", "5000", "--json", str(target)]  # fmt: skip
+    result = CliRunner().invoke(app, ["experiment", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "not planned" in result.output and "Its value in" in result.output
+    without, planned = json.loads(target.read_text(encoding="utf-8"))["results"]
+    assert (without["metric"], without["units"], without["power"]) == ("zero", None, None)
+    assert "value in the past is 0" in without["reason"]
+    assert (planned["units"], planned["reason"]) == (5000, None)
 
 
 def test_too_little_to_play(settings: Settings, tmp_path: Path) -> None:

@@ -167,12 +167,19 @@ def _result(
 
 def _without_interval(metric: Values, names: tuple[str, str], ours: Floats, theirs: Floats) -> Result:
     """Tell what is known of arms whose spread is not: their values, without the covariate."""
-    reason = "too few units" if min(len(theirs), len(ours)) < 2 else "empty denominator"
+    reason = _reason(metric, ours, theirs)
     old, new = (_finite(metric.value(rows)) for rows in (ours, theirs))
     difference = None if old is None or new is None else new - old
     relative = None if difference is None or not old else difference / old
     nothing: Ends = (None, None)
     return Result(metric.name, *names, len(theirs), new, difference, nothing, relative, nothing, None, reason)
+
+
+def _reason(metric: Values, ours: Floats, theirs: Floats) -> str:
+    if min(len(theirs), len(ours)) < 2:
+        return "too few units"
+    empty = any(metric.value(rows) is None for rows in (ours, theirs))
+    return "empty denominator" if empty else "negative denominator"
 
 
 def _finite(value: float | None) -> float | None:

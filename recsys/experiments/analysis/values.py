@@ -58,10 +58,10 @@ def values(units: Units, asked: Asked, covariate: tuple[str, ...], winsorise: fl
     """
     raw = units.raw(asked.numerator)
     kind = asked.kind or ("proportion" if _is_binary(raw) else "mean")
-    if kind == "proportion" and not _is_binary(raw):
-        other = raw[~np.isnan(raw) & (raw != 0) & (raw != 1)][0]
+    other = raw[~np.isnan(raw) & (raw != 0) & (raw != 1)]
+    if kind == "proportion" and len(other):
         raise ExperimentError(
-            f"Metric {asked.name} is asked for as a proportion, but column {asked.numerator} holds {other:g}; a "
+            f"Metric {asked.name} is asked for as a proportion, but column {asked.numerator} holds {other[0]:g}; a "
             "proportion holds 0 and 1 only. Ask for a mean, or correct the column."
         )
     if asked.denominator is not None:

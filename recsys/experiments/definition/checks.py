@@ -56,6 +56,13 @@ def _arms(experiment: Experiment) -> list[str]:
             found.append(f"arm {arm.name!r} has weight {arm.weight}; the least is one bucket, {1 / BUCKETS}")
     if abs(total - 1) > 1e-9:
         found.append(f"weights sum to {total:g}; they have to sum to 1")
+    else:
+        found += [
+            f"arm {arm.name!r} has weight {arm.weight}, but is left no bucket when the weights before it are rounded; "
+            f"write every weight as a multiple of {1 / BUCKETS}"
+            for arm in experiment.arms
+            if arm.weight * BUCKETS >= 1 and not experiment.shares[arm.name]
+        ]
     if experiment.control not in experiment.weights:
         found.append(f"control {experiment.control!r} is no arm; arms are {list(experiment.weights)}")
     elif experiment.weights[experiment.control] == 0:

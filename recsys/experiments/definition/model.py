@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 
 UNITS = ("user", "seller", "campaign", "cluster")
@@ -152,3 +153,16 @@ class Experiment:
     def weights(self) -> dict[str, float]:
         """Configured share of each arm, in the order of the file."""
         return {arm.name: arm.weight for arm in self.arms}
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """Bucket behind the last one of each arm, in the order of the file; arms take consecutive ranges."""
+        return tuple(round(total * BUCKETS) for total in accumulate(arm.weight for arm in self.arms))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of the buckets that each arm takes: its weight, to the nearest edge of a bucket."""
+        ranges = pairwise((0, *self.edges))
+        return {
+            arm.name: (end - begin) / BUCKETS for arm, (begin, end) in zip(self.arms, ranges, strict=True)
+        }

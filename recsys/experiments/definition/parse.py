@@ -25,6 +25,7 @@ from recsys.experiments.definition.model import (
     RampStep,
 )
 from recsys.experiments.eligibility import TABLES_OF
+from recsys.experiments.limits import MOST_LOOKS
 
 FIELDS = tuple(field.name for field in fields_of(Experiment))
 REQUIRED = ("id", "hypothesis", "unit", "salt", "start", "control", "arms")
@@ -213,7 +214,7 @@ def _looks(read: Fields, inner: Fields) -> tuple[int, ...]:
             inner.problem("days", days, "write the days of the looks as a list, counted from the start (1)")
             return ()
         return tuple(listed)
-    looks = inner.whole("looks", 1, (1, 100))
+    looks = inner.whole("looks", 1, (1, MOST_LOOKS))
     start, end = read.content.get("start"), read.day("end")
     if end is None:
         read.problem("end", None, "a number of looks needs an end; without one list their days")

@@ -67,7 +67,7 @@ class MomentsHistory:
     def baseline(self) -> float:
         """Value of the metric without treatment."""
         value = float(self.moments.mean[0])
-        return value / float(self.moments.mean[1]) if self.kind == "ratio" else value
+        return _over(value, float(self.moments.mean[1])) if self.kind == "ratio" else value
 
     def expected(self, effect: float, control: int, treatment: int) -> Expected:
         """Return what arms of so many units would show."""
@@ -115,7 +115,8 @@ class ValuesHistory:
     def baseline(self) -> float:
         """Value of the metric without treatment, winsorised."""
         capped = np.minimum(self.columns[0], pooled_cap([self.columns[0]], self.quantile))
-        return float(capped.sum() / self.columns[1].sum() if self.kind == "ratio" else capped.mean())
+        value = float(capped.mean())
+        return _over(value, float(self.columns[1].mean())) if self.kind == "ratio" else value
 
     def expected(self, effect: float, control: int, treatment: int) -> Expected:
         """Return what arms of so many units would show."""
@@ -163,13 +164,21 @@ class QuantileHistory:
         return Expected(effect * self.baseline, error, error, math.inf)
 
 
+def _over(value: float, below: float) -> float:
+    if below <= 0:
+        raise ExperimentError(
+            f"The denominator has a mean of {below:g} in the past; a ratio needs one above 0."
+        )
+    return value / below
+
+
 def _expected(kind: Kind, past: tuple[Moments, Moments], units: tuple[int, int], cuped: bool) -> Expected:
     arms = [moments.scaled(count) for moments, count in zip(past, units, strict=True)]
     found = compare("mean" if kind == "proportion" else kind, *arms, alpha=0.05, cuped=cuped)
-    if found is None or found.variance <= 0:
-        raise ExperimentError(
-            "The past shows no spread of the metric, or an empty denominator; give units that differ."
-        )
+    if found is None:
+        raise ExperimentError("The denominator is not above 0 in the past; a ratio needs one that is.")
+    if found.variance <= 0:
+        raise ExperimentError("The past shows no spread of the metric; give units that differ.")
     error = tested = math.sqrt(found.variance)
     if kind == "proportion" and not cuped:
         pooled = float(np.average([moments.mean[0] for moments in arms], weights=units))

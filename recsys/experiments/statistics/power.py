@@ -102,11 +102,13 @@ def units_needed(
         looks: as in ``power``; the units are those at the last look.
 
     Raises:
-        ExperimentError: the effect is 0, the share or the target is no probability, or no number of units will do.
+        ExperimentError: the effect or the baseline is 0, the share or the target is no probability, or no number of
+            units will do.
     """
     if effect == 0:
         raise ExperimentError("No number of units shows an effect of 0; give the smallest one that matters.")
     _check(target=target, share=share)
+    baseline_of(history)
 
     def reached(units: int) -> float:
         return power(history, effect, *_split(units, share), alpha=alpha, looks=looks)
@@ -136,12 +138,12 @@ def minimum_effect(
     """Smallest relative gain that so many units show with the ``target`` power.
 
     Raises:
-        ExperimentError: even a gain of LARGEST_EFFECT, or to a proportion of 1, is not shown.
+        ExperimentError: the baseline is 0, or even a gain of LARGEST_EFFECT, or to a proportion of 1, is not shown.
     """
     _check(target=target)
-    most = LARGEST_EFFECT
+    most, baseline = LARGEST_EFFECT, baseline_of(history)
     if getattr(history, "kind", None) == "proportion":
-        most = min(most, (1 - history.baseline) / history.baseline * (1 - 1e-9))
+        most = min(most, (1 - baseline) / baseline * (1 - 1e-9))
 
     def short(effect: float) -> float:
         return power(history, effect, control, treatment, alpha=alpha, looks=looks) - target
@@ -152,6 +154,21 @@ def minimum_effect(
         )
     effect = _root(short, most)
     return _plan(history, effect, (control, treatment), short(effect) + target)
+
+
+def baseline_of(history: History) -> float:
+    """Value of the metric without treatment, of which an effect is a share.
+
+    Raises:
+        ExperimentError: it is 0.
+    """
+    baseline = history.baseline
+    if baseline == 0:
+        raise ExperimentError(
+            "Its value in the past is 0, of which no lift is a share; give a past in which it is not 0, or plan "
+            "another metric."
+        )
+    return baseline
 
 
 def _root(short: Callable[[float], float], most: float) -> float:

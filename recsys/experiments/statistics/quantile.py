@@ -73,20 +73,30 @@ class Values:
         return int(self.counts.sum())
 
     def quantile(self, q: float) -> float:
-        """Quantile interpolated between order statistics, as ``numpy.quantile`` does by default."""
+        """Quantile interpolated between order statistics, as ``numpy.quantile`` does by default.
+
+        Raises:
+            ExperimentError: when no unit has a value.
+        """
+        self._check()
         rank = (self.units - 1) * q
         places = np.minimum(np.array([math.floor(rank), math.ceil(rank)]), self.units - 1)
         low, high = self.values[np.searchsorted(self.counts.cumsum(), places, side="right")]
         return float(low + (high - low) * (rank - math.floor(rank)))
 
     def replicates(self, q: float, rng: np.random.Generator, count: int = REPLICATES) -> Floats:
-        """Bootstrap replicates of the quantile, spread as far as quantiles of samples are: shape (count,)."""
+        """Bootstrap replicates of the quantile, spread as far as quantiles of samples are: shape (count,).
+
+        Raises:
+            ExperimentError: when no unit has a value.
+        """
+        self._check()
         centre = self.quantile(q)
         wide = self.resampled(q, rng, count) - centre
         return centre + wide / math.sqrt(1 + self._roughness(q, self.units))
 
     def resampled(self, q: float, rng: np.random.Generator, count: int = REPLICATES) -> Floats:
-        """The quantile of resamples of these values, shape (count,)."""
+        """The quantile of resamples of these values, shape (count,); there has to be one."""
         units = self.units
         rank = (units - 1) * q
         below, part = math.floor(rank) + 1, rank - math.floor(rank)  # the below-th smallest of units
@@ -100,7 +110,11 @@ class Values:
         """Standard error of the quantile of ``units`` units like these, over evenly spaced points of its distribution.
 
         It needs no rank as large as the units at hand, and no density, so it holds for few units and lumpy values.
+
+        Raises:
+            ExperimentError: when no unit has a value.
         """
+        self._check()
         rank = min(math.floor((units - 1) * q + 0.5) + 1, units)
         points = (np.arange(_POINTS) + 0.5) / _POINTS
         uniform = stats.beta.ppf(points, rank, units - rank + 1)
@@ -116,6 +130,10 @@ class Values:
         ends = np.clip([q - spread, q + spread], 0, 1)
         first, last = np.searchsorted(self.counts.cumsum() / self.units, ends, side="left")
         return 1 / (math.sqrt(math.pi) * self.units * spread) if last - first >= _SMOOTH else 0.0
+
+    def _check(self) -> None:
+        if not self.units:
+            raise ExperimentError("No unit has a value, so there is no quantile; give units that have one.")
 
     def _at(self, shares: Floats, uniform: Floats) -> Floats:
         return self.values[np.minimum(np.searchsorted(shares, uniform, side="left"), len(shares) - 1)]

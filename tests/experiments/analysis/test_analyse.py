@@ -257,6 +257,14 @@ def test_a_metric_without_a_value_is_still_valid_json() -> None:
     assert record["results"][0]["difference_ci"] == [None, None]
 
 
+@pytest.mark.parametrize("metric", ["x", "x:mean", "x:proportion", "x:p90"])
+def test_a_column_without_any_value_is_told_whatever_its_kind(metric: str) -> None:
+    frame = pd.DataFrame({"id": range(4), "arm": ["a", "b"] * 2, "x": [None] * 4})
+    found = of(frame, metric)
+    assert (only(found).n, only(found).mean, only(found).method) == (0, None, "too few units")
+    assert found.notes == ("x: 4 units without a value left out (a 100.00%, b 100.00%)",)
+
+
 def test_an_empty_denominator_is_null_and_the_other_arm_is_told() -> None:
     frame = table(40)
     assert only(of(frame.assign(views=0), "clicks/views")).method == "empty denominator"
@@ -265,6 +273,20 @@ def test_an_empty_denominator_is_null_and_the_other_arm_is_told() -> None:
     _, clicks = arms(frame, "clicks")
     assert found.mean == pytest.approx(clicks.sum() / arms(frame, "views")[1].sum())
     assert found.difference is None and found.p_value is None
+
+
+def test_a_denominator_below_0_is_called_so_and_the_values_are_told() -> None:
+    frame = table(40)
+    for below in (frame["views"], frame["views"].where(frame["arm"] == "treatment", -frame["views"])):
+        found = only(of(frame.assign(views=-below), "clicks/views"))
+        assert (found.method, found.p_value, found.difference_ci) == (
+            "negative denominator",
+            None,
+            (None, None),
+        )
+        assert found.mean is not None and found.difference is not None
+    half_empty = frame["views"].where(frame["arm"] == "treatment", 0)
+    assert only(of(frame.assign(views=-half_empty), "clicks/views")).method == "empty denominator"
 
 
 def test_arms_without_any_spread() -> None:

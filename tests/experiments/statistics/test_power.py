@@ -30,6 +30,7 @@ from recsys.experiments.statistics import (
     units_needed,
     winsorise,
 )
+from recsys.experiments.statistics.history import History
 
 RNG = np.random.default_rng(20)
 UNITS = 40_000
@@ -233,6 +234,24 @@ def test_plans_that_cannot_be_are_refused() -> None:
         power(ValuesHistory("proportion", (BOUGHT,), 0.99), 0.1, 10, 10, alpha=0.05)
     with pytest.raises(ExperimentError, match="Even 1e"):
         units_needed(history, 1e-9, alpha=0.05, target=0.8)
+
+
+@pytest.mark.parametrize(
+    ("history", "told"),
+    [
+        (MomentsHistory("proportion", Moments.of(np.zeros(9))), "value in the past is 0"),
+        (MomentsHistory("mean", Moments.of([-1.0, 1.0])), "value in the past is 0"),
+        (QuantileHistory(Values.of([0.0, 0.0, 1.0]), 0.5), "value in the past is 0"),
+        (MomentsHistory("ratio", Moments.of([1.0, 2.0], [0.0, 0.0])), "denominator has a mean of 0"),
+        (ValuesHistory("ratio", (CLICKS, -SHOWN), 0.99), "denominator has a mean of -"),
+        (QuantileHistory(Values.of([]), 0.9), "No unit has a value"),
+    ],
+)
+def test_a_past_of_nothing_is_named(history: History, told: str) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        units_needed(history, 0.1, alpha=0.05, target=0.8)
+    with pytest.raises(ExperimentError, match=told):
+        minimum_effect(history, 100, 100, alpha=0.05, target=0.8)
 
 
 def test_welch_power_equals_the_noncentral_t() -> None:

@@ -107,3 +107,11 @@ def test_what_cannot_be_compared_is_named() -> None:
         Values.of([1.0, np.nan])
     with pytest.raises(ExperimentError, match="-1 units"):
         Values.from_counts([1.0], [-1])
+    for nothing in (Values.of([]), Values.from_counts([1.0], [0])):
+        for ask in (
+            lambda values: values.quantile(0.9),
+            lambda values: values.replicates(0.9, rng),
+            lambda values: values.standard_error(0.9, 100),
+        ):
+            with pytest.raises(ExperimentError, match="No unit has a value"):
+                ask(nothing)
