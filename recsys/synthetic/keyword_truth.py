@@ -119,10 +119,10 @@ class KeywordTruth:
                 }
             )
 
-    def typed(self, item: int, draws: int = 400) -> pd.DataFrame:
+    def typed(self, item: int, draws: int = 2_000, least: float = 0.005) -> pd.DataFrame:
         """What sellers who promote a listing type, each with the chance that a campaign of it holds the phrase.
 
-        Of so many drawn keywords, in which slips and what is no phrase are left out.
+        Counted over ``draws`` keywords; slips, what is no phrase, and phrases rarer than ``least`` of them are left out.
 
         Returns:
             query (number of the phrase), chance; most likely first.
@@ -130,6 +130,7 @@ class KeywordTruth:
         drawn = campaigns.draw_keywords(self._state, self._rng, np.full(draws, item))
         readable = (drawn["query"] >= 0) & ~wording.slipped(drawn["wording"])
         query, count = np.unique(drawn["query"][readable], return_counts=True)
+        query, count = query[count >= least * draws], count[count >= least * draws]
         many = np.arange(campaigns.LEAST_KEYWORDS, campaigns.MOST_KEYWORDS + 1)
         chance = (1 - (1 - count[:, None] / draws) ** many).mean(axis=1)
         found = pd.DataFrame({"query": query, "chance": chance})

@@ -53,6 +53,24 @@ def test_expected_figures_are_what_many_plays_of_the_day_give(world: World) -> N
     assert sum(f["wishes"] for f in frames) == pytest.approx(real[2], rel=0.5)
 
 
+def test_what_is_typed_is_known_by_its_chance(world: World) -> None:
+    morning, _, _, truth = world
+    items = np.arange(0, 400, 4)
+    typed = [truth.typed(int(item)).assign(item=item) for item in items]
+    assert all(
+        frame["chance"].is_monotonic_decreasing and frame["chance"].between(0, 1).all() for frame in typed
+    )
+    likely = np.array([frame.iloc[0][["item", "query"]] for frame in typed], dtype=np.int64)
+    assert (adverts.relevance(morning.items, likely[:, 0], likely[:, 1]) == 1).mean() > 0.95
+    # Campaigns of the world hold the phrases as often as was said, over all listings.
+    names = morning.keywords["query"], morning.campaigns["item"][morning.keywords["campaign"]]
+    held = {(int(item), int(query)) for query, item in zip(*names, strict=True)}
+    promoted = np.unique(morning.campaigns["item"])[:300]
+    said = [truth.typed(int(item)).assign(item=item) for item in promoted]
+    hits = sum((row.item, row.query) in held for frame in said for row in frame.itertuples())
+    assert hits == pytest.approx(sum(frame["chance"].sum() for frame in said), rel=0.1)
+
+
 def test_a_higher_rate_wins_more_and_a_better_fit_sells_more(world: World) -> None:
     morning, _, _, truth = world
     item = int(morning.campaigns["item"][-1])

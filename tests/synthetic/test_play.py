@@ -33,6 +33,17 @@ def test_a_day_does_not_change_the_state_it_starts_from() -> None:
     assert state.to_bytes() == before
 
 
+def test_a_replication_has_other_luck_with_the_same_people_and_listings() -> None:
+    state = live(SMALL, 2).state
+    ds = state.ds + timedelta(days=1)
+    happened, again, other = (play(state, ds, None, trending(state), replication=r)[0] for r in (0, 0, 1))
+    assert again.to_bytes() == happened.to_bytes()
+    assert other.to_bytes() != happened.to_bytes()
+    for name in ("listed", "seller", "quality"):
+        np.testing.assert_array_equal(other.items[name], happened.items[name])
+    np.testing.assert_array_equal(other.users["interest"], happened.users["interest"])
+
+
 def test_a_saved_state_goes_on_as_the_live_one_does() -> None:
     state = live(SMALL, 2).state
     loaded = State.from_bytes(state.to_bytes())

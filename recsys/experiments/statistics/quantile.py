@@ -90,7 +90,6 @@ class Values:
         Raises:
             ExperimentError: when no unit has a value.
         """
-        self._check()
         centre = self.quantile(q)
         wide = self.resampled(q, rng, count) - centre
         return centre + wide / math.sqrt(1 + self._roughness(q, self.units))
