@@ -159,7 +159,7 @@ def guardrail(label: str, metric: str, arm: str, state: str, told: str) -> Check
 
 
 def interference(beside: Sequence[str] = ()) -> Check:
-    """The warning beside revenue of a split of buyers. ``beside``: the same policies split by cluster or seller."""
+    """The warning beside money of a split of buyers. ``beside``: its lifts, and those of a split by cluster or seller."""
     more = f" Beside it: {'; '.join(beside)}." if beside else ""
     return Check("interference", False, False, INTERFERENCE + more, observed="; ".join(beside) or None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from zlib import crc32
 
@@ -13,9 +13,9 @@ from recsys.errors import ExperimentError
 from recsys.experiments import checks
 from recsys.experiments.checks import DAY, Check
 from recsys.experiments.definition import Experiment, load_experiments
-from recsys.experiments.metrics import Metric, load_metrics
+from recsys.experiments.metrics import load_metrics
 from recsys.experiments.readout import read_out
-from recsys.experiments.suspicions import beside, of_read_out
+from recsys.experiments.suspicions import beside, money, of_read_out
 from recsys.jobs import experiment_checks
 from recsys.schema import table
 from recsys.settings import Settings
@@ -52,12 +52,14 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
             results[one.id] = read_out(one, declared, *mine, ds=ds, rng=rng)
             found[one.id] = experiment_checks.of_exposure(warehouse, one, ds)
             found[one.id] += of_read_out(one, declared, mine[0], results[one.id])
+        blocked = sorted(name for name, told in found.items() if _blocked(told))
         for one in running:
-            found[one.id] += _warned(one, declared, beside(one, running, results))
+            if one.unit == "user" and money(one, declared, results[one.id]):
+                told = beside(one, declared, running, results, blocked)
+                found[one.id].append(checks.interference(told))
             results[one.id] = _with_checks(results[one.id], found[one.id], ds)
         _write(warehouse, TABLE, list(results.values()), ds)
         _write(warehouse, CHECKS, [checks.frame(name, told) for name, told in found.items()], ds)
-    blocked = sorted(name for name, told in found.items() if _blocked(told))
     return {"rows": sum(map(len, results.values())), "invalid": blocked}
 
 
@@ -68,12 +70,6 @@ def _not_too_long(experiment: Experiment, ds: date, settings: Settings) -> None:
             f"Experiment {experiment.id} started on {experiment.start}, more than {settings.experiment_days} days "
             f"before {ds}. Set its end, or raise RECSYS_EXPERIMENT_DAYS."
         )
-
-
-def _warned(experiment: Experiment, declared: Mapping[str, Metric], told: Sequence[str]) -> list[Check]:
-    """The warning of a split of buyers, where what it measures is money."""
-    money = [name for name in experiment.metrics if name in declared and declared[name].money]
-    return [checks.interference(told)] if experiment.unit == "user" and money else []
 
 
 def _blocked(told: Sequence[Check]) -> bool:

@@ -153,6 +153,17 @@ def test_results_of_a_day_without_an_experiment_are_empty(settings: Settings) ->
         report.print_results(settings, ds, Console())
 
 
+def test_the_warning_of_interference_stands_wherever_money_is_measured(
+    settings: Settings, tmp_path: Path
+) -> None:
+    shutil.copytree(PROJECT_ROOT / "include", tmp_path / "include")
+    definition = tmp_path / "include" / "experiments" / "hybrid_vs_popularity.yaml"
+    definition.write_text(definition.read_text(encoding="utf-8") + "primary: conversion\nsecondary: [ctr]\n")
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    results.run(replace(settings, home=str(tmp_path)), START)
+    assert (checks_of(settings, START)["check_id"] == "interference").sum() == 1
+
+
 def checks_of(settings: Settings, ds: date) -> pd.DataFrame:
     return open_warehouse(settings).read("experiments.checks", ds)
 

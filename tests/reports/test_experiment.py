@@ -150,6 +150,11 @@ def test_the_warning_of_interference_stands_beside_money() -> None:
     assert render_page(one).count(">may be overstated<") == 4
     assert "Beside it: planted_clusters, split by cluster" in render_page(one)
     assert "Revenue per user (may be overstated)" in render_letter(one)
+    guarded = read_out(definition=planted.definition(guardrails={"rpu": 0.1, "cancel_rate": 0.1}))
+    for letter in (render_letter(guarded), render_markdown(guarded)):
+        of_guardrails = letter[letter.index("Guardrails") : letter.index("Checks")]
+        assert of_guardrails.count("Revenue per user (may be overstated)") == 2
+        assert "Cancel rate (may" not in of_guardrails
     calm = planted.checks().assign(success=True)
     assert "overstated" not in render_page(read_out(checks=calm)) + render_markdown(read_out(checks=calm))
 

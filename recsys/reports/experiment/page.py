@@ -119,6 +119,7 @@ def definition(experiment: Experiment) -> list[tuple[str, str]]:
         ("Layer", f"{layer.name}, buckets {layer.first} to {layer.last}" if layer else ""),
         ("Eligible", f"{who.table}: {who.where}" if who else "everybody"),
         ("Money capped at quantile", f"{experiment.winsorise:g}" if experiment.winsorise else ""),
+        ("Stands beside it", ", ".join(experiment.beside)),
         ("CUPED", f"{experiment.covariate_days} days before the start" if experiment.covariate_days else ""),
     )
     return [(name, value) for name, value in rows if value]
