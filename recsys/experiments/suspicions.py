@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from recsys.experiments.checks import ALL, Check, guardrail, pre_period, sample_ratios
+from recsys.experiments.checks import ALL, Check, guardrail, no_pre_period, pre_period, sample_ratios
 from recsys.experiments.decision import total
 from recsys.experiments.definition import Experiment
 from recsys.experiments.guardrails import guardrails
@@ -45,7 +45,7 @@ def of_read_out(
 
 def _before(experiment: Experiment, metrics: Mapping[str, Metric], rows: pd.DataFrame) -> list[Check]:
     if not experiment.covariate_days:
-        return []
+        return [no_pre_period()]
     found = []
     for name, of_metric in rows.groupby("metric", sort=True):
         metric = pick(metrics, str(name), f"Experiment {experiment.id}")

@@ -14,6 +14,8 @@ from recsys.experiments import checks
 from recsys.experiments.checks import DAY, Check
 from recsys.experiments.definition import Experiment, load_experiments
 from recsys.experiments.metrics import load_metrics
+from recsys.experiments.pinned import CHECK as DEFINITION
+from recsys.experiments.pinned import unchanged
 from recsys.experiments.readout import read_out
 from recsys.experiments.suspicions import beside, money, of_read_out
 from recsys.jobs import experiment_checks
@@ -44,13 +46,14 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
             for e in load_experiments(settings.experiments_dir)
             if e.id in measured or e.is_read_out_on(ds, settings.late_days)
         ]
-        results, found = {}, {}
+        results, found, first = {}, {}, _first_declared(warehouse)
         for one in running:
             _not_too_long(one, ds, settings)
             mine = [frame[frame["experiment_id"] == one.id] for frame in (daily, values)]
             rng = np.random.default_rng([settings.seed, crc32(one.id.encode()), ds.toordinal()])
             results[one.id] = read_out(one, declared, *mine, ds=ds, rng=rng)
             found[one.id] = experiment_checks.of_exposure(warehouse, one, ds)
+            found[one.id].append(unchanged(one, first.get(one.id)))
             found[one.id] += of_read_out(one, declared, mine[0], results[one.id])
         blocked = sorted(name for name, told in found.items() if _blocked(told))
         for one in running:
@@ -70,6 +73,16 @@ def _not_too_long(experiment: Experiment, ds: date, settings: Settings) -> None:
             f"Experiment {experiment.id} started on {experiment.start}, more than {settings.experiment_days} days "
             f"before {ds}. Set its end, or raise RECSYS_EXPERIMENT_DAYS."
         )
+
+
+def _first_declared(warehouse: Warehouse) -> dict[str, str]:
+    """What each experiment declared when first measured; every day keeps it, so days may be made in any order."""
+    days = warehouse.partitions(CHECKS)
+    if not days:
+        return {}
+    rows = warehouse.read(CHECKS, days[-1], ["experiment_id", "check_id", "observed", "ds"], start=days[0])
+    rows = rows[rows["check_id"] == DEFINITION].sort_values("ds").drop_duplicates("experiment_id")
+    return dict(zip(rows["experiment_id"], rows["observed"], strict=True))
 
 
 def _blocked(told: Sequence[Check]) -> bool:

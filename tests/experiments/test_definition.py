@@ -294,7 +294,10 @@ def test_what_stands_beside_is_defined_and_splits_what_buyers_compete_for(unit: 
     contained = {"unit": unit, "arms": {"a": {"weight": 0.5}, "b": {"weight": 0.5}}}
     assert problems_between(two({"beside": ["other"]}, contained)) == []
     (told,) = problems_between(two({"beside": ["othr"]}, contained))
-    assert told == "'one' has 'othr' beside it (did you mean other?); the files define one, other"
+    assert (
+        told
+        == "'one' has 'othr' beside it, which no file defines (did you mean other?); defined are one, other"
+    )
     (told,) = problems_between(two({"beside": ["other"]}, {}))
     assert "'one' has 'other' beside it, whose unit is user; name an experiment whose unit is one of" in told
 

@@ -193,9 +193,14 @@ def test_what_differed_before_the_start_is_told() -> None:
     rows = pd.DataFrame([sums("rpu", "old", OLD), sums("rpu", "new", other)])
     told = {check.check_id: check for check in of_read_out(one, METRICS, rows, made(rows, one))}
     assert (told["pre_period:rpu:new"].success, told["pre_period:rpu:new"].blocks) == (False, True)
-    assert not [
-        c for c in of_read_out(experiment(), METRICS, rows, made(rows)) if c.check_id.startswith("pre")
-    ]
+    told = {check.check_id: check for check in of_read_out(experiment(), METRICS, rows, made(rows))}
+    (unasked,) = [name for name in told if name.startswith("pre_period")]
+    assert (told[unasked].success, told[unasked].blocks, told[unasked].observed) == (
+        False,
+        False,
+        "not checked",
+    )
+    assert "covariate_days" in told[unasked].message
 
 
 def test_segments_out_of_their_shares_and_guardrails_are_told() -> None:

@@ -148,11 +148,13 @@ def problems_between(experiments: Sequence[Experiment]) -> list[str]:
 
 def _links(experiments: Sequence[Experiment]) -> list[str]:
     units, found = {experiment.id: experiment.unit for experiment in experiments}, []
-    for one, name in ((one, name) for one in experiments for name in one.beside):
+    for one, name in [(experiment, name) for experiment in experiments for name in experiment.beside]:
         if name not in units:
             close = " or ".join(nearest(name, set(units) - {one.id}))
             meant = f" (did you mean {close}?)" if close else ""
-            found.append(f"{one.id!r} has {name!r} beside it{meant}; the files define {', '.join(units)}")
+            found.append(
+                f"{one.id!r} has {name!r} beside it, which no file defines{meant}; defined are {', '.join(units)}"
+            )
         elif units[name] not in CONTAINED:
             found.append(
                 f"{one.id!r} has {name!r} beside it, whose unit is {units[name]}; name an experiment whose unit is one "
