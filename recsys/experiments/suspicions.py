@@ -58,7 +58,9 @@ def _before(experiment: Experiment, metrics: Mapping[str, Metric], rows: pd.Data
             told = control and compare(cast(Kind, kind), control, moments, alpha=experiment.alpha)
             p_value = told.p_value if told else None
             primary = metric.name == experiment.primary
-            found.append(pre_period(metric.label, metric.name, arm, p_value, is_primary=primary))
+            found.append(
+                pre_period(metric.label_of(experiment.unit), metric.name, arm, p_value, is_primary=primary)
+            )
     return found
 
 

@@ -84,6 +84,17 @@ def test_a_mean_is_welch_on_the_units() -> None:
     assert pd.isna(of(made(daily("rpu")), "rpu", "old")["difference"])
 
 
+@pytest.mark.parametrize(("unit", "label"), [("cluster", "per cluster"), ("seller", "per seller")])
+def test_a_mean_is_labelled_by_the_unit_it_is_a_mean_over(unit: str, label: str) -> None:
+    arms = tuple(Arm(arm.name, None, arm.weight) for arm in experiment().arms)
+    one = experiment(unit=unit, arms=arms, covariate_days=14)
+    rows = daily("rpu", "gmv_per_user")
+    results = made(rows, one)
+    assert set(results["label"]) == {f"Revenue {label}", f"Sales {label}"}
+    told = {check.check_id: check.message for check in of_read_out(one, METRICS, rows, results)}
+    assert f"Revenue {label} of new" in told["pre_period:rpu:new"]
+
+
 def test_a_ratio_and_a_proportion_are_those_of_the_units() -> None:
     results = made(daily("ctr", "conversion"))
     assert of(results, "ctr")["mean"] == pytest.approx(NEW["num"].sum() / NEW["den"].sum())
@@ -252,8 +263,7 @@ def test_a_split_by_cluster_that_is_named_stands_beside_with_relative_lifts_of_b
     lift = f"{ends[0]} ({ends[1]} to {ends[2]})"
     own, told = told_beside(mine, [mine, other])
     assert own == f"e, split by user: Revenue per user of new {lift}"
-    assert told.startswith("by_cluster, split by cluster: Revenue per ")
-    assert told.endswith(f" of new {lift}")
+    assert told == f"by_cluster, split by cluster: Revenue per cluster of new {lift}"
     unlinked = parse_experiment(BY_USER | {"beside": []}, "x")
     assert told_beside(unlinked, [unlinked, other]) == []
 

@@ -151,6 +151,6 @@ def test_a_split_by_cluster_stands_beside_one_of_users(tmp_path: Path) -> None:
     one = job.read_out(settings, "hybrid_vs_popularity")
     for text in (render_page(one), render_letter(one)):
         assert "hybrid_vs_popularity, split by user: Revenue per user of hybrid +100.0 % (" in text
-        assert "by_cluster, split by cluster: Revenue per " in text
+        assert "by_cluster, split by cluster: Revenue per cluster of hybrid +100.0 % (" in text
     assert "Stands beside it" in render_page(one)
     assert job.read_out(settings, "by_cluster").interference is None
