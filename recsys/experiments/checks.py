@@ -15,6 +15,8 @@ ALL = "all"
 """Segment, and value of it, of what counts every unit."""
 DAY = "day"
 """Segment of a check of units first exposed on one day, which is the value."""
+NOT_CHECKED = "not checked"
+"""What was observed where a check could not be made: it has not passed, and does not block."""
 MOST_WRONG = 0.001
 """Share of the exposed units above which a contamination blocks; below, it is told and the verdict stands."""
 INTERFERENCE = (
@@ -141,13 +143,25 @@ def missing_days(experiment: Experiment, ds: date, present: Sequence[date]) -> C
 
 def pre_period(label: str, metric: str, arm: str, p_value: float | None, *, is_primary: bool) -> Check:
     """Whether an arm differed from the control before the experiment began, on one metric."""
-    success = p_value is None or p_value >= SRM_ALPHA
+    if p_value is None:
+        told = f"Not checked: nothing of {label} of {arm} before the start can be compared."
+        return Check(f"pre_period:{metric}:{arm}", False, False, told, observed=NOT_CHECKED)
+    success = p_value >= SRM_ALPHA
     told = (
         f"{label} of {arm} did not differ before the start."
         if success
         else f"{label} of {arm} differed before the start (p = {p_value:.2g}): the split was not at random."
     )
     return Check(f"pre_period:{metric}:{arm}", success, is_primary, told, p_value=p_value)
+
+
+def no_pre_period() -> Check:
+    """The row of an experiment that declares no days before its start."""
+    told = (
+        "Not checked: whether the arms differed before the start. It takes covariate_days, say 28, in the definition, "
+        "declared before the start."
+    )
+    return Check("pre_period", False, False, told, observed=NOT_CHECKED)
 
 
 def guardrail(label: str, metric: str, arm: str, state: str, told: str) -> Check:
@@ -161,7 +175,7 @@ def guardrail(label: str, metric: str, arm: str, state: str, told: str) -> Check
 
 
 def interference(beside: Sequence[str] = ()) -> Check:
-    """The warning beside revenue of a split of buyers. ``beside``: the same policies split by cluster or seller."""
+    """The warning beside money of a split of buyers. ``beside``: its lifts, and those of a split by cluster."""
     more = f" Beside it: {'; '.join(beside)}." if beside else ""
     return Check("interference", False, False, INTERFERENCE + more, observed="; ".join(beside) or None)
 

@@ -93,6 +93,16 @@ class Metric:
         """Whether it is measured in experiments whose unit is ``unit``."""
         return self.unit in ("any", unit) or (self.unit == "advertiser" and unit in ("seller", "campaign"))
 
+    def label_of(self, unit: str) -> str:
+        """The label in an experiment whose unit is ``unit``: what is a mean per cluster is not called one per user.
+
+        Example:
+            >>> fields = dict(label="Clicks per user", kind="mean", numerator="clicks", unit="any", direction="up")
+            >>> parse_metric("clicks", fields, "here").label_of("cluster")
+            'Clicks per cluster'
+        """
+        return self.label.replace(" per user", f" per {unit}")
+
 
 def load_metrics(path: Path) -> dict[str, Metric]:
     """Read the metrics of ``path`` by name, in the order of the file.

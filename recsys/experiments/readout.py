@@ -164,7 +164,7 @@ def _rows(
             "policy": experiment.policies[name],
             "control": experiment.control,
             "users": arm.units,
-            "label": metric.label,
+            "label": metric.label_of(experiment.unit),
             "kind": metric.kind,
             "direction": metric.direction,
             "role": role(experiment, metric.name),

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
 
 import pandas as pd
 
-from recsys.experiments.checks import ALL, Check, guardrail, pre_period, sample_ratios
+from recsys.experiments.checks import ALL, Check, guardrail, no_pre_period, pre_period, sample_ratios
 from recsys.experiments.decision import total
 from recsys.experiments.definition import Experiment
 from recsys.experiments.guardrails import guardrails
 from recsys.experiments.metrics import Metric, pick
 from recsys.experiments.readout import CUMULATIVE, before, records
 from recsys.experiments.statistics import Kind, compare
-
-CONTAINED = ("cluster", "seller", "campaign")
-"""Units that hold the listings of which the arms would otherwise compete for the same."""
 
 
 def of_read_out(
@@ -48,7 +45,7 @@ def of_read_out(
 
 def _before(experiment: Experiment, metrics: Mapping[str, Metric], rows: pd.DataFrame) -> list[Check]:
     if not experiment.covariate_days:
-        return []
+        return [no_pre_period()]
     found = []
     for name, of_metric in rows.groupby("metric", sort=True):
         metric = pick(metrics, str(name), f"Experiment {experiment.id}")
@@ -61,26 +58,71 @@ def _before(experiment: Experiment, metrics: Mapping[str, Metric], rows: pd.Data
             told = control and compare(cast(Kind, kind), control, moments, alpha=experiment.alpha)
             p_value = told.p_value if told else None
             primary = metric.name == experiment.primary
-            found.append(pre_period(metric.label, metric.name, arm, p_value, is_primary=primary))
+            found.append(
+                pre_period(metric.label_of(experiment.unit), metric.name, arm, p_value, is_primary=primary)
+            )
     return found
 
 
+def money(experiment: Experiment, metrics: Mapping[str, Metric], results: pd.DataFrame) -> list[str]:
+    """Metrics of money that an experiment names or measures, in the order of ``metrics``."""
+    known = {*experiment.metrics, *results["metric"]}
+    return [name for name, metric in metrics.items() if metric.money and name in known]
+
+
 def beside(
-    experiment: Experiment, running: Sequence[Experiment], results: Mapping[str, pd.DataFrame]
+    experiment: Experiment,
+    metrics: Mapping[str, Metric],
+    running: Sequence[Experiment],
+    results: Mapping[str, pd.DataFrame],
+    blocked: Collection[str] = (),
 ) -> list[str]:
-    """Read-outs of the same metric and policies from experiments whose unit contains what buyers compete for."""
-    told = []
-    for other in running:
-        rows = results[other.id]
-        if other.unit not in CONTAINED or rows.empty:
-            continue
-        rows = total(rows)
-        rows = rows[(rows["metric"] == experiment.primary) & rows["difference"].notna()]
-        pairs = {(experiment.policies[experiment.control], policy) for policy in experiment.policies.values()}
-        told += [
-            f"{other.id}, split by {other.unit}: {row['arm']} {row['difference']:+.4g} "
-            f"({row['difference_low']:+.4g} to {row['difference_high']:+.4g})"
-            for row in records(rows)
-            if (other.policies[other.control], other.policies[row["arm"]]) in pairs
-        ]
-    return told
+    """Relative lifts of money, with their intervals, of an experiment and of those that its definition puts beside it.
+
+    Relative, since a difference per cluster or seller is no difference per user. A metric is told where both measure
+    it: those of money that the experiment names, or every one where it names none.
+
+    Args:
+        experiment: a split of buyers.
+        metrics: declarations by name.
+        running: every experiment that is read out on the day.
+        results: their rows of ``experiments.results``, by id.
+        blocked: ids of those of which a check that blocks has failed; no figure of theirs is told.
+    """
+    if not experiment.beside or experiment.id in blocked:
+        return []
+    units = {one.id: one.unit for one in running}
+    measured = money(experiment, metrics, results[experiment.id])
+    asked = [name for name in measured if name in experiment.metrics] or measured
+    told, common = [], set()
+    for other in experiment.beside:
+        if other not in units:
+            told.append(f"{other}: not read out on this day")
+        elif other in blocked:
+            told.append(
+                f"{other}, split by {units[other]}: a check blocks it, so no number of it may be believed"
+            )
+        else:
+            lifts = _lifts(results[other], asked)
+            common |= {row["metric"] for row in lifts}
+            found = _told(lifts) or "nothing to compare yet"
+            told.append(f"{other}, split by {units[other]}: {found}")
+    own = _told(_lifts(results[experiment.id], [name for name in asked if name in common]))
+    return [f"{experiment.id}, split by {experiment.unit}: {own}", *told] if own else told
+
+
+def _lifts(results: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows that decide of some metrics which have a relative lift, in the order of ``names``."""
+    rows = total(results)
+    rows = rows[
+        rows["metric"].isin(names) & rows[["relative", "relative_low", "relative_high"]].notna().all(axis=1)
+    ]
+    return sorted(records(rows), key=lambda row: names.index(row["metric"]))
+
+
+def _told(lifts: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"{row['label']} of {row['arm']} {100 * row['relative']:+.1f} % "
+        f"({100 * row['relative_low']:+.1f} % to {100 * row['relative_high']:+.1f} %)"
+        for row in lifts
+    )

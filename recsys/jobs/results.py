@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from zlib import crc32
 
@@ -13,9 +13,11 @@ from recsys.errors import ExperimentError
 from recsys.experiments import checks
 from recsys.experiments.checks import DAY, Check
 from recsys.experiments.definition import Experiment, load_experiments
-from recsys.experiments.metrics import Metric, load_metrics
+from recsys.experiments.metrics import load_metrics
+from recsys.experiments.pinned import CHECK as DEFINITION
+from recsys.experiments.pinned import unchanged
 from recsys.experiments.readout import read_out
-from recsys.experiments.suspicions import beside, of_read_out
+from recsys.experiments.suspicions import beside, money, of_read_out
 from recsys.jobs import experiment_checks
 from recsys.schema import table
 from recsys.settings import Settings
@@ -44,20 +46,23 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
             for e in load_experiments(settings.experiments_dir)
             if e.id in measured or e.is_read_out_on(ds, settings.late_days)
         ]
-        results, found = {}, {}
+        results, found, first = {}, {}, _first_declared(warehouse)
         for one in running:
             _not_too_long(one, ds, settings)
             mine = [frame[frame["experiment_id"] == one.id] for frame in (daily, values)]
             rng = np.random.default_rng([settings.seed, crc32(one.id.encode()), ds.toordinal()])
             results[one.id] = read_out(one, declared, *mine, ds=ds, rng=rng)
             found[one.id] = experiment_checks.of_exposure(warehouse, one, ds)
+            found[one.id].append(unchanged(one, first.get(one.id)))
             found[one.id] += of_read_out(one, declared, mine[0], results[one.id])
+        blocked = sorted(name for name, told in found.items() if _blocked(told))
         for one in running:
-            found[one.id] += _warned(one, declared, beside(one, running, results))
+            if one.unit == "user" and money(one, declared, results[one.id]):
+                told = beside(one, declared, running, results, blocked)
+                found[one.id].append(checks.interference(told))
             results[one.id] = _with_checks(results[one.id], found[one.id], ds)
         _write(warehouse, TABLE, list(results.values()), ds)
         _write(warehouse, CHECKS, [checks.frame(name, told) for name, told in found.items()], ds)
-    blocked = sorted(name for name, told in found.items() if _blocked(told))
     return {"rows": sum(map(len, results.values())), "invalid": blocked}
 
 
@@ -70,10 +75,14 @@ def _not_too_long(experiment: Experiment, ds: date, settings: Settings) -> None:
         )
 
 
-def _warned(experiment: Experiment, declared: Mapping[str, Metric], told: Sequence[str]) -> list[Check]:
-    """The warning of a split of buyers, where what it measures is money."""
-    money = [name for name in experiment.metrics if name in declared and declared[name].money]
-    return [checks.interference(told)] if experiment.unit == "user" and money else []
+def _first_declared(warehouse: Warehouse) -> dict[str, str]:
+    """What each experiment declared when first measured; every day keeps it, so days may be made in any order."""
+    days = warehouse.partitions(CHECKS)
+    if not days:
+        return {}
+    rows = warehouse.read(CHECKS, days[-1], ["experiment_id", "check_id", "observed", "ds"], start=days[0])
+    rows = rows[rows["check_id"] == DEFINITION].sort_values("ds").drop_duplicates("experiment_id")
+    return dict(zip(rows["experiment_id"], rows["observed"], strict=True))
 
 
 def _blocked(told: Sequence[Check]) -> bool:

@@ -122,7 +122,7 @@ class KeywordTruth:
     def typed(self, item: int, draws: int = 2_000, least: float = 0.005) -> pd.DataFrame:
         """What sellers who promote a listing type, each with the chance that a campaign of it holds the phrase.
 
-        Counted over ``draws`` keywords; slips, what is no phrase, and phrases rarer than ``least`` of them are left out.
+        Counted over ``draws`` keywords; slips, what is no phrase, and phrases rarer than ``least`` are left out.
 
         Returns:
             query (number of the phrase), chance; most likely first.

@@ -99,6 +99,8 @@ def test_a_single_arm_or_nobody_has_no_ratio() -> None:
         (checks.pre_period("RPU", "rpu", "new", 0.002, is_primary=True), True, True),
         (checks.pre_period("RPU", "rpu", "new", 0.0005, is_primary=True), False, True),
         (checks.pre_period("CTR", "ctr", "new", 0.0005, is_primary=False), False, False),
+        (checks.pre_period("RPU", "rpu", "new", None, is_primary=True), False, False),
+        (checks.no_pre_period(), False, False),
         (checks.guardrail("Bounces", "bounce_rate", "new", "breached", "x"), False, False),
         (checks.guardrail("Bounces", "bounce_rate", "new", "open", "x"), True, False),
         (checks.interference(), False, False),

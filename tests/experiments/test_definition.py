@@ -293,6 +293,37 @@ def test_experiments_are_held_against_each_other() -> None:
     assert "a layer divides units of one kind" in told
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"beside": ["e"]}, "beside names 'e', which is the experiment itself"),
+        ({"beside": "other"}, "beside is 'other'; write a list of distinct names"),
+        (
+            {"unit": "seller", "arms": {"a": {"weight": 0.5}, "b": {"weight": 0.5}}, "beside": ["other"]},
+            "it stands beside a split of buyers, so leave it out where the unit is seller",
+        ),
+    ],
+)
+def test_what_stands_beside_is_another_experiment_of_a_split_of_buyers(
+    changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        parse_experiment(content(**changes), "file.yaml")
+
+
+@pytest.mark.parametrize("unit", ["seller", "campaign", "cluster"])
+def test_what_stands_beside_is_defined_and_splits_what_buyers_compete_for(unit: str) -> None:
+    contained = {"unit": unit, "arms": {"a": {"weight": 0.5}, "b": {"weight": 0.5}}}
+    assert problems_between(two({"beside": ["other"]}, contained)) == []
+    (told,) = problems_between(two({"beside": ["othr"]}, contained))
+    assert (
+        told
+        == "'one' has 'othr' beside it, which no file defines (did you mean other?); defined are one, other"
+    )
+    (told,) = problems_between(two({"beside": ["other"]}, {}))
+    assert "'one' has 'other' beside it, whose unit is user; name an experiment whose unit is one of" in told
+
+
 def test_metrics_have_to_be_declared_and_suit_the_unit() -> None:
     metrics = load_metrics(Settings.load({}).metrics_path)
     fine = parse_experiment(content(guardrails={"cancel_rate": 0.1}), "x")

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from recsys.experiments.decision import decide, total
-from recsys.experiments.definition import Arm, Experiment
+from recsys.experiments.decision import decide
+from recsys.experiments.definition import Arm, Experiment, parse_experiment
 from recsys.experiments.metrics import Metric, load_metrics
 from recsys.experiments.readout import COLUMNS, read_out
 from recsys.experiments.statistics import always_valid_critical, group_sequential
@@ -82,6 +82,17 @@ def test_a_mean_is_welch_on_the_units() -> None:
         4000,
     )
     assert pd.isna(of(made(daily("rpu")), "rpu", "old")["difference"])
+
+
+@pytest.mark.parametrize(("unit", "label"), [("cluster", "per cluster"), ("seller", "per seller")])
+def test_a_mean_is_labelled_by_the_unit_it_is_a_mean_over(unit: str, label: str) -> None:
+    arms = tuple(Arm(arm.name, None, arm.weight) for arm in experiment().arms)
+    one = experiment(unit=unit, arms=arms, covariate_days=14)
+    rows = daily("rpu", "gmv_per_user")
+    results = made(rows, one)
+    assert set(results["label"]) == {f"Revenue {label}", f"Sales {label}"}
+    told = {check.check_id: check.message for check in of_read_out(one, METRICS, rows, results)}
+    assert f"Revenue {label} of new" in told["pre_period:rpu:new"]
 
 
 def test_a_ratio_and_a_proportion_are_those_of_the_units() -> None:
@@ -193,9 +204,14 @@ def test_what_differed_before_the_start_is_told() -> None:
     rows = pd.DataFrame([sums("rpu", "old", OLD), sums("rpu", "new", other)])
     told = {check.check_id: check for check in of_read_out(one, METRICS, rows, made(rows, one))}
     assert (told["pre_period:rpu:new"].success, told["pre_period:rpu:new"].blocks) == (False, True)
-    assert not [
-        c for c in of_read_out(experiment(), METRICS, rows, made(rows)) if c.check_id.startswith("pre")
-    ]
+    told = {check.check_id: check for check in of_read_out(experiment(), METRICS, rows, made(rows))}
+    (unasked,) = [name for name in told if name.startswith("pre_period")]
+    assert (told[unasked].success, told[unasked].blocks, told[unasked].observed) == (
+        False,
+        False,
+        "not checked",
+    )
+    assert "covariate_days" in told[unasked].message
 
 
 def test_segments_out_of_their_shares_and_guardrails_are_told() -> None:
@@ -215,11 +231,55 @@ def test_segments_out_of_their_shares_and_guardrails_are_told() -> None:
     assert [c.observed for c in told if c.check_id == "guardrail:bounce_rate:new"] == ["open"]
 
 
-def test_a_split_by_cluster_of_the_same_policies_stands_beside() -> None:
-    mine, other = experiment(), experiment(id="by_cluster", unit="cluster")
-    results = {"e": made(daily("rpu")), "by_cluster": made(daily("rpu"), other)}
-    (told,) = beside(mine, [mine, other], results)
-    assert told.startswith("by_cluster, split by cluster: new +0.")
-    reversed_ = experiment(id="by_cluster", unit="cluster", arms=other.arms[::-1], control="new")
-    assert beside(mine, [mine, reversed_], {**results, "by_cluster": made(daily("rpu"), reversed_)}) == []
-    assert total(results["e"])["metric"].eq("rpu").all()
+BY_USER = {
+    "id": "e",
+    "hypothesis": "h",
+    "unit": "user",
+    "salt": "1",
+    "start": START,
+    "end": END,
+    "control": "old",
+    "arms": {"old": {"policy": "popularity", "weight": 0.5}, "new": {"policy": "hybrid", "weight": 0.5}},
+    "beside": ["by_cluster"],
+}
+BY_CLUSTER = BY_USER | {
+    "id": "by_cluster",
+    "unit": "cluster",
+    "salt": "2",
+    "arms": {"old": {"weight": 0.5}, "new": {"weight": 0.5}},
+    "beside": [],
+}
+
+
+def told_beside(mine: Experiment, running: list[Experiment], *blocked: str, metric: str = "rpu") -> list[str]:
+    read_outs = {one.id: made(daily("conversion", metric), one) for one in running}
+    return beside(mine, METRICS, running, read_outs, blocked)
+
+
+def test_a_split_by_cluster_that_is_named_stands_beside_with_relative_lifts_of_both() -> None:
+    mine, other = (parse_experiment(content, "x") for content in (BY_USER, BY_CLUSTER))
+    row = of(made(daily("rpu")), "rpu")
+    ends = [f"{100 * row[name]:+.1f} %" for name in ("relative", "relative_low", "relative_high")]
+    lift = f"{ends[0]} ({ends[1]} to {ends[2]})"
+    own, told = told_beside(mine, [mine, other])
+    assert own == f"e, split by user: Revenue per user of new {lift}"
+    assert told == f"by_cluster, split by cluster: Revenue per cluster of new {lift}"
+    unlinked = parse_experiment(BY_USER | {"beside": []}, "x")
+    assert told_beside(unlinked, [unlinked, other]) == []
+
+
+def test_money_that_is_not_named_stands_beside_too() -> None:
+    mine, other = (parse_experiment(c | {"primary": "ctr"}, "x") for c in (BY_USER, BY_CLUSTER))
+    assert "Sales per user of new" in told_beside(mine, [mine, other], metric="gmv_per_user")[0]
+
+
+def test_what_cannot_be_set_beside_is_told_without_a_figure() -> None:
+    mine, other = (parse_experiment(content, "x") for content in (BY_USER, BY_CLUSTER))
+    assert told_beside(mine, [mine]) == ["by_cluster: not read out on this day"]
+    (told,) = told_beside(mine, [mine, other], "by_cluster")
+    assert told == "by_cluster, split by cluster: a check blocks it, so no number of it may be believed"
+    assert told_beside(mine, [mine, other], "e") == []
+    nothing = {"e": made(daily("rpu")), "by_cluster": made(daily("rpu").iloc[:0], other)}
+    assert beside(mine, METRICS, [mine, other], nothing) == [
+        "by_cluster, split by cluster: nothing to compare yet"
+    ]

@@ -153,14 +153,25 @@ def test_results_of_a_day_without_an_experiment_are_empty(settings: Settings) ->
         report.print_results(settings, ds, Console())
 
 
+def test_the_warning_of_interference_stands_wherever_money_is_measured(
+    settings: Settings, tmp_path: Path
+) -> None:
+    shutil.copytree(PROJECT_ROOT / "include", tmp_path / "include")
+    definition = tmp_path / "include" / "experiments" / "hybrid_vs_popularity.yaml"
+    definition.write_text(definition.read_text(encoding="utf-8") + "primary: conversion\nsecondary: [ctr]\n")
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    results.run(replace(settings, home=str(tmp_path)), START)
+    assert (checks_of(settings, START)["check_id"] == "interference").sum() == 1
+
+
 def checks_of(settings: Settings, ds: date) -> pd.DataFrame:
     return open_warehouse(settings).read("experiments.checks", ds)
 
 
 def failed(settings: Settings, ds: date) -> dict[str, bool]:
-    """Checks that failed, and whether they block; the warning that is always there left out."""
+    """Checks that failed, and whether they block; the warning that is always there and what was not checked left out."""
     found = checks_of(settings, ds)
-    found = found[~found["success"] & ~found["check_id"].str.startswith("interference")]
+    found = found[~found["success"] & ~found["check_id"].isin(["interference", "pre_period"])]
     return dict(zip(found["check_id"], found["blocks"], strict=True))
 
 
@@ -281,3 +292,45 @@ def test_an_override_names_who_and_why(settings: Settings, changes: dict[str, An
     with pytest.raises(ExperimentError, match=told):
         decide.override(settings, START, **given)
     assert len(decisions(settings)) == 1
+
+
+def redefined(settings: Settings, home: Path, ds: date, old: str = "", new: str = "") -> pd.Series[Any]:
+    """Read a day out under a definition with one text replaced; the check that tells whether it was changed."""
+    if not (home / "include").exists():
+        shutil.copytree(PROJECT_ROOT / "include", home / "include")
+    text = (PROJECT_ROOT / "include" / "experiments" / "hybrid_vs_popularity.yaml").read_text(
+        encoding="utf-8"
+    )
+    assert old in text
+    (home / "include" / "experiments" / "hybrid_vs_popularity.yaml").write_text(text.replace(old, new))
+    write_metrics(settings, ds, users=(1000, 1010), revenue=(300.0, 606.0))
+    results.run(replace(settings, home=str(home)), ds)
+    found = checks_of(settings, ds)
+    return found[found["check_id"] == "definition"].iloc[0]
+
+
+def test_a_definition_that_was_changed_after_the_first_day_is_told(
+    settings: Settings, tmp_path: Path
+) -> None:
+    first, second = START, START + timedelta(days=1)
+    assert redefined(settings, tmp_path, first)["success"]
+    assert redefined(settings, tmp_path, second)["success"]
+    changed = redefined(settings, tmp_path, second, "alpha: 0.05", "alpha: 0.1")
+    assert (changed["success"], changed["blocks"]) == (False, True)
+    assert "alpha was 0.05, is 0.1" in changed["message"]
+    assert decide.run(replace(settings, home=str(tmp_path)), second)["verdicts"] == {
+        "hybrid_vs_popularity": "invalid"
+    }
+    ended = redefined(settings, tmp_path, second, "end:\n", "end: 2026-02-20\n")
+    assert (ended["success"], ended["blocks"]) == (False, False)
+    assert "end was none, is 2026-02-20" in ended["message"]
+
+
+def test_a_first_day_made_again_or_late_does_not_forget_what_was_declared(
+    settings: Settings, tmp_path: Path
+) -> None:
+    redefined(settings, tmp_path, START + timedelta(days=1))
+    for _ in range(2):
+        assert redefined(settings, tmp_path, START, "alpha: 0.05", "alpha: 0.1")["blocks"]
+        assert not redefined(settings, tmp_path, START, "alpha: 0.05", "alpha: 0.1")["success"]
+    assert redefined(settings, tmp_path, START)["success"]

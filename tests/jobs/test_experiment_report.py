@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from recsys.errors import ExperimentError
 from recsys.jobs import decide, migrate, results
 from recsys.jobs import experiment_report as job
-from recsys.reports.experiment import render_page
-from recsys.settings import Settings
+from recsys.reports.experiment import render_letter, render_page
+from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse import open_warehouse
 from tests.dags.site import planted_settings
 from tests.endpoint import BigQueryEndpoint
@@ -118,3 +120,37 @@ def test_the_page_tells_what_the_jobs_have_written(tmp_path: Path) -> None:
         "from 10 Feb 2026, no end",
     ):
         assert told in page
+
+
+BY_CLUSTER = """
+id: by_cluster
+hypothesis: Clusters with the lists of the hybrid earn more.
+unit: cluster
+salt: by_cluster_1
+start: 2026-02-10
+control: popularity
+arms: {popularity: {weight: 0.5}, hybrid: {weight: 0.5}}
+design: {kind: always_valid}
+"""
+
+
+def test_a_split_by_cluster_stands_beside_one_of_users(tmp_path: Path) -> None:
+    shutil.copytree(PROJECT_ROOT / "include", tmp_path / "include")
+    folder = tmp_path / "include" / "experiments"
+    with (folder / "hybrid_vs_popularity.yaml").open("a", encoding="utf-8") as file:
+        file.write("beside: [by_cluster]\n")
+    (folder / "by_cluster.yaml").write_text(BY_CLUSTER, encoding="utf-8")
+    settings = Settings(warehouse=str(tmp_path / "warehouse"), home=str(tmp_path))
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    with open_warehouse(settings) as warehouse:
+        name = "experiments.metrics_daily"
+        both = [warehouse.read(name, START)] * 2
+        both[1] = both[1].assign(experiment_id="by_cluster")
+        warehouse.write(name, pd.concat(both), START)
+    results.run(settings, START)
+    one = job.read_out(settings, "hybrid_vs_popularity")
+    for text in (render_page(one), render_letter(one)):
+        assert "hybrid_vs_popularity, split by user: Revenue per user of hybrid +100.0 % (" in text
+        assert "by_cluster, split by cluster: Revenue per cluster of hybrid +100.0 % (" in text
+    assert "Stands beside it" in render_page(one)
+    assert job.read_out(settings, "by_cluster").interference is None

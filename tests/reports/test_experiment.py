@@ -128,6 +128,29 @@ def test_a_check_that_blocks_comes_first() -> None:
     assert one.checks[0].name == "missing_days"
 
 
+def test_what_was_not_checked_has_neither_passed_nor_failed() -> None:
+    rows = planted.checks().iloc[[0]]
+    unasked = rows.assign(check_id="pre_period", success=False, blocks=False, observed="not checked")
+    one = read_out(checks=pd.concat([rows, unasked.assign(message="Declare covariate_days.")]))
+    assert [(check.name, check.result, check.tone) for check in one.checks] == [
+        ("pre_period", "Not checked", "quiet"),
+        ("sample_ratio", "Passed", "good"),
+    ]
+    assert short(one)[2] == "Nothing found, not all checked"
+    assert "Checks passed: 1; not made: 1. Declare covariate_days." in answers(one)[2].long
+    assert ">Not checked<" in render_page(one)
+    assert "passed, 1 not checked" in render_list([one], "here")
+    assert "(not checked): Declare" in render_markdown(one)
+    assert "(not checked): Declare" in render_letter(one)
+    warned = read_out(checks=pd.concat([planted.checks(), unasked]))
+    assert short(warned)[2] == "1 warning, nothing that blocks"
+
+
+def test_what_was_declared_first_is_no_figure_of_a_check() -> None:
+    rows = planted.checks().iloc[[0]].assign(check_id="definition", observed='{"alpha": "0.05"}')
+    assert read_out(checks=rows).checks[0].observed is None
+
+
 def test_parts_that_passed_make_one_row_and_one_that_failed_its_own() -> None:
     rows = pd.concat(
         [planted.checks(), planted.checks().iloc[[1]].assign(segment_value="south", p_value=0.2)]
@@ -150,6 +173,11 @@ def test_the_warning_of_interference_stands_beside_money() -> None:
     assert render_page(one).count(">may be overstated<") == 4
     assert "Beside it: planted_clusters, split by cluster" in render_page(one)
     assert "Revenue per user (may be overstated)" in render_letter(one)
+    guarded = read_out(definition=planted.definition(guardrails={"rpu": 0.1, "cancel_rate": 0.1}))
+    for letter in (render_letter(guarded), render_markdown(guarded)):
+        of_guardrails = letter[letter.index("Guardrails") : letter.index("Checks")]
+        assert of_guardrails.count("Revenue per user (may be overstated)") == 2
+        assert "Cancel rate (may" not in of_guardrails
     calm = planted.checks().assign(success=True)
     assert "overstated" not in render_page(read_out(checks=calm)) + render_markdown(read_out(checks=calm))
 

@@ -3,6 +3,7 @@
 from recsys.experiments.definition.checks import check_metrics
 from recsys.experiments.definition.model import (
     BUCKETS,
+    CONTAINED,
     DESIGNS,
     POLICIES,
     SPENDING,
@@ -18,6 +19,7 @@ from recsys.experiments.definition.parse import load_experiments, parse_experime
 
 __all__ = [
     "BUCKETS",
+    "CONTAINED",
     "DESIGNS",
     "POLICIES",
     "SPENDING",

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 
-from recsys.errors import ExperimentError
-from recsys.experiments.definition.model import BUCKETS, POLICIES, Experiment
+from recsys.errors import ExperimentError, nearest
+from recsys.experiments.definition.model import BUCKETS, CONTAINED, POLICIES, Experiment
 from recsys.experiments.eligibility import Condition
 from recsys.experiments.metrics import SEGMENTS, Metric, pick
 
@@ -23,6 +23,7 @@ def problems_of(experiment: Experiment) -> list[str]:
         *_ramp(experiment),
         *_metrics(experiment),
         *_eligibility(experiment),
+        *_beside(experiment),
     ]
 
 
@@ -109,8 +110,20 @@ def _eligibility(experiment: Experiment) -> list[str]:
     return []
 
 
+def _beside(experiment: Experiment) -> list[str]:
+    found = []
+    if experiment.beside and experiment.unit != "user":
+        found.append(
+            f"beside is {list(experiment.beside)}; it stands beside a split of buyers, so leave it out where the unit "
+            f"is {experiment.unit}"
+        )
+    if experiment.id in experiment.beside:
+        found.append(f"beside names {experiment.id!r}, which is the experiment itself; name another")
+    return found
+
+
 def problems_between(experiments: Sequence[Experiment]) -> list[str]:
-    """What keeps definitions from running beside each other: shared ids and salts, and shared units of a layer."""
+    """What keeps definitions from running beside each other: shared ids, salts and units of a layer, bad links."""
     found = [
         f"two files define experiment {name!r}; give each its own id"
         for name, times in sorted(Counter(e.id for e in experiments).items())
@@ -136,6 +149,23 @@ def problems_between(experiments: Sequence[Experiment]) -> list[str]:
                 f"{one.id!r} (buckets {one.layer.first}..{one.layer.last}) and {other.id!r} (buckets "
                 f"{other.layer.first}..{other.layer.last}) run at the same time in layer {one.layer.name!r}; give them "
                 "ranges that do not meet"
+            )
+    return found + _links(experiments)
+
+
+def _links(experiments: Sequence[Experiment]) -> list[str]:
+    units, found = {experiment.id: experiment.unit for experiment in experiments}, []
+    for one, name in [(experiment, name) for experiment in experiments for name in experiment.beside]:
+        if name not in units:
+            close = " or ".join(nearest(name, set(units) - {one.id}))
+            meant = f" (did you mean {close}?)" if close else ""
+            found.append(
+                f"{one.id!r} has {name!r} beside it, which no file defines{meant}; defined are {', '.join(units)}"
+            )
+        elif units[name] not in CONTAINED:
+            found.append(
+                f"{one.id!r} has {name!r} beside it, whose unit is {units[name]}; name an experiment whose unit is one "
+                f"of {CONTAINED}"
             )
     return found
 

@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 UNITS = ("user", "seller", "campaign", "cluster")
 """What can be drawn at random. A cluster is a category in a region: ``CATEGORY|REGION``."""
+CONTAINED = ("cluster", "seller", "campaign")
+"""Units that hold the listings of which the arms of a split of buyers compete for the same."""
 POLICIES = ("popularity", "hybrid")
 """What can make the lists of an arm."""
 DESIGNS = ("fixed", "group_sequential", "always_valid")
@@ -82,7 +84,8 @@ class Experiment:
 
     ``alpha`` is two-sided; ``minimum_effect`` is relative to control (None: not stated); ``guardrails`` gives each
     metric the relative loss that is tolerated; ``winsorise`` is the quantile at which money is capped (None: not);
-    ``covariate_days`` is how many days before the start make the CUPED covariate (0: no adjustment).
+    ``covariate_days`` is how many days before the start make the CUPED covariate (0: no adjustment); ``beside``
+    names experiments of units in ``CONTAINED`` whose read-outs stand in the warning of interference.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Experiment:
     winsorise: float | None = None
     covariate_days: int = 0
     segments: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def serves_on(self, day: date) -> bool:
         """Whether the arms are served on ``day``."""

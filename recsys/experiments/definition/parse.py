@@ -87,6 +87,7 @@ def parse_experiment(content: object, source: str) -> Experiment:
         winsorise=read.number("winsorise", None, (0.5, 1)),
         covariate_days=read.whole("covariate_days", 0, (0, 365)),
         segments=read.texts("segments", ()),
+        beside=read.texts("beside", ()),
     )
     refuse(source, problems + problems_of(experiment))
     return experiment

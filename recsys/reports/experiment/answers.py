@@ -97,7 +97,7 @@ def _wrong(made: ReadOut) -> Answer:
     question = "What could be wrong?"
     if not made.checks:
         return Answer(question, "Not checked yet", "No check has run on this day.", "quiet")
-    failed = [check for check in made.checks if not check.success]
+    failed = [check for check in made.checks if check.failed]
     blocking = [check for check in failed if check.stops]
     if blocking:
         more = f" And {len(blocking) - 1} more that block." if len(blocking) > 1 else ""
@@ -105,6 +105,10 @@ def _wrong(made: ReadOut) -> Answer:
     if failed:
         count = f"{len(failed)} warning{'s' if len(failed) > 1 else ''}"
         return Answer(question, f"{count}, nothing that blocks", failed[0].message, "warn")
+    skipped = [check for check in made.checks if not check.was_run]
+    if skipped:
+        passed = f"Checks passed: {len(made.checks) - len(skipped)}; not made: {len(skipped)}."
+        return Answer(question, "Nothing found, not all checked", f"{passed} {skipped[0].message}", "calm")
     return Answer(question, "Nothing found", f"All {len(made.checks)} checks passed.", "good")
 
 

@@ -26,7 +26,7 @@ def _content(one: ReadOut) -> dict[str, object]:
         "answers": answers(one),
         "facts": facts(one),
         "metrics": [_row(lift, one) for lift in (*one.primary, *one.others) if believed],
-        "guardrails": [_guardrail(lift) for lift in one.guardrails if believed],
+        "guardrails": [_guardrail(lift, one) for lift in one.guardrails if believed],
         "failed": [check for check in one.checks if not check.success],
         "checked": checked(one),
     }
@@ -35,7 +35,7 @@ def _content(one: ReadOut) -> dict[str, object]:
 def _row(lift: Lift, one: ReadOut) -> dict[str, str]:
     unit = one.unit(lift)
     return {
-        "metric": lift.label + (" (may be overstated)" if one.overstated(lift) else ""),
+        "metric": _metric(lift, one),
         "arm": lift.arm,
         "control": measure(lift.control_mean, lift, unit),
         "mean": measure(lift.mean.value if lift.mean else None, lift, unit),
@@ -45,9 +45,13 @@ def _row(lift: Lift, one: ReadOut) -> dict[str, str]:
     }
 
 
-def _guardrail(lift: Lift) -> dict[str, str]:
+def _metric(lift: Lift, one: ReadOut) -> str:
+    return lift.label + (" (may be overstated)" if one.overstated(lift) else "")
+
+
+def _guardrail(lift: Lift, one: ReadOut) -> dict[str, str]:
     return {
-        "metric": lift.label,
+        "metric": _metric(lift, one),
         "arm": lift.arm,
         "interval": percents(lift.relative),
         "margin": percent(lift.margin, sign=False),

@@ -119,6 +119,7 @@ def definition(experiment: Experiment) -> list[tuple[str, str]]:
         ("Layer", f"{layer.name}, buckets {layer.first} to {layer.last}" if layer else ""),
         ("Eligible", f"{who.table}: {who.where}" if who else "everybody"),
         ("Money capped at quantile", f"{experiment.winsorise:g}" if experiment.winsorise else ""),
+        ("Stands beside it", ", ".join(experiment.beside)),
         ("CUPED", f"{experiment.covariate_days} days before the start" if experiment.covariate_days else ""),
     )
     return [(name, value) for name, value in rows if value]
@@ -131,13 +132,16 @@ def tone_of(lift: Lift, one: ReadOut) -> str:
 
 def checked(one: ReadOut) -> str:
     """What the checks of a read-out came to, in a few words."""
-    failed = [check for check in one.checks if not check.success]
+    failed = [check for check in one.checks if check.failed]
     if not one.checks:
         return "not checked"
     blocking = sum(check.blocks for check in failed)
     if blocking:
         return f"{blocking} block{'s' if blocking == 1 else ''}"
-    return f"{len(failed)} warning{'s' if len(failed) > 1 else ''}" if failed else "passed"
+    if failed:
+        return f"{len(failed)} warning{'s' if len(failed) > 1 else ''}"
+    skipped = sum(not check.was_run for check in one.checks)
+    return f"passed, {skipped} not checked" if skipped else "passed"
 
 
 @cache

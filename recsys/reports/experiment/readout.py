@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from recsys.experiments.checks import NOT_CHECKED
 from recsys.experiments.decision import standing
 from recsys.experiments.definition import Experiment
+from recsys.experiments.pinned import CHECK as DEFINITION
 from recsys.reports.experiment.evidence import (
     ALL,
     Evidence,
@@ -54,13 +56,32 @@ class Check:
     message: str
 
     @property
+    def was_run(self) -> bool:
+        """Whether there was anything to check; else it has neither passed nor failed."""
+        return self.success or self.observed != NOT_CHECKED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was run and did not pass."""
+        return self.was_run and not self.success
+
+    @property
+    def result(self) -> str:
+        """What came of it, in a word or two."""
+        if not self.was_run:
+            return "Not checked"
+        return "Passed" if self.success else "Blocks" if self.blocks else "Warning"
+
+    @property
     def stops(self) -> bool:
         """Whether it makes every number unbelievable."""
         return self.blocks and not self.success
 
     @property
     def tone(self) -> str:
-        """good, warn or bad."""
+        """good, warn, bad or quiet."""
+        if not self.was_run:
+            return "quiet"
         return "good" if self.success else "bad" if self.blocks else "warn"
 
 
@@ -242,8 +263,8 @@ def _segments(rows: Any) -> dict[str, tuple[Lift, ...]]:
 
 
 def _checks(frame: pd.DataFrame) -> tuple[Check, ...]:
-    """What failed first, what blocks before all. Of parts of the units (segments, days) the SHOWN worst that failed
-    have rows of their own; the other ones that failed, and those that passed, make one row each."""
+    """What failed first, what blocks before all, then what was not checked. Of parts of the units (segments, days) the
+    SHOWN worst that failed have rows of their own; the others that failed, and those that passed, make one row each."""
     made: list[Check] = []
     parts: dict[tuple[str, str, bool], list[Check]] = {}
     for row in frame.to_dict("records"):
@@ -254,7 +275,7 @@ def _checks(frame: pd.DataFrame) -> tuple[Check, ...]:
             success=success,
             blocks=bool(row["blocks"]),
             p_value=number(row["p_value"]),
-            observed=text(row["observed"]),
+            observed=None if row["check_id"] == DEFINITION else text(row["observed"]),
             message=str(row["message"]),
         )
         (made if segment == ALL else parts.setdefault((check.name, segment, success), [])).append(check)
@@ -263,7 +284,15 @@ def _checks(frame: pd.DataFrame) -> tuple[Check, ...]:
         shown = 0 if success else SHOWN
         made += found[:shown] + _together(found[shown:], segment)
     return tuple(
-        sorted(made, key=lambda check: (check.success, not check.blocks, check.about.startswith("by ")))
+        sorted(
+            made,
+            key=lambda check: (
+                check.success,
+                not check.was_run,
+                not check.blocks,
+                check.about.startswith("by "),
+            ),
+        )
     )
 
 
