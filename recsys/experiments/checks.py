@@ -165,7 +165,7 @@ def no_pre_period() -> Check:
 
 
 def guardrail(label: str, metric: str, arm: str, state: str, told: str) -> Check:
-    """A guardrail of one arm. A breach does not make the verdict invalid: it makes it "stop"."""
+    """A guardrail of one arm. A breach does not make the verdict invalid: its arm is not shipped."""
     words = {
         "breached": f"{label} of {arm} is worse than its margin: {told}.",
         "holds": f"{label} of {arm} is within its margin: {told}.",

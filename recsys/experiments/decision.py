@@ -3,44 +3,45 @@
 The rules, in their order (``docs/decisions.md`` says why):
 
 1. ``check``: a check that blocks has failed. Invalid: no number may be believed.
-2. ``guardrail``: a guardrail is worse than its margin, beyond its confidence sequence. Stop, whatever else is gained.
+2. ``guardrail``: every arm has a guardrail that is worse than its margin, beyond its confidence sequence. Stop.
 3. ``no_data``: there is no comparison with the control yet. Continue.
 4. ``not_yet``: the design does not look on this day. Continue.
-5. ``loss``: every arm loses on the primary metric. Stop.
+5. ``loss``: every arm that may be shipped loses on the primary metric. Stop.
 6. ``guardrail_open``: an arm wins, and a guardrail may still be worse than its margin. Continue, or stop at the end.
 7. ``win``: an arm wins, and every guardrail holds. Ship the arm with the largest gain.
 8. ``inconclusive``: the design's last look found no difference. Stop.
 9. ``undecided``: continue.
+
+The days are gone through from the start: the first that ships or stops is what stands, and only a check undoes it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from recsys.errors import ExperimentError
 from recsys.experiments.definition import Experiment
-from recsys.experiments.guardrails import BREACHED, HOLDS, decisive, guardrails
-from recsys.experiments.looks import elapsed, is_over, last_day
+from recsys.experiments.guardrails import BREACHED, HOLDS, decisive, guardrails, is_shown
+from recsys.experiments.looks import decides_on, is_over, last_day
+from recsys.experiments.outlook import power_left
 
 SHIP, STOP, CONTINUE, INVALID = "ship", "stop", "continue", "invalid"
 VERDICTS = (SHIP, STOP, CONTINUE, INVALID)
 BY_RULE = "rule"
 OVERRIDE, WITHDRAWN = "override", "withdrawn"
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Goes into the hash of the inputs: other rules are another input."""
 _OF_RESULT = (
     "metric", "scope", "segment", "segment_value", "arm", "users", "mean", "difference", "difference_low",
     "difference_high", "p_value", "p_adjusted", "bound_low", "bound_high", "relative_low", "relative_high", "role",
-    "cuped_difference", "cuped_low", "cuped_high",
+    "cuped_difference", "cuped_low", "cuped_high", "is_valid",
 )  # fmt: skip
 _OF_CHECK = ("check_id", "segment", "segment_value", "p_value", "observed", "success", "blocks")
 
@@ -49,8 +50,8 @@ _OF_CHECK = ("check_id", "segment", "segment_value", "p_value", "observed", "suc
 class Decision:
     """A verdict of ``VERDICTS``, the rule that gave it and why, in one sentence.
 
-    ``power_left`` is the chance that the experiment, run to its planned end, will still show its minimum effect if the
-    effect is there (conditional power); None where no end, no minimum effect or no comparison is known.
+    ``power_left`` is the chance that a coming look shows a gain if the minimum effect is there (conditional power);
+    None where no end, no minimum effect or no comparison is known.
     """
 
     verdict: str
@@ -73,29 +74,34 @@ class _Arm:
 def decide(
     experiment: Experiment, ds: date, read_outs: Mapping[date, pd.DataFrame], checks: pd.DataFrame
 ) -> Decision:
-    """Decide on ``experiment`` at the end of ``ds``.
+    """Decide on ``experiment`` at the end of ``ds``; what an earlier day has ended is told again.
 
     Args:
         experiment: its definition, declared before its start.
         ds: the data day.
-        read_outs: rows of ``experiments.results`` of this experiment by day: of ``ds``, and of every look up to it.
+        read_outs: rows of ``experiments.results`` of this experiment by day: those of ``needed_days``, and of every
+            other day since the start that was read out, since bounds that hold on any day may have been crossed on it.
         checks: rows of ``experiments.checks`` of ``ds``.
 
     Raises:
         ExperimentError: the read-out of ``ds``, or of a look before it, is not there.
     """
-    looks = [day for day in experiment.looks if day <= ds] if _is_grouped(experiment) else []
-    absent = [day for day in [*looks, ds] if day not in read_outs]
+    absent = [day for day in needed_days(experiment, ds) if day not in read_outs]
     if absent:
         raise ExperimentError(
             f"Experiment {experiment.id}: the decision of {ds} needs the read-outs of {', '.join(map(str, absent))}. "
             "Run the DAG experiment_metrics_daily for them first."
         )
-    now = total(read_outs[ds])
-    left = power_left(experiment, ds, now)
-    totals = {day: total(read_outs[day]) for day in [*looks, ds]}
-    found = _forbidden(experiment, now, checks) or _looked(experiment, ds, totals)
-    return Decision(*(found or _waiting(experiment, ds, now)), left)
+    last = min(ds, last_day(experiment) or ds)
+    totals = {day: total(rows) for day, rows in sorted(read_outs.items()) if day <= last or day == ds}
+    left = power_left(experiment, last, totals[last])
+    return Decision(*(_failed(checks) or _standing(experiment, ds, last, totals)), left)
+
+
+def needed_days(experiment: Experiment, ds: date) -> list[date]:
+    """Days up to ``ds`` without whose read-outs nothing is decided: looks, the last day, and ``ds``."""
+    last = last_day(experiment)
+    return sorted(day for day in {*experiment.looks, last or ds, ds} if day <= ds)
 
 
 def total(results: pd.DataFrame) -> pd.DataFrame:
@@ -105,66 +111,110 @@ def total(results: pd.DataFrame) -> pd.DataFrame:
 
 Found = tuple[str, str, str]
 """Verdict, rule, reason."""
+_Harmed = Mapping[str, str]
+"""Arms that may not be shipped, and the breaches of their guardrails."""
 
 
-def _forbidden(experiment: Experiment, now: pd.DataFrame, checks: pd.DataFrame) -> Found | None:
-    """What ends the matter whatever the primary metric says."""
+def _failed(checks: pd.DataFrame) -> Found | None:
     failed = checks[~checks["success"].astype(bool) & checks["blocks"].astype(bool)]
-    if len(failed):
-        return INVALID, "check", f"{_listed(failed['check_id'])}: {failed['message'].iloc[0]}"
-    harmed = [guard.told for guard in guardrails(experiment, now) if guard.state == BREACHED]
-    if harmed:
-        return STOP, "guardrail", f"A guardrail is breached: {'; '.join(harmed)}."
-    if not _compared(experiment, now):
-        return CONTINUE, "no_data", "No arm can be compared with the control yet."
-    return None
-
-
-def _looked(experiment: Experiment, ds: date, read_outs: Mapping[date, pd.DataFrame]) -> Found | None:
-    """What the looks up to ``ds`` decided: the first that ends the experiment counts, else what the last one said."""
-    days = [day for day in experiment.looks if day <= ds] if _is_grouped(experiment) else [ds]
-    found = [decided for day in days if (decided := _at_look(experiment, day, read_outs[day]))]
-    return next((decided for decided in found if decided[0] != CONTINUE), found[-1] if found else None)
-
-
-def _waiting(experiment: Experiment, ds: date, now: pd.DataFrame) -> Found:
-    """Nothing is shown: what comes next."""
-    arms = _told(_arms(experiment, now))
-    if is_over(experiment, ds):
-        return STOP, "inconclusive", f"The last look found no difference: {arms}."
-    coming = [day for day in experiment.looks if day > ds]
-    if coming:
-        return CONTINUE, "not_yet", f"The next look is at the end of {coming[0]}."
-    if experiment.design.kind == "fixed":
-        return (
-            CONTINUE,
-            "not_yet",
-            "The experiment has no end, and a fixed design decides at its end: set one.",
-        )
-    return CONTINUE, "undecided", f"Nothing is shown yet: {arms}."
-
-
-def _at_look(experiment: Experiment, day: date, rows: pd.DataFrame) -> Found | None:
-    """What a look decides; None where it decides nothing, or the design does not look on ``day``."""
-    if experiment.design.kind == "fixed" and not is_over(experiment, day):
+    if failed.empty:
         return None
-    arms = _arms(experiment, rows)
-    winners = sorted((arm for arm in arms if arm.wins), key=lambda arm: -arm.gain)
+    return INVALID, "check", f"{_listed(failed['check_id'])}: {failed['message'].iloc[0]}"
+
+
+def _standing(experiment: Experiment, ds: date, last: date, read_outs: Mapping[date, pd.DataFrame]) -> Found:
+    """What the first day that ended the experiment decided, else what the newest look says.
+
+    Days after ``last`` count no more, and earlier ones that could not be believed never did.
+    """
+    harmed: dict[str, str] = {}
+    said: Found | None = None
+    for day, rows in read_outs.items():
+        if day > last or (day < ds and not _is_believed(rows)):
+            continue
+        harmed = _breaches(experiment, rows) | harmed
+        if harmed.keys() >= _treated(experiment):
+            return _since(
+                day, ds, (STOP, "guardrail", f"A guardrail is breached: {'; '.join(harmed.values())}.")
+            )
+        if decides_on(experiment, day):
+            said = _at_look(experiment, day, rows, harmed)
+            if said and said[0] != CONTINUE:
+                return _since(day, ds, said)
+    if last < ds and not _is_believed(read_outs[last]):
+        return (
+            INVALID,
+            "check",
+            f"No number of the last look, {last}, may be believed. Mend it and run it again.",
+        )
+    if not _compared(experiment, read_outs[last]):
+        return CONTINUE, "no_data", "No arm can be compared with the control yet."
+    return said or _since(last, ds, _waiting(experiment, last, read_outs[last], harmed))
+
+
+def _since(day: date, ds: date, found: Found) -> Found:
+    """What was decided before ``ds`` says when."""
+    verdict, rule, reason = found
+    return verdict, rule, reason if day == ds else f"{reason} Decided on {day}."
+
+
+def _is_believed(rows: pd.DataFrame) -> bool:
+    return "is_valid" not in rows or bool(rows["is_valid"].dropna().astype(bool).all())
+
+
+def _treated(experiment: Experiment) -> set[str]:
+    return {arm.name for arm in experiment.arms if arm.weight > 0} - {experiment.control}
+
+
+def _breaches(experiment: Experiment, rows: pd.DataFrame) -> dict[str, str]:
+    """What is told of the breached guardrails of a day, by arm."""
+    found: dict[str, list[str]] = {}
+    for guard in guardrails(experiment, rows):
+        if guard.state == BREACHED:
+            found.setdefault(guard.arm, []).append(guard.told)
+    return {arm: "; ".join(told) for arm, told in found.items()}
+
+
+def _waiting(experiment: Experiment, day: date, rows: pd.DataFrame, harmed: _Harmed) -> Found:
+    """Nothing is shown: what comes next."""
+    told, out = _told(_arms(experiment, rows)), _out(harmed)
+    if is_over(experiment, day):
+        nothing = "no arm that may be shipped" if harmed else "no difference"
+        return STOP, "inconclusive", f"The last look found {nothing}: {told}.{out}"
+    coming = [look for look in experiment.looks if look > day]
+    if coming:
+        return CONTINUE, "not_yet", f"The next look is at the end of {coming[0]}.{out}"
+    if experiment.design.kind == "fixed":
+        no_end = "The experiment has no end, and a fixed design decides at its end: set one."
+        return CONTINUE, "not_yet", no_end + out
+    return CONTINUE, "undecided", f"Nothing is shown yet: {told}.{out}"
+
+
+def _at_look(experiment: Experiment, day: date, rows: pd.DataFrame, harmed: _Harmed) -> Found | None:
+    """What the look of ``day`` decides; None where it decides nothing."""
+    arms = [arm for arm in _arms(experiment, rows) if arm.name not in harmed]
     if arms and all(arm.loses for arm in arms):
-        return STOP, "loss", f"{_told(arms)} at the look of {day}."
+        return STOP, "loss", f"{_told(arms)}.{_out(harmed)}"
+    winners = sorted((arm for arm in arms if arm.wins), key=lambda arm: -arm.gain)
     for arm in winners:
-        guards = guardrails(experiment, rows, arm.name)
-        still_open = [guard.told for guard in guards if guard.state != HOLDS]
-        if not still_open:
-            return SHIP, "win", f"{arm.told} at the look of {day}; every guardrail holds."
+        if not _open(experiment, rows, arm):
+            return SHIP, "win", f"{arm.told}; every guardrail holds.{_out(harmed)}"
     if winners:
-        told = f"{winners[0].told} at the look of {day}, but a guardrail is not shown to hold: {'; '.join(still_open)}."
+        best = winners[0]
+        still_open = "; ".join(_open(experiment, rows, best))
+        told = f"{best.told} at the look of {day}, but a guardrail is not shown to hold: {still_open}.{_out(harmed)}"
         return (STOP if is_over(experiment, day) else CONTINUE), "guardrail_open", told
     return None
 
 
-def _is_grouped(experiment: Experiment) -> bool:
-    return experiment.design.kind == "group_sequential"
+def _open(experiment: Experiment, rows: pd.DataFrame, arm: _Arm) -> list[str]:
+    """What is told of the guardrails of an arm that are not shown to hold."""
+    return [guard.told for guard in guardrails(experiment, rows, arm.name) if guard.state != HOLDS]
+
+
+def _out(harmed: _Harmed) -> str:
+    """Which arms may not be shipped, as a sentence to be put behind another."""
+    return f" Not to be shipped, a guardrail is breached: {'; '.join(harmed.values())}." if harmed else ""
 
 
 def _compared(experiment: Experiment, rows: pd.DataFrame) -> bool:
@@ -184,40 +234,10 @@ def _arms(experiment: Experiment, rows: pd.DataFrame) -> list[_Arm]:
         value, low, high = interval
         sign = 1 if row["direction"] == "up" else -1
         lower, upper = sorted((sign * low, sign * high))
-        shown = not fixed or _adjusted(row) <= experiment.alpha
+        shown = is_shown(row, fixed=fixed, alpha=experiment.alpha)
         told = f"{row['label']} of {row['arm']} {value:+.4g} ({low:+.4g} to {high:+.4g})"
         found.append(_Arm(row["arm"], sign * value, shown and lower > 0, shown and upper < 0, told))
     return found
-
-
-def _adjusted(row: Mapping[Any, Any]) -> float:
-    return float(row["p_value"] if pd.isna(row["p_adjusted"]) else row["p_adjusted"])
-
-
-def power_left(experiment: Experiment, ds: date, rows: pd.DataFrame) -> float | None:
-    """Conditional power at the planned end under the minimum effect, of the arm that does best.
-
-    With the B-value B(t) = Z sqrt(t) of Lan and Wittes (1988), "The B-value: a tool for monitoring data", and drift d =
-    effect / standard error at the end: Phi((B(t) + d (1 - t) - z) / sqrt(1 - t)). The information fraction t is
-    ``looks.elapsed``; the critical value z is that of a fixed test at the end.
-    """
-    mine = rows[rows["metric"] == experiment.primary]
-    control = mine.loc[mine["arm"] == experiment.control, "mean"].dropna()
-    if last_day(experiment) is None or experiment.minimum_effect is None or control.empty:
-        return None
-    fraction = min(elapsed(experiment, ds), 1.0)
-    critical = float(stats.norm.isf(experiment.alpha / 2))
-    found = []
-    for row in mine.to_dict("records"):
-        interval = decisive(row, fixed=True)
-        error = 0.0 if interval is None else (interval[2] - interval[1]) / 2 / critical
-        if interval is None or error <= 0 or fraction <= 0:
-            continue
-        gain = interval[0] if row["direction"] == "up" else -interval[0]
-        drift = experiment.minimum_effect * abs(float(control.iloc[0])) / (error * math.sqrt(fraction))
-        gap = gain / error * math.sqrt(fraction) + drift * (1 - fraction) - critical
-        found.append(float(stats.norm.cdf(gap / math.sqrt(1 - fraction))) if fraction < 1 else float(gap > 0))
-    return max(found, default=None)
 
 
 def inputs_hash(
@@ -237,7 +257,7 @@ def inputs_hash(
 def _plain(frame: pd.DataFrame, columns: Sequence[str]) -> list[list[str]]:
     rows = [
         ["" if pd.isna(v) else f"{v:.10g}" if isinstance(v, float) else str(v) for v in row]
-        for row in frame[list(columns)].itertuples(index=False)
+        for row in frame.reindex(columns=list(columns)).itertuples(index=False)
     ]
     return sorted(rows)
 

@@ -43,6 +43,15 @@ def decisive(row: Mapping[Any, Any], *, fixed: bool) -> tuple[float, float, floa
     )
 
 
+def is_shown(row: Mapping[Any, Any], *, fixed: bool, alpha: float) -> bool:
+    """Whether a difference may be called shown for the number of arms and metrics that were tested with it.
+
+    Bounds of a sequential design are made for its arms; the interval of a fixed one is not, so there the adjusted
+    p-value decides with it.
+    """
+    return not fixed or bool((row["p_value"] if pd.isna(row["p_adjusted"]) else row["p_adjusted"]) <= alpha)
+
+
 def guardrails(experiment: Experiment, rows: pd.DataFrame, arm: str | None = None) -> list[Guard]:
     """Every guardrail of every arm (of ``arm`` only). One that was not measured is OPEN.
 
@@ -51,6 +60,8 @@ def guardrails(experiment: Experiment, rows: pd.DataFrame, arm: str | None = Non
         rows: the rows of ``experiments.results`` that decide: scope cumulative, segment all.
         arm: name of an arm.
     """
+    if not experiment.guardrails:
+        return []
     chosen = rows[rows["metric"].isin(list(experiment.guardrails)) & (rows["arm"] != experiment.control)]
     chosen = chosen if arm is None else chosen[chosen["arm"] == arm]
     means = rows[rows["arm"] == experiment.control].set_index("metric")["mean"]

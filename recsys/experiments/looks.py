@@ -29,6 +29,11 @@ def is_over(experiment: Experiment, day: date) -> bool:
     return last is not None and day >= last
 
 
+def decides_on(experiment: Experiment, day: date) -> bool:
+    """Whether the design looks at the primary metric on ``day``: its looks, or any day of an always-valid one."""
+    return experiment.design.kind == "always_valid" or day in experiment.looks
+
+
 def elapsed(experiment: Experiment, day: date) -> float:
     """Share of the planned information there is at the end of ``day``: days since the start, weighed by the ramp.
 

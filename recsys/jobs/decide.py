@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 
@@ -17,15 +17,18 @@ from recsys.experiments.decision import (
     Decision,
     decide,
     inputs_hash,
+    needed_days,
     standing,
 )
 from recsys.experiments.definition import Experiment, load_experiments
+from recsys.experiments.looks import last_day
 from recsys.jobs import declare, fill, results
 from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
 TABLE, RESULTS, CHECKS = "experiments.decisions", "experiments.results", "experiments.checks"
+EXPOSURES = "experiments.exposures"
 MEASURED = tuple(f"experiments.{name}" for name in ("unit_totals", "metrics_daily", "value_counts"))
 
 
@@ -44,8 +47,8 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         rows = before
         for experiment in load_experiments(settings.experiments_dir):
             if (found["experiment_id"] == experiment.id).any():
-                looks = {day: _read_out(settings, warehouse, day) for day in _looks(experiment, ds)}
-                rows = _decided(experiment, ds, rows, {**looks, ds: found}, checks)
+                read_outs = _read_outs(settings, warehouse, _days(warehouse, experiment, ds))
+                rows = _decided(experiment, ds, rows, read_outs, checks)
         if len(rows) > len(before) or not warehouse.exists(TABLE, ds):
             warehouse.write(TABLE, rows.assign(ds=ds), ds)
         now = standing(_log(warehouse, ds))
@@ -118,21 +121,26 @@ def _log(warehouse: Warehouse, ds: date) -> pd.DataFrame:
     return warehouse.read(TABLE, ds, start=warehouse.partitions(TABLE)[0])
 
 
-def _looks(experiment: Experiment, ds: date) -> list[date]:
-    """Looks before ``ds`` that a decision of ``ds`` rests on."""
-    grouped = experiment.design.kind == "group_sequential"
-    return [day for day in experiment.looks if day < ds] if grouped else []
+def _days(warehouse: Warehouse, experiment: Experiment, ds: date) -> list[date]:
+    """Days that a decision of ``ds`` rests on: those it cannot do without, and every other with exposures."""
+    last = min(ds, last_day(experiment) or ds)
+    exposed = {day for day in warehouse.partitions(EXPOSURES) if experiment.start <= day <= last}
+    return sorted({*needed_days(experiment, ds), *exposed})
 
 
-def _read_out(settings: Settings, warehouse: Warehouse, day: date) -> pd.DataFrame:
-    """Results of a look; made where no run of its day has made them yet, so that days may be run in any order."""
-    if not warehouse.exists(RESULTS, day):
-        declare.run(settings, day)
-        fill.run(settings, day)
-        for name in MEASURED:
-            warehouse.build(name, day)
-        results.run(settings, day)
-    return warehouse.read(RESULTS, day)
+def _read_outs(settings: Settings, warehouse: Warehouse, days: Sequence[date]) -> dict[date, pd.DataFrame]:
+    """Results by day; made where no run of its day has made them yet, so that days may be run in any order."""
+    there = set(warehouse.partitions(RESULTS))
+    for day in days:
+        if day not in there:
+            declare.run(settings, day)
+            fill.run(settings, day)
+            for name in MEASURED:
+                warehouse.build(name, day)
+            results.run(settings, day)
+    found = warehouse.read(RESULTS, days[-1], start=days[0])
+    of_day = pd.to_datetime(found["ds"]).dt.date
+    return {day: found[of_day == day] for day in days}
 
 
 def _decided(

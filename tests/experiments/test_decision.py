@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
@@ -13,12 +14,14 @@ from recsys.errors import ExperimentError
 from recsys.experiments.decision import decide, inputs_hash, standing
 from recsys.experiments.definition import Arm, Design, Experiment
 from recsys.experiments.guardrails import guardrail_state
+from recsys.experiments.looks import critical
 
 START = date(2026, 2, 1)
 END = START + timedelta(days=13)
 ARMS = (Arm("old", "popularity", 0.5), Arm("new", "hybrid", 0.5))
 FIXED, ANY_DAY = Design(), Design("always_valid")
 TWO_LOOKS = Design("group_sequential", (7, 14), "obrien_fleming")
+THREE = (Arm("old", "popularity", 0.4), Arm("new", "hybrid", 0.3), Arm("bold", "hybrid", 0.3))
 
 
 def experiment(design: Design = FIXED, **changes: Any) -> Experiment:
@@ -161,6 +164,81 @@ def test_between_looks_nothing_is_decided_and_an_open_guardrail_waits_for_the_ne
     assert decide(two, END, looks, checks()).verdict == "ship"
 
 
+@pytest.mark.parametrize(("lift", "late"), [(0.05, 0.01), (0.05, -0.05), (0.01, 0.05), (-0.05, 0.0)])
+@pytest.mark.parametrize("design", [FIXED, ANY_DAY, TWO_LOOKS], ids=lambda design: design.kind)
+def test_figures_that_come_late_turn_no_verdict(design: Design, lift: float, late: float) -> None:
+    one, days = experiment(design), [END + timedelta(days=n) for n in range(3)]
+    seen = {day: read_out(0.0) for day in one.looks} | {END: read_out(lift)}
+    seen |= {day: read_out(late, bounce=0.09) for day in days[1:]}
+    first, *later = (decide(one, day, {d: seen[d] for d in seen if d <= day}, checks()) for day in days)
+    for told in later:
+        assert (told.verdict, told.rule, told.power_left) == (first.verdict, first.rule, first.power_left)
+        assert told.reason == f"{first.reason} Decided on {END}."
+    assert decide(one, days[2], seen, checks(success=False)).verdict == "invalid"
+    with pytest.raises(ExperimentError, match=f"needs the read-outs of.* {END}"):
+        decide(one, days[1], {days[1]: seen[days[1]]}, checks())
+
+
+@pytest.mark.parametrize(
+    ("lift", "bounce", "rule"), [(0.05, 0.0, "win"), (-0.05, 0.0, "loss"), (0, 0.09, "guardrail")]
+)
+def test_a_bound_that_may_be_read_on_any_day_is_crossed_once_for_all(
+    lift: float, bounce: float, rule: str
+) -> None:
+    one, first, later = experiment(ANY_DAY), START + timedelta(days=3), START + timedelta(days=5)
+    seen = {START: read_out(0.0), first: read_out(lift, bounce), later: read_out(0.0)}
+    crossed = decide(one, first, {d: seen[d] for d in (START, first)}, checks())
+    found = decide(one, later, seen, checks())
+    assert (found.verdict, found.rule, found.reason) == (
+        crossed.verdict,
+        rule,
+        f"{crossed.reason} Decided on {first}.",
+    )
+    assert decide(one, later, seen, checks(success=False)).verdict == "invalid"
+    seen[first] = seen[first].assign(is_valid=False)
+    assert decide(one, later, seen, checks()).rule == "undecided", "what could not be believed ended nothing"
+
+
+def test_a_last_look_that_could_not_be_believed_decides_nothing_later() -> None:
+    seen = {END: read_out(0.05).assign(is_valid=False), END + timedelta(days=1): read_out(0.05)}
+    found = decide(experiment(), END + timedelta(days=1), seen, checks())
+    assert (found.verdict, found.rule) == ("invalid", "check")
+
+
+def three_arms(new: tuple[float, float], bold: tuple[float, float]) -> pd.DataFrame:
+    """Lift and bounces of two arms beside the control."""
+    rows = [read_out(*new)]
+    rows += [pd.DataFrame([row("rpu", "bold", bold[0]), row("bounce_rate", "bold", bold[1])])]
+    return pd.concat(rows, ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("new", "bold", "expected"),
+    [
+        ((0.05, 0.0), (0.08, 0.09), ("ship", "win")),  # the better one harms
+        ((0.05, 0.09), (0.08, 0.09), ("stop", "guardrail")),
+        ((0.01, 0.0), (0.08, 0.09), ("stop", "inconclusive")),
+        ((-0.05, 0.0), (0.08, 0.09), ("stop", "loss")),
+        ((-0.05, 0.0), (0.08, 0.0), ("ship", "win")),
+    ],
+)
+def test_a_breached_guardrail_takes_its_arm_out_and_no_other(
+    new: tuple[float, float], bold: tuple[float, float], expected: tuple[str, str]
+) -> None:
+    found = decide(experiment(arms=THREE), END, {END: three_arms(new, bold)}, checks())
+    assert (found.verdict, found.rule) == expected
+    assert ("bounce_rate of bold +0.09" in found.reason) == (bold[1] > 0)
+    assert not (expected[0] == "ship" and bold[1] and "rpu of bold" in found.reason)
+
+
+def test_an_arm_that_was_harmed_once_stays_out() -> None:
+    first = START + timedelta(days=3)
+    seen = {START: three_arms((0.0, 0.0), (0.0, 0.09)), first: three_arms((0.01, 0.0), (0.08, 0.0))}
+    found = decide(experiment(ANY_DAY, arms=THREE), first, seen, checks())
+    assert (found.verdict, found.rule) == ("continue", "undecided")
+    assert "Not to be shipped, a guardrail is breached: bounce_rate of bold" in found.reason
+
+
 def test_without_a_comparison_the_experiment_goes_on() -> None:
     rows = read_out(0.05)
     found = decide(experiment(), END, {END: rows[rows["arm"] == "old"]}, checks())
@@ -175,6 +253,37 @@ def test_power_left_is_the_conditional_power_of_a_simulation() -> None:
     end = 0.01 / 2 + stats.norm(0.02, error).rvs(200_000, random_state=7) / 2
     shown = (end / (error / 2**0.5) > stats.norm.isf(0.025)).mean()
     assert found.power_left == pytest.approx(shown, abs=0.005)
+
+
+@pytest.mark.parametrize("design", [ANY_DAY, TWO_LOOKS, FIXED], ids=lambda design: design.kind)
+def test_power_left_is_that_of_the_bounds_to_come(design: Design) -> None:
+    """From the sixth day on with three arms: paths with the minimum effect, held daily against what decides then."""
+    one, today = experiment(design, arms=THREE), START + timedelta(days=5)
+    rows = pd.concat([read_out(0.005), pd.DataFrame([row("rpu", "bold", -0.03)])])
+    found = decide(one, today, {START: read_out(0.0), today: rows}, checks())
+    error = 0.02 / stats.norm.isf(0.025)
+    times = np.arange(6, 15) / 14
+    steps = np.random.default_rng(5).normal(size=(100_000, 8)) / 14**0.5
+    drift = 0.02 / (error * times[0] ** 0.5)
+    b = 0.005 / error * times[0] ** 0.5 + (steps + drift / 14).cumsum(axis=1)
+    days = [START + timedelta(days=n) for n in range(6, 14)]
+    if design is FIXED:
+        bounds = [np.inf] * 7 + [stats.norm.isf(0.025 / 2)]
+    else:
+        bounds = [critical(one, day, guards=False, tests=2) or np.inf for day in days]
+    z = b / times[1:] ** 0.5
+    won = [np.flatnonzero(path >= bounds) for path in z]
+    lost = [np.flatnonzero(path <= -np.array(bounds)) for path in z]
+    shown = np.mean([len(w) > 0 and not (len(x) and x[0] < w[0]) for w, x in zip(won, lost, strict=True)])
+    assert found.power_left == pytest.approx(shown, abs=0.006)
+
+
+def test_power_left_at_the_end_is_what_was_found() -> None:
+    for lift, power in ((0.05, 1.0), (0.01, 0.0)):
+        assert decide(experiment(), END, {END: read_out(lift)}, checks()).power_left == power
+    adjusted = read_out(0.03, p_adjusted=0.06)
+    assert decide(experiment(), END, {END: adjusted}, checks()).power_left == 0.0
+    assert decide(experiment(ANY_DAY), START, {START: read_out(0.05)}, checks()).power_left == 1.0
 
 
 def test_guardrails_are_told_on_either_side_and_where_nothing_is_known() -> None:

@@ -265,6 +265,32 @@ def test_a_look_that_no_run_has_read_out_yet_is_read_out_by_the_decision(
     assert looked["rule"].tolist() == ["win"]
 
 
+def test_what_a_day_has_ended_stands_on_the_days_after_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo's design may be looked at on any day: a bound is crossed on the first, and no more on the second."""
+    days = (START, START + timedelta(days=1))
+    for day, earned in zip(days, (606.0, 310.0), strict=True):
+        write_metrics(settings, day, users=(1000, 1010), revenue=(300.0, earned))
+    for job in (declare, fill):
+        monkeypatch.setattr(job, "run", lambda settings, ds: {})
+    monkeypatch.setattr(type(open_warehouse(settings)), "build", lambda self, table, ds: None)
+    results.run(settings, days[1])
+    one = "hybrid_vs_popularity"
+    assert decide.run(settings, days[1])["verdicts"] == {one: "ship"}, (
+        "the first day is read out by the decision"
+    )
+    (told,) = decisions(settings, days[1])["reason"]
+    assert told.endswith(f"every guardrail holds. Decided on {START}.")
+    results.run(settings, START)
+    decide.run(settings, START)
+    assert decide.run(settings, days[1])["added"] == 0, "the same as if the days had been run in order"
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 310.0))
+    results.run(settings, START)
+    assert decide.run(settings, days[1])["added"] == 1, "another first day is another input"
+    assert decisions(settings, days[1])["verdict"].tolist() == ["ship", "continue"]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

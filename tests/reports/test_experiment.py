@@ -22,6 +22,7 @@ from recsys.reports.experiment import (
 )
 from recsys.reports.experiment.answers import answers
 from recsys.reports.experiment.lift import interval_bar, lift_chart
+from recsys.reports.experiment.page import tone_of
 from recsys.reports.experiment.words import measure, measures, p_value, percent, plain
 from tests.reports import planted
 
@@ -87,6 +88,52 @@ def test_a_fixed_design_says_yes_only_at_its_end() -> None:
     ended = planted.definition(design={"kind": "fixed"}, end=planted.LAST)
     assert short(read_out(results=rows, definition=running))[0] == "Not to be decided yet: +5.5 % so far"
     assert short(read_out(results=rows, definition=ended))[0] == "Yes: +5.5 % revenue per user"
+
+
+FIXED_ENDED = planted.definition(design={"kind": "fixed"}, end=planted.LAST)
+
+
+@pytest.mark.parametrize(
+    ("adjusted", "says", "tone"), [(0.04, "Yes", "good"), (0.08, "Not known yet", "calm")]
+)
+def test_a_fixed_design_with_several_arms_answers_by_the_adjusted_p(
+    adjusted: float, says: str, tone: str
+) -> None:
+    rows = planted.results()
+    rows.loc[rows["arm"] != "popularity", ["p_value", "p_adjusted"]] = [0.04, adjusted]
+    one = read_out(results=rows, definition=FIXED_ENDED)
+    assert short(one)[0] == f"{says}: +5.5 % " + ("revenue per user" if says == "Yes" else "so far")
+    assert [answer.tone for answer in answers(one)][:2] == [tone, tone]
+    assert tone_of(one.primary[0], one) == tone
+    assert f"adjusted for 2 arms p is {adjusted:.4f}" in answers(one)[1].long
+    for told in (render_letter(one), render_markdown(one)):
+        assert ("Yes: +5.5" in told) == (says == "Yes")
+
+
+def test_no_is_said_of_an_experiment_only_where_every_arm_loses() -> None:
+    rows = planted.results()
+    rows.loc[rows["arm"] == "hybrid", ["bound_low", "bound_high"]] = [-0.05, -0.01]
+    assert short(read_out(results=rows))[0].startswith("Not known yet")
+    rows.loc[rows["arm"] == "hybrid_bold", ["bound_low", "bound_high"]] = [-0.09, -0.01]
+    assert short(read_out(results=rows))[0].startswith("No:")
+
+
+def test_what_comes_late_says_nothing_of_a_fixed_design() -> None:
+    end = planted.LAST - timedelta(days=1)
+    ended = planted.definition(design={"kind": "fixed"}, end=end)
+    rows = planted.results()
+    at_end = (rows["ds"] == end) & (rows["arm"] != "popularity")
+    rows.loc[at_end, ["p_value", "p_adjusted"]] = [0.2, 0.4]
+    one = read_out(results=rows, definition=ended)
+    assert short(one)[0].startswith("Not known yet")
+    assert [tone_of(lift, one) for lift in one.primary] == ["calm", "calm"]
+    newest = read_out(results=rows[rows["ds"] == planted.LAST], definition=ended)
+    assert newest.says == "unclear", "the day that decides is not there"
+
+
+def test_a_bound_that_was_crossed_before_is_told() -> None:
+    one = read_out(decisions=planted.decisions().iloc[:2])
+    assert short(one)[0] == "Shown at an earlier look: +5.5 % so far"
 
 
 def test_less_is_better_where_the_metric_says_so() -> None:

@@ -129,16 +129,29 @@ def accrued_information(fractions: Sequence[float], order: float = 2.0) -> tuple
     return tuple(fraction**order for fraction in fractions)
 
 
-def crossing(times: Sequence[float], critical: Sequence[float], drift: float = 0.0) -> tuple[Floats, Floats]:
+def crossing(
+    times: Sequence[float],
+    critical: Sequence[float],
+    drift: float = 0.0,
+    *,
+    since: tuple[float, float] = (0.0, 0.0),
+) -> tuple[Floats, Floats]:
     """Probabilities of first crossing the upper and the lower bound at each look, each of shape (looks,).
 
     Args:
         times: information fractions of the looks.
         critical: bounds of Z, two-sided; inf where a look cannot reject.
         drift: expected Z at information 1, effect / standard error; 0 gives the error, a planned effect the power.
+        since: a fraction before the looks, and what B = Z sqrt(fraction) is there: gives the conditional power.
+
+    Raises:
+        ExperimentError: the fractions do not increase from above ``since``, or are nearer to each other than CLOSEST.
     """
     known = _times(times)
-    upper, lower, walk = np.zeros(len(known)), np.zeros(len(known)), _START
+    if known[0] <= since[0]:
+        raise ExperimentError(f"Looks at {list(times)} have to come after {since[0]}.")
+    upper, lower = np.zeros(len(known)), np.zeros(len(known))
+    walk = _Walk(since[0], np.array([since[1]]), np.ones(1))
     for look, (time, bound) in enumerate(zip(known, critical, strict=True)):
         if math.isfinite(bound):
             upper[look] = _beyond(walk, time, bound, drift)

@@ -10,6 +10,7 @@ from recsys.reports.experiment.words import (
     NBSP,
     measure,
     measures,
+    p_value,
     percent,
     percents,
     verdict_word,
@@ -42,7 +43,7 @@ def answers(made: ReadOut) -> tuple[Answer, ...]:
 
 
 def _better(made: ReadOut) -> Answer:
-    best = made.primary[0] if made.primary else None
+    best = made.judged[0] if made.judged else None
     question = "Does it earn more?" if best is None or best.metric in made.money else "Is it better?"
     if best is None or best.effect is None:
         waiting = "Nobody has been counted yet." if best is None else "There are too few units to compare."
@@ -56,16 +57,19 @@ def _better(made: ReadOut) -> Answer:
         return Answer(
             question, short, f"{_beside(best, made)}. The design decides once, at its end.{_rest(made)}", tone
         )
+    stands = made.decision is not None and made.decision.rule in {"win", "loss"}
     short, tone = {
         BETTER: (f"Yes: {change} {made.label.lower()}", "good"),
         WORSE: (f"No: {change} {made.label.lower()}", "bad"),
-    }.get(best.says, (f"Not known yet: {change} so far", "calm"))
+    }.get(
+        made.says, (f"{'Shown at an earlier look' if stands else 'Not known yet'}: {change} so far", "calm")
+    )
     return Answer(question, short, f"{_beside(best, made)}.{_rest(made)}", tone)
 
 
 def _sure(made: ReadOut) -> Answer:
     question = "How sure are we?"
-    best = made.primary[0] if made.primary else None
+    best = made.judged[0] if made.judged else None
     if best is None or best.effect is None:
         return Answer(question, "Not at all", "There is no interval yet.", "quiet")
     if not made.is_valid:
@@ -74,6 +78,8 @@ def _sure(made: ReadOut) -> Answer:
     if made.is_fixed:
         shown = percents(best.relative) if best.relative else measures(best.effect, best, made.unit(best))
         looks = "It holds on the day set beforehand, not on the first day that looks good."
+        if len(made.judged) > 1:
+            looks += f" It is of one arm alone; adjusted for {len(made.judged)} arms p is {p_value(best.p_adjusted)}."
     else:
         shown = measures(best.decisive, best, made.unit(best)) if best.decisive else "none on this day"
         looks = (
@@ -89,7 +95,7 @@ def _sure(made: ReadOut) -> Answer:
         question,
         f"{level} interval: {shown}",
         looks + said,
-        "good" if best.says in {BETTER, WORSE} else "calm",
+        "good" if made.says in {BETTER, WORSE} else "calm",
     )
 
 
@@ -138,7 +144,7 @@ def _difference(lift: Lift, made: ReadOut) -> str:
 def _rest(made: ReadOut) -> str:
     rest = [
         f"{lift.arm} {percent(lift.relative.value)}"
-        for lift in made.primary[1:]
+        for lift in made.judged[1:]
         if lift.relative and lift.says != INVALID
     ]
     return f" The others: {', '.join(rest)}." if rest else ""

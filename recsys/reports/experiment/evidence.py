@@ -10,11 +10,13 @@ from typing import Any
 import pandas as pd
 
 from recsys.experiments.definition import Experiment
-from recsys.experiments.guardrails import decisive, guardrail_state
+from recsys.experiments.guardrails import decisive, guardrail_state, is_shown
 
 ALL = "all"
 CUMULATIVE = "cumulative"
 BETTER, WORSE, UNCLEAR, INVALID = "better", "worse", "unclear", "invalid"
+ALPHA = 0.05
+"""Error rate where the definition is gone."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ class Lift:
 
     ``difference`` and what follows is None for the control; ``cuped`` is the difference adjusted by what was known of
     the units before, None where no covariate is declared. ``relative`` and ``bound`` follow the adjusted one. ``bound``
-    is the interval that holds however often one looks, ``decisive`` the one that the design decides on. ``guarded`` is
-    "holds", "open" or "breached", None where the metric is no guardrail; ``margin`` the relative loss it may have.
+    is the interval that holds however often one looks, ``decisive`` the one that the design decides on; ``is_shown``
+    tells whether it may decide for the number of arms and metrics tested. ``guarded`` is "holds", "open" or "breached",
+    None where the metric is no guardrail; ``margin`` the relative loss it may have.
     """
 
     day: date
@@ -90,6 +93,7 @@ class Lift:
     method: str | None
     is_valid: bool
     decisive: Interval | None
+    is_shown: bool
     margin: float | None
     guarded: str | None
 
@@ -105,11 +109,14 @@ class Lift:
 
     @property
     def says(self) -> str:
-        """BETTER, WORSE, UNCLEAR or INVALID: where the decisive interval lies, seen from what the metric is for."""
+        """BETTER, WORSE, UNCLEAR or INVALID: where the decisive interval lies, seen from what the metric is for.
+
+        It says no more than the rules: of a fixed design the p-value adjusted over the arms has to be small as well.
+        """
         if not self.is_valid:
             return INVALID
         interval = self.decisive
-        if interval is None or interval.low <= 0 <= interval.high:
+        if interval is None or not self.is_shown or interval.low <= 0 <= interval.high:
             return UNCLEAR
         return BETTER if (interval.low > 0) == (self.direction != "down") else WORSE
 
@@ -180,6 +187,7 @@ def _lift(row: Mapping[str, Any], control_mean: float | None, definition: Experi
         method=text(row["method"]),
         is_valid=bool(row["is_valid"]),
         decisive=Interval(*deciding) if deciding else None,
+        is_shown=is_shown(row, fixed=fixed, alpha=definition.alpha if definition else ALPHA),
         margin=margin,
         guarded=guarded,
     )

@@ -126,8 +126,10 @@ def definition(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def tone_of(lift: Lift, one: ReadOut) -> str:
-    """Colour of a lift: what its interval says, quiet where nothing may be believed."""
-    return TONES[lift.says] if one.is_valid else TONES[INVALID]
+    """Colour of a lift: what its interval says, of the primary metric on the day that decides; quiet where nothing may
+    be believed."""
+    judged = (other.says for other in one.judged if lift in one.primary and other.arm == lift.arm)
+    return TONES[next(judged, lift.says)] if one.is_valid else TONES[INVALID]
 
 
 def checked(one: ReadOut) -> str:

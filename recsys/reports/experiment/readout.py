@@ -12,9 +12,14 @@ import pandas as pd
 from recsys.experiments.checks import NOT_CHECKED
 from recsys.experiments.decision import standing
 from recsys.experiments.definition import Experiment
+from recsys.experiments.looks import last_day
 from recsys.experiments.pinned import CHECK as DEFINITION
 from recsys.reports.experiment.evidence import (
     ALL,
+    ALPHA,
+    BETTER,
+    UNCLEAR,
+    WORSE,
     Evidence,
     Interval,
     Lift,
@@ -105,7 +110,8 @@ class ReadOut:
     """What a page and a letter are made from; everything in reading order.
 
     ``history`` holds the primary metric since the start, one lift per day and arm beside the control; ``primary`` its
-    last day, the best arm first; ``others`` the remaining metrics but guardrails; ``segments`` lifts by dimension;
+    last day, the best arm first, and ``judged`` the same on the day that decides: no day after the last look does.
+    ``others`` holds the remaining metrics but guardrails; ``segments`` lifts by dimension;
     ``decision`` the one that stands, ``decisions`` all of them, the newest first.
     """
 
@@ -123,6 +129,7 @@ class ReadOut:
     decision: Decision | None
     arms: tuple[ArmRow, ...]
     primary: tuple[Lift, ...]
+    judged: tuple[Lift, ...]
     history: tuple[Lift, ...]
     others: tuple[Lift, ...]
     guardrails: tuple[Lift, ...]
@@ -143,7 +150,7 @@ class ReadOut:
     @property
     def level(self) -> float:
         """Confidence of the intervals, as a share."""
-        return 1 - (self.definition.alpha if self.definition else 0.05)
+        return 1 - (self.definition.alpha if self.definition else ALPHA)
 
     @property
     def units(self) -> str:
@@ -156,6 +163,14 @@ class ReadOut:
         return next(
             (check for check in self.checks if check.name == INTERFERENCE and not check.success), None
         )
+
+    @property
+    def says(self) -> str:
+        """What the primary metric came to, and no more than the rules say: a gain of the best arm, or a loss of all."""
+        if not self.judged:
+            return UNCLEAR
+        best, *rest = (lift.says for lift in self.judged)
+        return UNCLEAR if best == WORSE and set(rest) - {WORSE} else best
 
     def overstated(self, lift: Lift) -> bool:
         """Whether that warning is about this metric: money."""
@@ -197,6 +212,7 @@ def read(evidence: Evidence) -> ReadOut:
         decision=holds[0] if holds else None,
         arms=_arms(definition, of_primary),
         primary=primary,
+        judged=_judged(definition, treated, last),
         history=tuple(lift for lift in treated if lift.segment == ALL),
         others=tuple(lift for lift in others if lift.role != "guardrail"),
         guardrails=tuple(lift for lift in whole if not lift.is_control and _is_guarded(lift)),
@@ -213,6 +229,18 @@ def state_of(definition: Experiment | None, day: date) -> str:
     if day < definition.start:
         return "planned"
     return "ended" if definition.end is not None and day >= definition.end else "running"
+
+
+def _judged(definition: Experiment | None, treated: Sequence[Lift], last: date) -> tuple[Lift, ...]:
+    """Lifts of the day that decides: the newest, but none after the last look. The shown gains first, then the best.
+
+    Without that day's rows, a later one decides nothing.
+    """
+    ended = last_day(definition) if definition else None
+    day = last if ended is None else min(ended, last)
+    found = [lift for lift in treated if lift.segment == ALL and lift.day in {day, last}]
+    own = [lift for lift in found if lift.day == day] or [replace(lift, is_shown=False) for lift in found]
+    return tuple(sorted(own, key=lambda lift: (lift.says != BETTER, *_best_first(lift))))
 
 
 def _best_first(lift: Lift) -> tuple[bool, float, str]:

@@ -199,3 +199,17 @@ def test_repeated_intervals_follow_the_bound() -> None:
 def test_no_information_has_no_sequence(value: float) -> None:
     with pytest.raises(ExperimentError, match="above 0"):
         always_valid_critical(value, alpha=0.05)
+
+
+def test_crossing_from_a_point_on_is_what_the_earlier_looks_left_open() -> None:
+    """Over all values at half time that stay within the first bound, the chance given each adds up to the whole."""
+    first, last, drift = 2.2, 2.1, 2.5
+    upper, lower = crossing([0.5, 1.0], [first, last], drift)
+    inside = np.linspace(-first, first, 2001) * 0.5**0.5
+    weights = stats.norm.pdf(inside, drift * 0.5, 0.5**0.5) * (inside[1] - inside[0])
+    weights[[0, -1]] /= 2
+    given = [crossing([1.0], [last], drift, since=(0.5, b)) for b in inside]
+    assert weights @ [float(up[0]) for up, _ in given] == pytest.approx(upper[1], abs=1e-4)
+    assert weights @ [float(low[0]) for _, low in given] == pytest.approx(lower[1], abs=1e-4)
+    with pytest.raises(ExperimentError, match="have to come after"):
+        crossing([0.5, 1.0], [first, last], since=(0.5, 0.0))

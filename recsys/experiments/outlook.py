@@ -1,0 +1,81 @@
+"""What is still to be hoped for of an experiment that runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from recsys.experiments.definition import Experiment
+from recsys.experiments.guardrails import decisive, is_shown
+from recsys.experiments.looks import critical, decides_on, elapsed, last_day
+from recsys.experiments.statistics.sequential import crossing
+
+
+def power_left(experiment: Experiment, ds: date, rows: pd.DataFrame) -> float | None:
+    """Chance that a coming look shows a gain if the minimum effect is the true one, of the arm that does best.
+
+    From the B-value B(t) = Z sqrt(t) of Lan and Wittes (1988), "The B-value: a tool for monitoring data", on, with the
+    drift effect / standard error at the end, it is the probability of crossing the bounds of the looks to come
+    (conditional power). The information fraction t is ``looks.elapsed``; a fixed design has one bound, at its end.
+    Several arms share alpha. 1 where a gain is shown on ``ds``; None where no end, no minimum effect or no comparison
+    is known.
+
+    Args:
+        experiment: its definition.
+        ds: the data day.
+        rows: the rows of ``experiments.results`` of ``ds`` that decide: scope cumulative, segment all.
+    """
+    mine = rows[rows["metric"] == experiment.primary]
+    control = mine.loc[mine["arm"] == experiment.control, "mean"].dropna()
+    fraction = min(elapsed(experiment, ds), 1.0)
+    if last_day(experiment) is None or experiment.minimum_effect is None or control.empty or fraction <= 0:
+        return None
+    effect = experiment.minimum_effect * abs(float(control.iloc[0]))
+    times, bounds = _coming(experiment, ds)
+    found = []
+    for row in mine.to_dict("records"):
+        gain, error = _estimate(row, experiment.alpha)
+        if error <= 0:
+            continue
+        if not times or (decides_on(experiment, ds) and _wins(experiment, row)):
+            found.append(float(_wins(experiment, row)))
+            continue
+        drift = effect / (error * math.sqrt(fraction))
+        upper, _ = crossing(times, bounds, drift, since=(fraction, gain / error * math.sqrt(fraction)))
+        found.append(float(upper.sum()))
+    return max(found, default=None)
+
+
+def _coming(experiment: Experiment, ds: date) -> tuple[list[float], list[float]]:
+    """Information fractions of the looks after ``ds``, and their bounds."""
+    tests, last = max(len(experiment.arms) - 1, 1), last_day(experiment) or ds
+    days = [ds + timedelta(days=n) for n in range(1, (last - ds).days + 1)]
+    looks = [day for day in days if decides_on(experiment, day)]
+    if experiment.design.kind == "fixed":
+        bounds = [float(stats.norm.isf(experiment.alpha / tests / 2)) for _ in looks]
+    else:
+        found = [critical(experiment, day, guards=False, tests=tests) for day in looks]
+        bounds = [math.inf if bound is None else bound for bound in found]
+    return [elapsed(experiment, day) for day in looks], bounds
+
+
+def _estimate(row: Mapping[Any, Any], alpha: float) -> tuple[float, float]:
+    """Difference in the direction that is better, and its standard error; 0 where there is none."""
+    interval = decisive(row, fixed=True)
+    if interval is None:
+        return 0.0, 0.0
+    gain = interval[0] if row["direction"] == "up" else -interval[0]
+    return gain, (interval[2] - interval[1]) / 2 / float(stats.norm.isf(alpha / 2))
+
+
+def _wins(experiment: Experiment, row: Mapping[Any, Any]) -> bool:
+    fixed = experiment.design.kind == "fixed"
+    interval = decisive(row, fixed=fixed)
+    if interval is None or not is_shown(row, fixed=fixed, alpha=experiment.alpha):
+        return False
+    return interval[1] > 0 if row["direction"] == "up" else interval[2] < 0
