@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -43,18 +44,22 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
     """
     with open_warehouse(settings) as warehouse:
         found, checks = warehouse.read(RESULTS, ds), warehouse.read(CHECKS, ds)
-        before = _decisions(warehouse, ds)
-        rows = before
+        read_outs = []
         for experiment in load_experiments(settings.experiments_dir):
             if (found["experiment_id"] == experiment.id).any():
-                read_outs = _read_outs(settings, warehouse, _days(warehouse, experiment, ds))
-                rows = _decided(experiment, ds, rows, read_outs, checks)
-        if len(rows) > len(before) or not warehouse.exists(TABLE, ds):
-            warehouse.write(TABLE, rows.assign(ds=ds), ds)
-        now = standing(_log(warehouse, ds))
-    now = now[now["experiment_id"].isin(set(rows["experiment_id"]))]
+                days = _days(warehouse, experiment, ds)
+                read_outs.append((experiment, _read_outs(settings, warehouse, days)))
+
+        def of_rules(rows: pd.DataFrame) -> pd.DataFrame:
+            new = [_decided(experiment, ds, rows, known, checks) for experiment, known in read_outs]
+            return pd.DataFrame([row for row in new if row], columns=table(TABLE).column_names)
+
+        added = warehouse.append(TABLE, of_rules, ds)
+        log = _log(warehouse, ds)
+    now = standing(log)
+    now = now[now["experiment_id"].isin(set(log.loc[log["ds"] == pd.Timestamp(ds), "experiment_id"]))]
     verdicts = dict(zip(now["experiment_id"], now["verdict"], strict=True))
-    return {"added": len(rows) - len(before), "verdicts": verdicts}
+    return {"added": len(added), "verdicts": verdicts}
 
 
 def override(
@@ -75,24 +80,19 @@ def override(
     """
     _check_override(by, why, verdict)
     with open_warehouse(settings) as warehouse:
-        rows = _decisions(warehouse, ds)
-        mine = rows[rows["experiment_id"] == experiment_id]
-        if mine.empty:
-            known = ", ".join(sorted(set(rows["experiment_id"]))) or "none"
-            raise ExperimentError(
-                f"Experiment {experiment_id!r} was not decided on {ds}; decided were: {known}. Name a day on which "
-                "the DAG experiment_metrics_daily read it out."
-            )
-        of_rules = mine[mine["decided_by"] == BY_RULE].iloc[-1]
-        if verdict is None and not _overruled(warehouse, ds, experiment_id):
-            raise ExperimentError(f"Nobody has overruled the rules on {experiment_id!r} up to {ds}.")
-        rule = OVERRIDE if verdict else WITHDRAWN
-        told = f"{by} decides on {verdict}." if verdict else f"{by} leaves it to the rules again."
-        decision = Decision(verdict or str(of_rules["verdict"]), rule, told, of_rules["power_left"])
-        made_of = str(of_rules["inputs_hash"])
-        rows = _append(rows, decision, ds, experiment_id, inputs_hash=made_of, decided_by=by, why=why)
-        warehouse.write(TABLE, rows.assign(ds=ds), ds)
-    added = rows.iloc[-1]
+
+        def of_person(rows: pd.DataFrame) -> pd.DataFrame:
+            of_rules = _of_rules(rows, ds, experiment_id)
+            if verdict is None and not _overruled(warehouse, ds, experiment_id):
+                raise ExperimentError(f"Nobody has overruled the rules on {experiment_id!r} up to {ds}.")
+            rule = OVERRIDE if verdict else WITHDRAWN
+            told = f"{by} decides on {verdict}." if verdict else f"{by} leaves it to the rules again."
+            decision = Decision(verdict or str(of_rules["verdict"]), rule, told, of_rules["power_left"])
+            made_of = str(of_rules["inputs_hash"])
+            row = _revision(rows, decision, ds, experiment_id, inputs_hash=made_of, decided_by=by, why=why)
+            return pd.DataFrame([row])
+
+        added = warehouse.append(TABLE, of_person, ds).iloc[0]
     return {"experiment": experiment_id, "verdict": added["verdict"], "revision": int(added["revision"])}
 
 
@@ -105,10 +105,16 @@ def _check_override(by: str, why: str, verdict: str | None) -> None:
         raise ExperimentError("--why is empty; say what the rules do not know.")
 
 
-def _decisions(warehouse: Warehouse, ds: date) -> pd.DataFrame:
-    if warehouse.exists(TABLE, ds):
-        return warehouse.read(TABLE, ds).sort_values(list(table(TABLE).key), ignore_index=True)
-    return pd.DataFrame(columns=table(TABLE).column_names)
+def _of_rules(rows: pd.DataFrame, ds: date, experiment_id: str) -> pd.Series[Any]:
+    """What the rules said last of an experiment, of the rows of ``ds``."""
+    mine = rows[rows["experiment_id"] == experiment_id]
+    if mine.empty:
+        known = ", ".join(sorted(set(rows["experiment_id"]))) or "none"
+        raise ExperimentError(
+            f"Experiment {experiment_id!r} was not decided on {ds}; decided were: {known}. Name a day on which "
+            "the DAG experiment_metrics_daily read it out."
+        )
+    return mine[mine["decided_by"] == BY_RULE].iloc[-1]
 
 
 def _overruled(warehouse: Warehouse, ds: date, experiment_id: str) -> bool:
@@ -118,7 +124,7 @@ def _overruled(warehouse: Warehouse, ds: date, experiment_id: str) -> bool:
 
 def _log(warehouse: Warehouse, ds: date) -> pd.DataFrame:
     """Every decision of the days up to ``ds``."""
-    return warehouse.read(TABLE, ds, start=warehouse.partitions(TABLE)[0])
+    return warehouse.read(TABLE, ds, start=min([ds, *warehouse.partitions(TABLE)]))
 
 
 def _days(warehouse: Warehouse, experiment: Experiment, ds: date) -> list[date]:
@@ -149,26 +155,26 @@ def _decided(
     rows: pd.DataFrame,
     read_outs: Mapping[date, pd.DataFrame],
     checks: pd.DataFrame,
-) -> pd.DataFrame:
+) -> dict[str, object] | None:
+    """The row that the rules add to ``rows``; None where their last one rests on the same inputs."""
     read_outs = {day: found[found["experiment_id"] == experiment.id] for day, found in read_outs.items()}
     checks = checks[checks["experiment_id"] == experiment.id]
     made_of = inputs_hash(experiment, ds, read_outs, checks)
     mine = rows[(rows["experiment_id"] == experiment.id) & (rows["decided_by"] == BY_RULE)]
     if len(mine) and mine.iloc[-1]["inputs_hash"] == made_of:
-        return rows
+        return None
     decision = decide(experiment, ds, read_outs, checks)
-    return _append(rows, decision, ds, experiment.id, inputs_hash=made_of, decided_by=BY_RULE, why=None)
+    return _revision(rows, decision, ds, experiment.id, inputs_hash=made_of, decided_by=BY_RULE, why=None)
 
 
-def _append(
+def _revision(
     rows: pd.DataFrame, decision: Decision, ds: date, experiment_id: str, **by: str | None
-) -> pd.DataFrame:
-    """Add a revision; ``by`` gives inputs_hash, decided_by and why."""
-    row = {
+) -> dict[str, object]:
+    """The row that follows ``rows``; ``by`` gives inputs_hash, decided_by and why."""
+    return {
         "experiment_id": experiment_id,
         "revision": int((rows["experiment_id"] == experiment_id).sum()) + 1,
         **asdict(decision),
         **by,
         "ds": pd.Timestamp(ds),
     }
-    return pd.concat([rows, pd.DataFrame([row])], ignore_index=True) if len(rows) else pd.DataFrame([row])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -115,6 +115,18 @@ class Warehouse(ABC):
         Raises:
             ContractError: names the table, the column and what was expected; nothing is written.
             WarehouseError: could not be written (a full disk, say); the old partition stays.
+        """
+
+    @abstractmethod
+    def append(self, table: str, more: Callable[[pd.DataFrame], pd.DataFrame], ds: date) -> pd.DataFrame:
+        """Add to the partition ``ds`` the rows that ``more`` gives for those that are there; return what was added.
+
+        Of any number of callers at once each sees the rows of those before it, and none are lost. ``more`` should be
+        quick and may be called again. A partition that is not there is made, if only an empty one; otherwise no rows
+        write nothing. Not for a table that is written in parts.
+
+        Raises:
+            ContractError, WarehouseError: as ``write``; nothing is added.
         """
 
     @abstractmethod

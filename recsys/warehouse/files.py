@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
@@ -66,6 +67,27 @@ def cannot_write(path: Path, error: Exception) -> WarehouseError:
         f"Could not write {path}: {error}. What was there before is untouched. "
         "Free disk space (or fix the folder's permissions), then run the same command again."
     )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the one lock of ``folder``. The system lets go of it when the process ends, however it ends.
+
+    Raises:
+        WarehouseError: the disk refuses.
+    """
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing would not do where a fork holds it open too
+        os.close(descriptor)
 
 
 def mark(path: Path) -> None:

@@ -36,9 +36,10 @@ ATTEMPTS = 20
 class LocalWarehouse(Warehouse):
     """``<root>/<dataset>/<table>/ds=YYYY-MM-DD.parquet`` (``ds=YYYY-MM-DD.<part>.parquet``, ``all.parquet``).
 
-    No lock anywhere: a partition is replaced by one rename, so any number of processes may read and build at once, and
-    of two that write the same partition the later rename stands. A query whose files were replaced meanwhile is run
-    again, so it sees one state of each file. A partition in ranges takes several renames, with a mark beside it
+    Without a lock: a partition is replaced by one rename, so any number of processes may read and build at once, and
+    of two that write the same partition the later rename stands. Only those that make a partition of what it was
+    (``append``, ``rewrite``) take turns, by a lock on the table's folder. A query whose files were replaced meanwhile
+    is run again, so it sees one state of each file. A partition in ranges takes several renames, with a mark beside it
     meanwhile: readers wait for it to go, and refuse the partition where the run that made it has died. The engine runs
     on one thread, which makes the bytes of a partition a function of the bytes it was built from; tasks run side by
     side instead.
@@ -140,6 +141,19 @@ class LocalWarehouse(Warehouse):
             other.unlink(missing_ok=True)
         return rows
 
+    def append(self, table: str, more: Callable[[pd.DataFrame], pd.DataFrame], ds: date) -> pd.DataFrame:
+        """Add rows to a partition, one caller after the other; see ``Warehouse.append``."""
+        contract = schema.table(table)
+        there, is_there = frames.arrow_schema(contract).empty_table(), False
+        with files.locked(self.layout.folder(contract)):
+            if self.exists(table, ds):
+                found = _steadily(lambda: self._pieces(contract, ds, None, contract.column_names))
+                there, is_there = frames.to_contract(contract, found, ds), True
+            rows = frames.to_contract(contract, more(frames.to_pandas(contract, there)), ds)
+            if rows.num_rows or not is_there:
+                self.write(table, pa.concat_tables([there, rows]), ds)
+        return frames.to_pandas(contract, rows)
+
     def look(self, path: Path, sql: str, bound: Mapping[str, object] | None = None) -> pa.Table:
         """Return the rows of ``sql`` over the one file ``path``, which it sees as the view ``old``.
 
@@ -177,7 +191,8 @@ class LocalWarehouse(Warehouse):
             return rows
 
         try:
-            return _steadily(run)
+            with files.locked(path.parent):
+                return _steadily(run)
         except duckdb.IOException as error:
             raise files.cannot_write(path, error) from error
 

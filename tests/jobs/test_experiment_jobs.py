@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,40 @@ import pytest
 from rich.console import Console
 
 from recsys.errors import ExperimentError, WarehouseError
-from recsys.jobs import assign, decide, declare, fill, report, results
+from recsys.experiments.decision import Decision
+from recsys.experiments.definition import Experiment
+from recsys.jobs import assign, decide, declare, experiment_report, fill, migrate, report, results
 from recsys.schema import table
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse import open_warehouse
+from tests.endpoint import BigQueryEndpoint
+from tests.googlesql import record
 
+Decides = Callable[[Settings], None]
 START = date(2026, 2, 10)  # of include/experiments/hybrid_vs_popularity.yaml
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(warehouse=str(tmp_path / "warehouse"))
+
+
+@pytest.fixture(params=["local", "bigquery"])
+def either(
+    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """Settings of a local warehouse, and of one in BigQuery whose tables are made."""
+    if request.param == "local":
+        yield settings
+        return
+    with BigQueryEndpoint(tmp_path / "endpoint") as endpoint:
+        for name, value in endpoint.environment("test-project").items():
+            monkeypatch.setenv(name, value)
+        cloud = Settings(warehouse="bigquery://test-project/demo_", files=str(tmp_path / "files"))
+        migrate.run(cloud)
+        yield cloud
+        record.SENT.extend(endpoint.statements)
+        assert not endpoint.violations
 
 
 def filled(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -240,6 +265,83 @@ def test_a_person_overrules_by_name_and_stays_in_the_log(settings: Settings) -> 
     assert log["verdict"].tolist() == ["ship", "stop", "invalid", "invalid"]
     assert log["decided_by"].tolist() == ["rule", "p-17", "rule", "p-17"]
     assert log["why"].tolist()[1] == "The supplier left."
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, other: Callable[[], object]) -> list[threading.Thread]:
+    """Let ``other`` begin when the first row is made and not yet written; it has a second to end before that."""
+    begun: list[threading.Thread] = []
+
+    def as_row(decision: Decision) -> dict[str, Any]:
+        if not begun:
+            begun.append(threading.Thread(target=other))
+            begun[0].start()
+            begun[0].join(1)
+        return asdict(decision)
+
+    monkeypatch.setattr(decide, "asdict", as_row)
+    return begun
+
+
+def decided_twice(settings: Settings) -> None:
+    """A decision of the rules is in the log, and the read-out has changed since."""
+    write_metrics(settings, START, users=(1000, 1010), revenue=(300.0, 606.0))
+    results.run(settings, START)
+    decide.run(settings, START)
+    write_metrics(settings, START, users=(1000, 1400), revenue=(300.0, 606.0))
+    results.run(settings, START)
+
+
+def overrule(settings: Settings) -> None:
+    decide.override(
+        settings, START, "hybrid_vs_popularity", verdict="stop", by="p-17", why="The supplier left."
+    )
+
+
+def rule(settings: Settings) -> None:
+    decide.run(settings, START)
+
+
+@pytest.mark.parametrize(("first", "second"), [(rule, overrule), (overrule, rule)])
+def test_of_two_that_decide_at_once_both_stay(
+    either: Settings, monkeypatch: pytest.MonkeyPatch, first: Decides, second: Decides
+) -> None:
+    decided_twice(either)
+    begun = meanwhile(monkeypatch, lambda: second(either))
+    first(either)
+    begun[0].join()
+    log = decisions(either)
+    assert log["revision"].tolist() == [1, 2, 3]
+    assert sorted(log["decided_by"]) == ["p-17", "rule", "rule"]
+    assert log.loc[log["decided_by"] == "p-17", "why"].tolist() == ["The supplier left."]
+    assert decide.run(either, START) == {"added": 0, "verdicts": {"hybrid_vs_popularity": "stop"}}
+    one = experiment_report.read_out(either, "hybrid_vs_popularity", START)
+    assert [found.revision for found in one.decisions] == [3, 2, 1]
+    pd.testing.assert_frame_equal(decisions(either), log)
+
+
+def test_a_person_does_not_wait_for_looks_to_be_read_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided_twice(settings)
+
+    def looks(experiment: Experiment, ds: date) -> list[date]:
+        overrule(settings)
+        return []
+
+    monkeypatch.setattr(decide, "_looks", looks)
+    decide.run(settings, START)
+    assert decisions(settings)["decided_by"].tolist() == ["rule", "p-17", "rule"]
+
+
+def test_deciding_again_on_the_same_leaves_the_bytes(settings: Settings) -> None:
+    decided_twice(settings)
+    overrule(settings)
+    decide.run(settings, START)
+    path = Path(settings.warehouse) / "experiments" / "decisions" / f"ds={START}.parquet"
+    before = path.read_bytes()
+    assert decide.run(settings, START)["added"] == 0
+    assert path.read_bytes() == before
+    assert [found.name for found in path.parent.glob("*.parquet")] == [path.name]
 
 
 def test_a_look_that_no_run_has_read_out_yet_is_read_out_by_the_decision(

@@ -17,7 +17,7 @@ from typing import Any, cast
 import google.auth.credentials
 import grpc
 import pyarrow as pa
-from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
+from google.api_core.exceptions import Conflict, Forbidden, GoogleAPICallError, NotFound
 from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
@@ -37,6 +37,10 @@ LOAD_SECONDS = 1800.0
 """A load job that fails for a passing reason is begun again for this long."""
 SHOWN_SECONDS = 60.0
 """A job that is known to exist may not be found for so long (googleapis/python-bigquery issue 2134)."""
+
+
+class HiddenJobError(Exception):
+    """The id of a job is taken by somebody whose jobs may not be looked at."""
 
 
 class Connection:
@@ -120,8 +124,7 @@ class Connection:
         Raises:
             RecsysError: what only a person can mend; see ``refusals``.
         """
-        resource = {"load": dict(load), "labels": dict(labels)}
-        config = cast(LoadJobConfig, LoadJobConfig.from_api_repr(resource))
+        config = _load_config(load, labels)
 
         def attempt() -> LoadJob:
             job_id = f"{JOB_PREFIX}{uuid.uuid4()}"
@@ -132,6 +135,38 @@ class Connection:
         with mended_by_people(name):
             loaded: LoadJob = Retry(predicate=_passes, timeout=LOAD_SECONDS)(attempt)()
         return loaded
+
+    def claim(
+        self,
+        path: Path,
+        destination: Mapping[str, str],
+        load: Mapping[str, Any],
+        labels: Mapping[str, str],
+        name: str,
+        *,
+        job_id: str,
+    ) -> LoadJob | None:
+        """As ``load``, by the job ``job_id``, which one caller only gets: an id can be used once.
+
+        None where the job is another's, which has ended by now, or has failed for a passing reason: ask for another id.
+
+        Raises:
+            HiddenJobError: the job is another's, and only they may look at it.
+            RecsysError: what only a person can mend; see ``refusals``.
+        """
+        writer = uuid.uuid4().hex
+        config = _load_config(load, {**labels, "writer": writer})
+        with mended_by_people(name):
+            begin = DEFAULT_RETRY(self._begin_load)
+            job: LoadJob = begin(path, dict(destination), config, f"{JOB_PREFIX}{job_id}")
+            is_mine = job.labels.get("writer") == writer
+            try:
+                job.result()
+            except GoogleAPICallError as error:
+                if job.state != "DONE" or (is_mine and not _passes(error)):
+                    raise
+                return None
+        return job if is_mine else None
 
     def _begin_load(
         self, path: Path, destination: dict[str, str], config: LoadJobConfig, job_id: str
@@ -150,7 +185,10 @@ class Connection:
             Conflict
         ):  # the answer to an earlier request was lost, the job was made; it may take a while to show
             found = Retry(predicate=if_exception_type(NotFound), timeout=SHOWN_SECONDS)(self.client.get_job)
-            return cast(LoadJob, found(job_id, location=self.location))
+            try:
+                return cast(LoadJob, found(job_id, location=self.location))
+            except Forbidden as error:
+                raise HiddenJobError(job_id) from error
 
     def read(
         self, reference: Mapping[str, str], columns: Sequence[str], restriction: str, name: str
@@ -206,6 +244,11 @@ def mended_by_people(name: str, guards: Sequence[str] = ()) -> Iterator[None]:
         if found is None:
             raise
         raise found from error
+
+
+def _load_config(load: Mapping[str, Any], labels: Mapping[str, str]) -> LoadJobConfig:
+    resource = {"load": dict(load), "labels": dict(labels)}
+    return cast(LoadJobConfig, LoadJobConfig.from_api_repr(resource))
 
 
 def _passes(error: BaseException) -> bool:

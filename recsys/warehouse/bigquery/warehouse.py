@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -23,11 +26,16 @@ from recsys.settings import Settings
 from recsys.warehouse import frames, verify
 from recsys.warehouse.base import BuildResult, Warehouse, wanted_columns
 from recsys.warehouse.bigquery import parts, refusals, statement
-from recsys.warehouse.bigquery.client import Connection
+from recsys.warehouse.bigquery.client import Connection, HiddenJobError
 from recsys.warehouse.bigquery.ledger import Entry, Ledger
 from recsys.warehouse.bigquery.names import PARTED, WHOLE, label, part_name
 from recsys.warehouse.bigquery.resources import load_configuration
 from recsys.warehouse.dialect import parameter_type, translate
+
+ATTEMPTS = 20
+"""How often rows are added again that others were quicker than."""
+HIDDEN_SECONDS = 120.0
+"""How long the rows of a job are waited for that another account began: only its owner can look how it went."""
 
 
 class BigQueryWarehouse(Warehouse):
@@ -171,11 +179,7 @@ class BigQueryWarehouse(Warehouse):
         piece = WHOLE if part is None and table in PARTED else part
         if piece is not None:
             part_name(table, piece)
-        arrow = frames.to_contract(contract, frame, ds)
-        with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
-            path = Path(folder) / "rows.parquet"
-            pq.write_table(_sorted(contract, arrow), path, compression="zstd")
-            verify.check_file(contract, path, ds)
+        with _file(contract, frames.to_contract(contract, frame, ds), ds) as path:
             job = self.connection.load(
                 path,
                 self.address.reference(table, ds if contract.partition else None, piece),
@@ -187,6 +191,61 @@ class BigQueryWarehouse(Warehouse):
             self._replace_form(table, _day(contract, ds), piece)
             parts.cover(self.connection, self.settings, table)
         return self.record(table, ds, job, piece)
+
+    def append(self, table: str, more: Callable[[pd.DataFrame], pd.DataFrame], ds: date) -> pd.DataFrame:
+        """Add rows to a partition by a load job; see ``Warehouse.append``.
+
+        The id of the job says how many rows it found there. Of those that found the same one gets the id, and the
+        others look again. Where no row has come since, the job has failed (or is older than a drop), and they contend
+        for the next id. Rows that were not noted count too: to be killed before the note loses nothing.
+        """
+        contract = schema.table(table)
+        _day(contract, ds)
+        taken: Counter[int] = Counter()
+        for attempt in range(ATTEMPTS):
+            there = self._found(contract, ds)
+            rows = frames.to_contract(contract, more(frames.to_pandas(contract, there)), ds)
+            if not rows.num_rows and self.exists(table, ds):
+                return frames.to_pandas(contract, rows)
+            # No rows change nothing: they need no turn, only a job to be noted.
+            state = f"{there.num_rows}-{taken[there.num_rows]}" if rows.num_rows else uuid.uuid4().hex
+            try:
+                job = self._append(contract, rows, ds, state)
+            except HiddenJobError:
+                job = None
+                self._await(contract, ds, there.num_rows)
+            if job:
+                total = there.num_rows + rows.num_rows
+                self.ledger.record(table, ds, "", rows=total, job_id=str(job.job_id), built_at=job.ended)
+                return frames.to_pandas(contract, rows)
+            taken[there.num_rows] += 1
+            time.sleep(0.1 * attempt)
+        raise WarehouseError(f"{table} of {ds} was added to {ATTEMPTS} times meanwhile; run it again.")
+
+    def _await(self, contract: schema.Table, ds: date, known: int) -> None:
+        """Until there are other rows than the ``known`` ones, or so late that another's job must have failed."""
+        until = time.monotonic() + HIDDEN_SECONDS
+        while self._found(contract, ds).num_rows == known and time.monotonic() < until:
+            time.sleep(1.0)
+
+    def _found(self, contract: schema.Table, ds: date) -> pa.Table:
+        reference, names = self.address.reference(contract.name), contract.column_names
+        found = self._read(contract, reference, names, _restriction(contract, ds, None))
+        return _sorted(contract, found.cast(frames.arrow_schema(contract)))
+
+    def _append(self, contract: schema.Table, rows: pa.Table, ds: date, state: str) -> LoadJob | None:
+        """Add ``rows``; None where another has found the partition in the same ``state`` and added to it."""
+        reference = self.address.reference(contract.name)
+        load = load_configuration(contract.name, self.settings, None) | {"writeDisposition": "WRITE_APPEND"}
+        with _file(contract, rows, ds) as path:
+            return self.connection.claim(
+                path,
+                self.address.reference(contract.name, ds),
+                load,
+                job_labels(ds, contract.name),
+                contract.name,
+                job_id=f"{reference['datasetId']}-{reference['tableId']}-{ds:%Y%m%d}-{state}",
+            )
 
     def _replace_form(self, table: str, ds: date, piece: str) -> None:
         """Remove the parts when the whole was written, the whole when a part was; noted or not."""
@@ -257,6 +316,16 @@ class BigQueryWarehouse(Warehouse):
     def _is_view(self, contract: schema.Table) -> bool:
         metadata = self.connection.table(self.address.reference(contract.name))
         return metadata is not None and metadata.table_type != "TABLE"
+
+
+@contextmanager
+def _file(contract: schema.Table, arrow: pa.Table, ds: date | None) -> Iterator[Path]:
+    """A Parquet file of rows that keep the contract, to be loaded."""
+    with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
+        path = Path(folder) / "rows.parquet"
+        pq.write_table(_sorted(contract, arrow), path, compression="zstd")
+        verify.check_file(contract, path, ds)
+        yield path
 
 
 def job_labels(ds: date | None, task: str = "recsys") -> dict[str, str]:

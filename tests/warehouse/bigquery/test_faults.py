@@ -16,6 +16,7 @@ from recsys.errors import ContractError, SqlError, WarehouseError
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from recsys.warehouse.bigquery import parts
+from recsys.warehouse.bigquery.client import HiddenJobError
 from recsys.warehouse.bigquery.refusals import LASTING, reason_of, refusal
 from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from tests.endpoint import BigQueryEndpoint
@@ -85,6 +86,85 @@ def test_a_write_that_was_not_noted_is_not_there(
     assert not production.exists("experiments.exposures", DAY)
     production.write("experiments.exposures", exposures("v"), DAY)
     assert production.read("experiments.exposures", DAY)["unit_id"].tolist() == ["v"]
+
+
+def add(warehouse: BigQueryWarehouse) -> None:
+    """A row that says how many were there."""
+    warehouse.append("experiments.exposures", lambda rows: exposures(f"u{len(rows)}"), DAY)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_is_added_once(production: BigQueryWarehouse, endpoint: BigQueryEndpoint, kind: str) -> None:
+    add(production)
+    fault = endpoint.faults.http(kind, "jobs.insert", where=lambda body: "load" in body["configuration"])
+    add(production)
+    assert len(fault.met) == 1
+    assert production.read("experiments.exposures", DAY)["unit_id"].tolist() == ["u0", "u1"]
+
+
+@pytest.mark.parametrize("kind", ["backendError", "rateLimitExceeded", "internalError"])
+def test_a_row_that_the_service_failed_to_add_is_added_by_another_job(
+    production: BigQueryWarehouse, endpoint: BigQueryEndpoint, kind: str
+) -> None:
+    endpoint.faults.job(kind, where=lambda job: job.kind == "load")
+    add(production)
+    loads = [job for job in endpoint.jobs if job.kind == "load"]
+    assert [job.error and job.error["reason"] for job in loads] == [kind, None]
+    assert [job.id.rpartition("20260105-")[2] for job in loads] == ["0-0", "0-1"]
+    assert production.read("experiments.exposures", DAY)["unit_id"].tolist() == ["u0"]
+
+
+def test_a_row_that_was_not_noted_is_added_to(
+    production: BigQueryWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(production.ledger, "record", lambda *args, **more: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            add(production)
+    assert not production.exists("experiments.exposures", DAY)
+    add(production)
+    assert production.read("experiments.exposures", DAY)["unit_id"].tolist() == ["u0", "u1"]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_row_of_a_job_that_may_not_be_looked_at_is_waited_for(
+    production: BigQueryWarehouse, bigquery_settings: Settings, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    """``ended`` False: the job has failed and its writer has died, so that no row will come."""
+    monkeypatch.setattr("recsys.warehouse.bigquery.warehouse.HIDDEN_SECONDS", 1.0)
+    begun: list[str] = []
+
+    def hidden(*args: Any, job_id: str, **more: Any) -> Any:
+        if not begun:
+            begun.append(job_id)
+            if ended:
+                with open_warehouse(bigquery_settings) as other:
+                    add(other)
+            raise HiddenJobError(job_id)
+        return claim(*args, job_id=job_id, **more)
+
+    claim = production.connection.claim
+    monkeypatch.setattr(production.connection, "claim", hidden)
+    add(production)
+    added = production.read("experiments.exposures", DAY)["unit_id"].tolist()
+    assert added == (["u0", "u1"] if ended else ["u0"])
+
+
+def test_a_job_of_another_account_is_told_apart(
+    production: BigQueryWarehouse, bigquery_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*args: object, **more: object) -> None:
+        raise Forbidden("Permission bigquery.jobs.get denied", errors=[{"reason": "accessDenied"}])
+
+    def slow(rows: Any) -> Any:
+        if rows.empty:
+            with open_warehouse(bigquery_settings) as other:
+                add(other)
+        return exposures(f"u{len(rows)}")
+
+    monkeypatch.setattr(production.connection.client, "get_job", denied)
+    production.append("experiments.exposures", slow, DAY)
+    assert production.read("experiments.exposures", DAY)["unit_id"].tolist() == ["u0", "u1"]
 
 
 def test_parts_written_at_once_are_all_in_the_view(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from recsys import schema
 from recsys.errors import ContractError, SqlError, WarehouseError
-from recsys.warehouse import Warehouse, frames
+from recsys.warehouse import Warehouse, frames, open_warehouse
 from recsys.warehouse.bigquery.warehouse import BigQueryWarehouse
 from tests.warehouse.conftest import DAY, USERS_SQL, users
 from tests.warehouse.test_local import events, exposures
@@ -154,6 +155,38 @@ def test_a_partition_is_replaced_and_no_other(either: Warehouse) -> None:
     either.write("experiments.exposures", exposures("new"), DAY)
     assert either.read("experiments.exposures", DAY)["unit_id"].tolist() == ["new"]
     assert either.read("experiments.exposures", NEXT)["unit_id"].tolist() == ["gone", "old"]
+
+
+def test_rows_are_added_to_what_is_there(either: Warehouse) -> None:
+    name, seen = "experiments.exposures", []
+
+    def more(*units: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        return lambda rows: seen.append(rows["unit_id"].tolist()) or exposures(*units)
+
+    assert either.append(name, more(), DAY).empty
+    assert either.exists(name, DAY)
+    assert either.append(name, more("c", "b"), DAY)["unit_id"].tolist() == ["c", "b"]
+    either.append(name, more("a"), DAY)
+    assert either.append(name, more(), DAY).empty
+    assert either.read(name, DAY)["unit_id"].tolist() == ["a", "b", "c"]
+    assert seen == [[], [], ["b", "c"], ["a", "b", "c"]]
+    with pytest.raises(ContractError, match="another ds"):
+        either.append(name, lambda rows: exposures("d").assign(ds=NEXT), DAY)
+    either.drop(name, DAY)
+    either.append(name, lambda rows: exposures("e"), DAY)
+    assert either.read(name, DAY)["unit_id"].tolist() == ["e"]
+
+
+def test_rows_added_at_once_all_stay_and_follow_each_other(either: Warehouse) -> None:
+    name = "experiments.exposures"
+
+    def add(_: int) -> None:
+        with open_warehouse(either.settings) as warehouse:
+            warehouse.append(name, lambda rows: exposures(f"u{len(rows)}"), DAY)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    assert either.read(name, DAY)["unit_id"].tolist() == ["u0", "u1", "u2", "u3"]
 
 
 def test_parts_are_one_partition(either: Warehouse) -> None:
