@@ -20,7 +20,8 @@ from recsys.errors import ExperimentError
 from recsys.experiments.statistics.compare import Estimate, Kind
 from recsys.experiments.statistics.moments import Floats
 
-_KNOTS = np.concatenate([10.0 ** np.arange(-14, -2), np.linspace(0.01, 0.5, 26)])
+_KNOTS = np.concatenate([10.0 ** np.arange(-30, -2), np.linspace(0.01, 0.5, 26)])
+"""So far out that a chance of one in a million, under tails as heavy as t's with 3 degrees, keeps its digits."""
 _PANEL, _PANEL_WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
@@ -53,19 +54,27 @@ def best_arm(
     """
     if not arms:
         raise ExperimentError("No arm to choose from; give at least one estimate.")
-    sign = 1.0 if direction == "up" else -1.0
     posteriors = [_posterior(kind, arm) for arm in arms.values()]
     nodes, weights = _quadrature(posteriors)
-    density = np.array([posterior.pdf(nodes) for posterior in posteriors])
-    below = np.array([posterior.cdf(nodes) if sign > 0 else posterior.sf(nodes) for posterior in posteriors])
-    others = np.array([np.prod(np.delete(below, place, axis=0), axis=0) for place in range(len(posteriors))])
-    best = (density * others) @ weights
+    density, worse, better = (
+        np.array([getattr(posterior, name)(nodes) for posterior in posteriors])
+        for name in (("pdf", "cdf", "sf") if direction == "up" else ("pdf", "sf", "cdf"))
+    )
+    behind, passed = (
+        np.ones_like(density),
+        np.zeros_like(density),
+    )  # no other, or some other, is better than x
+    for other in range(len(posteriors)):
+        for place in range(len(posteriors)):
+            if place != other:
+                passed[place] += behind[place] * better[other]
+                behind[place] *= worse[other]
+    best = (density * behind) @ weights
     best /= best.sum()
-    means = [float(posterior.mean()) for posterior in posteriors]
-    top = sign * float(((density * others) * nodes).sum(axis=0) @ weights)
+    losses = (worse * passed) @ weights
     return {
-        name: Posterior(float(chance), max(top - sign * mean, 0.0))
-        for name, chance, mean in zip(arms, best, means, strict=True)
+        name: Posterior(float(chance), float(loss))
+        for name, chance, loss in zip(arms, best, losses, strict=True)
     }
 
 

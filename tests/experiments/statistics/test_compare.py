@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import operator
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from recsys.errors import ExperimentError
@@ -156,6 +157,84 @@ def test_cuped_ratios_equal_cuped_means_of_the_influences(seed: int, n0: int, n1
     num, den, cov_num, cov_den = (np.concatenate(parts) for parts in zip(old, new, strict=True))
     both = influence(num, den)[1], influence(cov_num, cov_den)[1]
     assert_equals_welch(found, *cuped_by_hand(*pairs, both), scale=pairs[0][0].mean() + pairs[1][0].mean())
+
+
+Exact = list[Fraction]
+
+
+def exact(values: np.ndarray) -> Exact:
+    return [Fraction(float(value)) for value in values]
+
+
+def centred_sum(first: Exact, second: Exact) -> Fraction:
+    return sum(map(operator.mul, first, second), Fraction(0)) - sum(first) * sum(second) / len(first)
+
+
+def exact_influence(num: Exact, den: Exact) -> Exact:
+    """A ratio of sums plus what each unit does to it."""
+    ratio, below = sum(num) / sum(den), sum(den) / len(den)
+    return [ratio + (over - ratio * under) / below for over, under in zip(num, den, strict=True)]
+
+
+def assert_equals_exact_cuped(
+    found: Comparison | None, old: tuple[Exact, Exact], new: tuple[Exact, Exact], both: tuple[Exact, Exact]
+) -> None:
+    """Welch's test of values less theta times the covariate, in fractions; only the tail of t is a float."""
+    values, covariate = both
+    theta = centred_sum(values, covariate) / centred_sum(covariate, covariate)
+    arms = [[y - theta * x for y, x in zip(*arm, strict=True)] for arm in (old, new)]
+    parts = [centred_sum(arm, arm) / (len(arm) - 1) / len(arm) for arm in arms]
+    variance = sum(parts, Fraction(0))
+    degrees = variance**2 / sum(part**2 / (len(arm) - 1) for part, arm in zip(parts, arms, strict=True))
+    difference = sum(arms[1]) / len(arms[1]) - sum(arms[0]) / len(arms[0])
+    p_value = special.betainc(float(degrees) / 2, 0.5, float(degrees / (degrees + difference**2 / variance)))
+    scale = math.sqrt(variance)
+    assert found is not None
+    assert found.difference == pytest.approx(float(difference), rel=CLOSE, abs=CLOSE * scale)
+    assert found.variance == pytest.approx(float(variance), rel=CLOSE, abs=0)
+    assert found.degrees == pytest.approx(float(degrees), rel=CLOSE)
+    assert found.p_value == pytest.approx(p_value, rel=CLOSE, abs=0)
+    margin = float(special.stdtrit(found.degrees, 0.975)) * scale
+    ends = float(difference) - margin, float(difference) + margin
+    assert (found.low, found.high) == pytest.approx(ends, rel=CLOSE, abs=CLOSE * scale)
+
+
+LIFTS = st.sampled_from([1.0, 1.1, 3.0, 20.0])
+"""Up to differences of many standard errors, so that p-values far out are met too."""
+
+
+@settings(max_examples=60)
+@given(SEEDS, SIZES, SIZES, LIFTS)
+def test_cuped_means_equal_exact_fractions(seed: int, n0: int, n1: int, lift: float) -> None:
+    (y0, _, x0, _), (y1, _, x1, _) = columns(seed, n0), columns(seed + 1, n1)
+    y1 = lift * y1
+    found = compare("mean", Moments.of(y0, x0), Moments.of(y1, x1), alpha=0.05, cuped=True)
+    old, new = (exact(y0), exact(x0)), (exact(y1), exact(x1))
+    assert_equals_exact_cuped(found, old, new, (old[0] + new[0], old[1] + new[1]))
+
+
+@settings(max_examples=60)
+@given(SEEDS, SIZES, SIZES, LIFTS)
+def test_cuped_ratios_equal_exact_fractions(seed: int, n0: int, n1: int, lift: float) -> None:
+    before, after = columns(seed, n0), columns(seed + 1, n1)
+    after = (lift * after[0], *after[1:])
+    found = compare("ratio", Moments.of(*before), Moments.of(*after), alpha=0.05, cuped=True)
+    old, new = ([exact(column) for column in arm] for arm in (before, after))
+    both = [first + second for first, second in zip(old, new, strict=True)]
+    pairs = [(exact_influence(*arm[:2]), exact_influence(*arm[2:])) for arm in (old, new, both)]
+    assert_equals_exact_cuped(found, *pairs)
+
+
+@given(SEEDS, SIZES, SIZES)
+def test_a_far_tail_of_the_adjusted_test_keeps_its_digits(seed: int, n0: int, n1: int) -> None:
+    """Small spreads beside a large difference, down to p-values of 1e-100 and less."""
+    rng, arms = np.random.default_rng(seed), []
+    for at, units in ((10.0, n0), (14.0, n1)):
+        before = rng.normal(10, 1, units)
+        arms.append((at + 0.8 * before + rng.normal(0, 0.3, units), before))
+    found = compare("mean", *(Moments.of(*arm) for arm in arms), alpha=0.05, cuped=True)
+    old, new = ((exact(values), exact(before)) for values, before in arms)
+    assert_equals_exact_cuped(found, old, new, (old[0] + new[0], old[1] + new[1]))
 
 
 @given(SEEDS, SIZES, SIZES, ALPHAS, st.booleans())

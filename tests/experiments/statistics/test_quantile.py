@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from recsys.errors import ExperimentError
 from recsys.experiments.statistics.quantile import Values, compare_quantiles
@@ -39,6 +42,118 @@ def test_it_resamples_without_resampling(q: float) -> None:
     resampled = np.quantile(rng.choice(values, (4_000, 301)), q, axis=1)
     assert stats.ks_2samp(found, resampled).pvalue > 0.001
     assert found.std() == pytest.approx(resampled.std(), rel=0.08)
+
+
+def smallest_reaching(ordered: list[float], share: float) -> float:
+    """The quantile function of plain values: the first of them that so large a share does not pass."""
+    return next((x for place, x in enumerate(ordered, 1) if place / len(ordered) >= share), ordered[-1])
+
+
+def slow_quantile(ordered: list[float], q: float) -> float:
+    place = (len(ordered) - 1) * q
+    low = ordered[math.floor(place)]
+    return low + (ordered[math.ceil(place)] - low) * (place - math.floor(place))
+
+
+def slow_shrinkage(ordered: list[float], q: float, units: int) -> float:
+    """What deviations are divided by, for ``units`` units: the root of 1 + 1 / (sqrt(pi) n s), or 1 for lumps.
+
+    Values are smooth where the quantile function leaves ten or more of them for the next within s of q.
+    """
+    n, s = len(ordered), math.sqrt(q * (1 - q) / units)
+    left_at = [
+        place / n for place, (x, y) in enumerate(itertools.pairwise(ordered), 1) if x != y
+    ]  # a value's place is the share of the units up to it
+    smooth = sum(q - s <= share < q + s for share in left_at) >= 10
+    return math.sqrt(1 + 1 / (math.sqrt(math.pi) * n * s)) if smooth else 1.0
+
+
+def slow_replicates(values: np.ndarray, q: float, rng: np.random.Generator, count: int) -> list[float]:
+    """Order statistics of n uniforms by Beta variables: the upper, and the lower as a share of the upper."""
+    ordered = sorted(values.tolist())
+    n, centre = len(ordered), slow_quantile(ordered, q)
+    place = (n - 1) * q
+    rank = math.floor(place) + 1
+    if rank < n:
+        uppers = rng.beta(rank + 1, n - rank, count).tolist()
+        lowers = [upper * part for upper, part in zip(uppers, rng.beta(rank, 1, count).tolist(), strict=True)]
+    else:
+        uppers = lowers = rng.beta(n, 1, count).tolist()
+    shrink, found = slow_shrinkage(ordered, q, n), []
+    for lower, upper in zip(lowers, uppers, strict=True):
+        low, high = smallest_reaching(ordered, lower), smallest_reaching(ordered, upper)
+        found.append(centre + (low + (high - low) * (place - math.floor(place)) - centre) / shrink)
+    return found
+
+
+KINDS = st.sampled_from(["smooth", "lumps", "zeros"])
+
+
+def drawn(kind: str, rng: np.random.Generator, units: int) -> np.ndarray:
+    values = rng.lognormal(1, 1, units)
+    return {"smooth": values, "lumps": np.ceil(values), "zeros": values * (rng.random(units) < 0.7)}[kind]
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(0, 2**32 - 1),
+    KINDS,
+    st.tuples(st.integers(2, 400), st.integers(2, 400)),
+    st.sampled_from([0.01, 0.25, 0.5, 0.9, 0.99]) | st.floats(0.02, 0.98),
+    st.sampled_from([0.05, 0.2]),
+)
+def test_the_bootstrap_equals_a_slow_one_of_the_same_draws(
+    seed: int, kind: str, sizes: tuple[int, int], q: float, alpha: float
+) -> None:
+    rng, count = np.random.default_rng(seed), 60
+    old, new = drawn(kind, rng, sizes[0]), 1.2 * drawn(kind, rng, sizes[1])
+    found = compare_quantiles(
+        Values.of(old), Values.of(new), q, alpha=alpha, rng=np.random.default_rng(seed), replicates=count
+    )
+    again = np.random.default_rng(seed)
+    before, after = (slow_replicates(values, q, again, count) for values in (old, new))
+    steps = sorted(second - first for first, second in zip(before, after, strict=True))
+    low, high = (slow_quantile(steps, share) for share in (alpha / 2, 1 - alpha / 2))
+    scale, middle = max(map(abs, before + after)), math.fsum(steps) / count
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9, abs=1e-13 * scale)
+    assert found.difference == pytest.approx(
+        slow_quantile(sorted(new), q) - slow_quantile(sorted(old), q), rel=1e-9, abs=1e-13 * scale
+    )
+    spread = math.fsum((step - middle) ** 2 for step in steps) / (count - 1)
+    assert found.variance == pytest.approx(spread, rel=1e-9, abs=1e-26 * scale**2)
+    if all(abs(step) > 1e-12 * scale for step in steps):
+        tail = min(sum(step < 0 for step in steps), sum(step > 0 for step in steps))
+        assert found.p_value == pytest.approx(min(1.0, 2 * (tail + 1) / (count + 1)), rel=1e-9)
+    if all(value > 0 for value in before):
+        lifts = sorted(second / first for first, second in zip(before, after, strict=True))
+        ends = [slow_quantile(lifts, share) - 1 for share in (alpha / 2, 1 - alpha / 2)]
+        assert [found.relative_low, found.relative_high] == pytest.approx(ends, rel=1e-9, abs=1e-12)
+
+
+def test_the_slow_bootstrap_meets_smooth_values_and_lumps() -> None:
+    rng = np.random.default_rng(14)
+    smooth, lumps = (sorted(drawn(kind, rng, 400).tolist()) for kind in ("smooth", "lumps"))
+    spread = math.sqrt(0.25 / 400)
+    expected = math.sqrt(1 + 1 / (math.sqrt(math.pi) * 400 * spread))
+    assert slow_shrinkage(smooth, 0.5, 400) == pytest.approx(expected, rel=1e-12)
+    assert slow_shrinkage(lumps, 0.5, 400) == 1.0
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32 - 1), KINDS, st.integers(2, 200), st.floats(0.05, 0.95), st.integers(2, 2000))
+def test_standard_errors_equal_slow_ones(seed: int, kind: str, n: int, q: float, units: int) -> None:
+    """Over 2,000 evenly spaced points of the order statistic's distribution, by the inverse incomplete beta."""
+    values = drawn(kind, np.random.default_rng(seed), n)
+    ordered = sorted(values.tolist())
+    rank = min(math.floor((units - 1) * q + 0.5) + 1, units)
+    points = special.betaincinv(rank, units - rank + 1, (np.arange(2_000) + 0.5) / 2_000).tolist()
+    reached = [smallest_reaching(ordered, point) for point in points]
+    middle = math.fsum(reached) / 2_000
+    rough = math.sqrt(math.fsum((x - middle) ** 2 for x in reached) / 2_000)
+    found = Values.of(values).standard_error(q, units)
+    expected = rough / slow_shrinkage(ordered, q, units)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-13 * max(ordered))
 
 
 @pytest.mark.parametrize(("q", "units"), [(0.5, 400), (0.9, 1_000)])

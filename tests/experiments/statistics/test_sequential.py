@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
 from recsys.errors import ExperimentError
 from recsys.experiments.statistics import Moments, compare
 from recsys.experiments.statistics.sequential import (
     accrued_information,
+    always_valid,
     always_valid_critical,
     always_valid_p_value,
     crossing,
@@ -170,6 +171,111 @@ def test_the_mixture_is_the_average_likelihood_ratio() -> None:
         effects, 0, math.sqrt(rho)
     )
     assert np.trapezoid(ratio, effects) == pytest.approx(1 / alpha, rel=1e-6)
+
+
+def log_mixture(z: float, information: float, rho: float) -> float:
+    """Log of the likelihood ratio averaged over effects from N(0, rho), by the trapezoidal rule about its peak.
+
+    The rule is exact to rounding for what falls off like a normal density.
+    """
+    precision = information + 1 / rho
+    peak, width = z * math.sqrt(information) / precision, 1 / math.sqrt(precision)
+    steps = np.linspace(-12, 12, 241)
+    effects = peak + width * steps
+    log_ratio = effects * z * math.sqrt(information) - effects**2 * information / 2
+    log_terms = log_ratio - effects**2 / (2 * rho) - 0.5 * math.log(2 * math.pi * rho)
+    top = log_terms.max()
+    return float(top + math.log(math.fsum(np.exp(log_terms - top)) * width * 0.1))
+
+
+ALPHAS = st.floats(1e-4, 0.3)
+INFORMATION = st.floats(1e-3, 5)
+MIXTURES = st.floats(-3, 3).map(lambda power: 10**power)
+
+
+@given(INFORMATION, ALPHAS, MIXTURES)
+def test_the_always_valid_bound_is_where_the_mixture_reaches_one_over_alpha(
+    fraction: float, alpha: float, rho: float
+) -> None:
+    bound = optimize.brentq(
+        lambda z: log_mixture(z, fraction, rho) + math.log(alpha), 0.0, 1e5, xtol=1e-14, rtol=1e-14
+    )
+    assert always_valid_critical(fraction, alpha=alpha, rho=rho) == pytest.approx(bound, rel=1e-9, abs=0)
+
+
+def narrowest(alpha: float) -> float:
+    """The mixture whose bound at fraction 1 is least: there the mixture's ratio, at the bound, is flat in rho.
+
+    By its derivative, z^2 / (1 + rho)^2 = 1 / (1 + rho), so z^2 = 1 + rho.
+    """
+    return float(
+        optimize.brentq(
+            lambda rho: log_mixture(math.sqrt(1 + rho), 1.0, rho) + math.log(alpha),
+            1e-3,
+            1e3,
+            xtol=1e-14,
+            rtol=1e-14,
+        )
+    )
+
+
+@settings(max_examples=50)
+@given(INFORMATION, ALPHAS)
+def test_the_bound_without_a_mixture_takes_the_narrowest(fraction: float, alpha: float) -> None:
+    rho = narrowest(alpha)
+    bound = optimize.brentq(
+        lambda z: log_mixture(z, fraction, rho) + math.log(alpha), 0.0, 1e5, xtol=1e-14, rtol=1e-14
+    )
+    assert always_valid_critical(fraction, alpha=alpha) == pytest.approx(bound, rel=1e-9, abs=0)
+    least = optimize.minimize_scalar(
+        lambda power: always_valid_critical(1.0, alpha=alpha, rho=math.exp(power)), bounds=(-6, 6)
+    )
+    assert least.fun == pytest.approx(always_valid_critical(1.0, alpha=alpha), rel=1e-9)
+
+
+@given(st.floats(0, 30), INFORMATION, ALPHAS, st.none() | MIXTURES)
+def test_the_always_valid_p_value_is_one_over_the_mixture(
+    z: float, fraction: float, alpha: float, rho: float | None
+) -> None:
+    ratio = log_mixture(z, fraction, narrowest(alpha) if rho is None else rho)
+    found = always_valid_p_value(z, fraction, alpha=alpha, rho=rho)
+    assert found == pytest.approx(min(1.0, math.exp(-ratio)), rel=1e-9, abs=0)
+
+
+@settings(max_examples=25)
+@given(st.floats(0.05, 0.95), st.floats(0.01, 0.2), MIXTURES)
+def test_two_always_valid_looks_spend_what_an_integral_says(first: float, alpha: float, rho: float) -> None:
+    found = always_valid([first, 1.0], alpha=alpha, rho=rho)
+    one, two = found.critical
+    tie, loose = math.sqrt(first), math.sqrt(1 - first)
+
+    def outside(z: float) -> float:
+        return stats.norm.pdf(z) * (
+            stats.norm.sf((two - tie * z) / loose) + stats.norm.sf((two + tie * z) / loose)
+        )
+
+    edge = min(one, 9.0)
+    later, _ = integrate.quad(outside, -edge, edge, epsabs=1e-17, epsrel=1e-12, limit=200)
+    spent = 2 * stats.norm.sf(one), 2 * stats.norm.sf(one) + later
+    assert found.spent == pytest.approx(spent, rel=1e-9, abs=1e-15)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(2, 40), st.floats(1.5, 8))
+def test_repeated_intervals_equal_the_tail_written_out(seed: int, n0: int, n1: int, critical: float) -> None:
+    """The t quantile whose tail is the normal's, found as a root in place of the inverse."""
+    rng = np.random.default_rng(seed)
+    old, new = rng.lognormal(0, 1, n0), rng.lognormal(0, 1, n1)
+    found = compare("mean", Moments.of(old), Moments.of(new), alpha=0.05)
+    assert found is not None
+    tail = math.erfc(critical / math.sqrt(2)) / 2
+    degrees = stats.ttest_ind(new, old, equal_var=False).df
+    root = optimize.brentq(
+        lambda log: math.log(max(stats.t.sf(math.exp(log), degrees), 1e-300) / tail), -1, 60, xtol=1e-14
+    )
+    error = math.sqrt(old.var(ddof=1) / n0 + new.var(ddof=1) / n1)
+    low, high = sequential_interval(found, critical)
+    assert (high - low) / 2 == pytest.approx(math.exp(root) * error, rel=1e-9)
+    assert (high + low) / 2 == pytest.approx(new.mean() - old.mean(), rel=1e-9, abs=1e-9 * (high - low))
 
 
 def test_the_interval_is_narrowest_at_the_planned_end() -> None:
