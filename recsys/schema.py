@@ -423,9 +423,9 @@ EXPERIMENTS: Final = (
     # How many units of an arm have a value, to three significant digits: what quantiles are drawn from.
     _table(
         "experiments.value_counts",
-        "experiment_id, metric, arm, scope, value",
+        "experiment_id, metric, arm, scope, segment, segment_value, value",
         """experiment_id STRING!, metric STRING!, arm STRING!, scope STRING!, value FLOAT64!, units INT64!,
-        ds DATE!""",
+        ds DATE!, segment STRING!, segment_value STRING!""",
         "ds",
     ),
     # One row per metric, scope, segment and arm; difference and what follows it are against the control.

@@ -133,8 +133,8 @@ def _arms(
             for row in records(of_place)
         }
         found.append((place, by_arm))
-    for key, of_place in values.groupby(_PLACE[:2], sort=True):
-        place = dict(zip(_PLACE, [*map(str, key), ALL, ALL], strict=True))
+    for key, of_place in values.groupby(_PLACE, sort=True):
+        place = dict(zip(_PLACE, map(str, key), strict=True))
         counted = {
             str(arm): Values.from_counts(rows["value"], rows["units"])
             for arm, rows in of_place.groupby("arm")

@@ -227,6 +227,26 @@ def test_segments_add_up_to_all(in_order: Settings) -> None:
     assert set(rows["segment_value"]) == {"all", "north", "south"}
 
 
+@pytest.mark.parametrize("scope", ["cumulative", "day"])
+def test_values_are_counted_by_day_and_segment(in_order: Settings, acts: pd.DataFrame, scope: str) -> None:
+    with open_warehouse(in_order) as warehouse:
+        rows = warehouse.read("experiments.value_counts", DAYS[-1])
+    rows = rows[(rows["metric"] == "buyer_spend_p90") & (rows["scope"] == scope)]
+    counted = known(acts, DAYS[-1])
+    if scope == "day":
+        today = counted[counted["day"] == len(DAYS) - 1]
+        counted = today[today["user"].isin(today.loc[today["impressions"] > 0, "user"])]
+    spent = counted.groupby("user")["revenue"].sum()
+    spent = spent[spent > 0].to_frame("spent")
+    spent["arm"] = [arm(user) for user in spent.index]
+    spent["region"] = ["north" if user % 3 else "south" for user in spent.index]
+    for name, mine in spent.groupby("arm"):
+        for segment, part in [("all", mine), *mine.groupby("region")]:
+            found = rows[(rows["arm"] == name) & (rows["segment_value"] == segment)]
+            values = np.sort(np.repeat(found["value"], found["units"]))
+            np.testing.assert_allclose(values, np.sort(part["spent"]), rtol=0.006)
+
+
 def test_a_late_purchase_counts_on_its_day_in_later_read_outs_alone(
     in_order: Settings, acts: pd.DataFrame
 ) -> None:

@@ -16,12 +16,13 @@ from recsys.experiments.metrics import Metric, load_metrics
 from recsys.experiments.readout import COLUMNS, read_out
 from recsys.experiments.statistics import always_valid_critical, group_sequential
 from recsys.experiments.suspicions import beside, of_read_out
+from recsys.schema import table
 from recsys.settings import Settings
 from tests.experiments.test_decision import ANY_DAY, END, START, TWO_LOOKS, experiment
 from tests.experiments.test_decision import checks as passed
 
 METRICS: dict[str, Metric] = load_metrics(Settings.load({}).metrics_path)
-NONE = pd.DataFrame(columns=["metric", "scope", "arm", "value", "units"])
+NONE = pd.DataFrame(columns=table("experiments.value_counts").column_names)
 GUARDED = {"guardrails": {"bounce_rate": 0.05}}
 
 
@@ -181,8 +182,23 @@ def test_quantiles_are_drawn_from_counted_values() -> None:
             for arm, shift in (("old", 0), ("new", 20))
             for v, n in zip(range(shift, 101 + shift), np.full(101, 30), strict=True)
         ]
-    )
-    row = of(made(daily("rpu").iloc[:0], values=values), "buyer_spend_p90")
+    ).assign(segment="all", segment_value="all")
+    north = values.assign(segment="region", segment_value="north", units=values["units"] // 3)
+    today = values.assign(scope="day", value=2 * values["value"])
+    found = made(daily("rpu").iloc[:0], values=pd.concat([values, north, today]))
+    places = found[found["arm"] == "new"].set_index(["scope", "segment_value"])
+    assert places["users"].to_dict() == {
+        ("cumulative", "all"): 3030,
+        ("cumulative", "north"): 1010,
+        ("day", "all"): 3030,
+    }
+    assert places["difference"].to_dict() == {
+        ("cumulative", "all"): 20.0,
+        ("cumulative", "north"): 20.0,
+        ("day", "all"): 40.0,
+    }
+    assert places["p_adjusted"].isna().to_dict()["day", "all"]
+    row = of(found[(found["segment"] == "all") & (found["scope"] == "cumulative")], "buyer_spend_p90")
     assert (row["mean"], row["difference"]) == (110.0, 20.0)
     assert row["difference_low"] < 20 < row["difference_high"]
     assert row["mean_low"] <= 110 <= row["mean_high"]

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from recsys.errors import ExperimentError, WarehouseError
 from recsys.experiments.decision import Decision
-from recsys.experiments.definition import Experiment
 from recsys.jobs import assign, decide, declare, experiment_report, fill, migrate, report, results
 from recsys.schema import table
 from recsys.settings import PROJECT_ROOT, Settings
@@ -324,11 +323,13 @@ def test_a_person_does_not_wait_for_looks_to_be_read_out(
 ) -> None:
     decided_twice(settings)
 
-    def looks(experiment: Experiment, ds: date) -> list[date]:
-        overrule(settings)
-        return []
+    read_outs = decide._read_outs
 
-    monkeypatch.setattr(decide, "_looks", looks)
+    def slowly(*given: Any) -> dict[date, pd.DataFrame]:
+        overrule(settings)
+        return read_outs(*given)
+
+    monkeypatch.setattr(decide, "_read_outs", slowly)
     decide.run(settings, START)
     assert decisions(settings)["decided_by"].tolist() == ["rule", "p-17", "rule"]
 
