@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from recsys.errors import WarehouseError
@@ -77,17 +77,17 @@ def locked(folder: Path) -> Iterator[None]:
         WarehouseError: the disk refuses.
     """
     path = folder / ".lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open("a", encoding="utf-8"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        stack.callback(
+            fcntl.flock, file, fcntl.LOCK_UN
+        )  # closing would not do where a fork holds it open too
         yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing would not do where a fork holds it open too
-        os.close(descriptor)
 
 
 def mark(path: Path) -> None:

@@ -178,7 +178,7 @@ def test_killed_half_way_it_is_finished_by_running_it_again(
             migrate.run(copied)
     names = [
         pq.read_schema(p).names
-        for p in sorted((Path(copied.warehouse) / "staging/user_item_daily").iterdir())
+        for p in sorted((Path(copied.warehouse) / "staging/user_item_daily").glob("*.parquet"))
     ]
     assert 0 < sum("dwell" in n for n in names) < len(names)
     again: list[str] = []
