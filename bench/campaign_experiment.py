@@ -34,6 +34,7 @@ sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 from bench.campaign_market import market  # noqa: E402
 from bench.campaign_world import KINDS, OUTCOMES, Sellers, Truth, World, draw, truth  # noqa: E402
 from bench.experiments import table  # noqa: E402
+from recsys import schema  # noqa: E402
 from recsys.experiments.analysis.values import Values  # noqa: E402
 from recsys.experiments.decision import decide as decide_on  # noqa: E402
 from recsys.experiments.definition import Arm, Design, Experiment  # noqa: E402
@@ -188,7 +189,7 @@ EXPERIMENT = Experiment(
     design=Design(),
 )
 _PASSED = pd.DataFrame({"check_id": ["sample_ratio"], "message": [""], "success": [True], "blocks": [True]})
-_NO_VALUES = pd.DataFrame(columns=["metric", "scope", "arm", "value", "units"])
+_NO_VALUES = pd.DataFrame(columns=schema.table("experiments.value_counts").column_names)
 
 
 def _decided(world: World, units: int, rng: np.random.Generator) -> str:

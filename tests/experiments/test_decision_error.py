@@ -15,13 +15,14 @@ from recsys.experiments.definition import Design, Experiment
 from recsys.experiments.looks import critical
 from recsys.experiments.metrics import load_metrics
 from recsys.experiments.readout import COLUMNS, read_out
+from recsys.schema import table
 from recsys.settings import Settings
 from tests.experiments.test_decision import START, experiment
 from tests.experiments.test_decision import checks as passed
 from tests.experiments.test_decision import row as result
 
 METRICS = load_metrics(Settings.load({}).metrics_path)
-NONE = pd.DataFrame(columns=["metric", "scope", "arm", "value", "units"])
+NONE = pd.DataFrame(columns=table("experiments.value_counts").column_names)
 DAYS, RUNS, UNITS = 4, 26, 250
 ALPHA, LATE, MANY = 0.1, 2, 300
 MOST = ALPHA * MANY + 3 * (ALPHA * (1 - ALPHA) * MANY) ** 0.5
