@@ -104,11 +104,12 @@ def judge(given: argparse.Namespace) -> dict[str, object]:
         sellers_backtest.print_judged(judged, given.k, console)
         ratio = everybody["ndcg"] / everybody.loc[sellers_backtest.POPULAR, "ndcg"]
         console.print(f"NDCG@{given.k} {ratio[sellers_backtest.FULL]:.2f} times that of the most popular")
-        found[name] = judged.as_dict()
+        facts = judged.as_dict()
         if known is not None:
             times = known / everybody.loc[sellers_backtest.POPULAR, "ndcg"]
             console.print(f"who knows all but luck, {given.replays} replays: {known:.4f}, {times:.2f} times")
-            found[name] = judged.as_dict() | {"foreseen": known}
+            facts["foreseen"] = known
+        found[name] = facts
     (mine, n), (theirs, _) = total.values()
     console.print(f"\nall {n:,} buyers: {mine / n:.4f} against {theirs / n:.4f}, {mine / theirs:.2f} times")
     return found

@@ -28,7 +28,7 @@ import pandas as pd
 
 from recsys.errors import ExperimentError
 from recsys.experiments.definition import Experiment
-from recsys.experiments.guardrails import BREACHED, HOLDS, decisive, guardrails, is_shown
+from recsys.experiments.guardrails import BREACHED, HOLDS, decisive, gain_of, guardrails
 from recsys.experiments.looks import decides_on, is_over, last_day
 from recsys.experiments.outlook import power_left
 
@@ -228,15 +228,12 @@ def _arms(experiment: Experiment, rows: pd.DataFrame) -> list[_Arm]:
     fixed = experiment.design.kind == "fixed"
     found = []
     for row in of_primary.to_dict("records"):
-        interval = decisive(row, fixed=fixed)
-        if interval is None:
+        interval, gain = decisive(row, fixed=fixed), gain_of(row, fixed=fixed, alpha=experiment.alpha)
+        if interval is None or gain is None:
             continue
         value, low, high = interval
-        sign = 1 if row["direction"] == "up" else -1
-        lower, upper = sorted((sign * low, sign * high))
-        shown = is_shown(row, fixed=fixed, alpha=experiment.alpha)
         told = f"{row['label']} of {row['arm']} {value:+.4g} ({low:+.4g} to {high:+.4g})"
-        found.append(_Arm(row["arm"], sign * value, shown and lower > 0, shown and upper < 0, told))
+        found.append(_Arm(row["arm"], gain.value, gain.wins, gain.loses, told))
     return found
 
 

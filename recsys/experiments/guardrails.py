@@ -52,6 +52,36 @@ def is_shown(row: Mapping[Any, Any], *, fixed: bool, alpha: float) -> bool:
     return not fixed or bool((row["p_value"] if pd.isna(row["p_adjusted"]) else row["p_adjusted"]) <= alpha)
 
 
+@dataclass(frozen=True)
+class Gain:
+    """A difference to the control and its interval, counted in the direction that is better."""
+
+    value: float
+    low: float
+    high: float
+    is_shown: bool
+
+    @property
+    def wins(self) -> bool:
+        """Whether the arm is shown to be better."""
+        return self.is_shown and self.low > 0
+
+    @property
+    def loses(self) -> bool:
+        """Whether the arm is shown to be worse."""
+        return self.is_shown and self.high < 0
+
+
+def gain_of(row: Mapping[Any, Any], *, fixed: bool, alpha: float) -> Gain | None:
+    """What the design decides on of a row of ``experiments.results``; None where ``decisive`` has nothing."""
+    interval = decisive(row, fixed=fixed)
+    if interval is None:
+        return None
+    sign = 1 if row["direction"] == "up" else -1
+    value, *ends = (sign * number for number in interval)
+    return Gain(value, min(ends), max(ends), is_shown(row, fixed=fixed, alpha=alpha))
+
+
 def guardrails(experiment: Experiment, rows: pd.DataFrame, arm: str | None = None) -> list[Guard]:
     """Every guardrail of every arm (of ``arm`` only). One that was not measured is OPEN.
 

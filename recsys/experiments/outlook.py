@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Any
 
 import pandas as pd
 from scipy import stats
 
 from recsys.experiments.definition import Experiment
-from recsys.experiments.guardrails import decisive, is_shown
+from recsys.experiments.guardrails import gain_of
 from recsys.experiments.looks import critical, decides_on, elapsed, last_day
 from recsys.experiments.statistics.sequential import crossing
 
@@ -37,16 +35,18 @@ def power_left(experiment: Experiment, ds: date, rows: pd.DataFrame) -> float | 
         return None
     effect = experiment.minimum_effect * abs(float(control.iloc[0]))
     times, bounds = _coming(experiment, ds)
-    found = []
+    fixed, found = experiment.design.kind == "fixed", []
     for row in mine.to_dict("records"):
-        gain, error = _estimate(row, experiment.alpha)
-        if error <= 0:
+        plain, now = (gain_of(row, fixed=of, alpha=experiment.alpha) for of in (True, fixed))
+        error = (plain.high - plain.low) / 2 / float(stats.norm.isf(experiment.alpha / 2)) if plain else 0.0
+        if plain is None or error <= 0:
             continue
-        if not times or (decides_on(experiment, ds) and _wins(experiment, row)):
-            found.append(float(_wins(experiment, row)))
+        wins = now is not None and now.wins
+        if not times or (decides_on(experiment, ds) and wins):
+            found.append(float(wins))
             continue
         drift = effect / (error * math.sqrt(fraction))
-        upper, _ = crossing(times, bounds, drift, since=(fraction, gain / error * math.sqrt(fraction)))
+        upper, _ = crossing(times, bounds, drift, since=(fraction, plain.value / error * math.sqrt(fraction)))
         found.append(float(upper.sum()))
     return max(found, default=None)
 
@@ -62,20 +62,3 @@ def _coming(experiment: Experiment, ds: date) -> tuple[list[float], list[float]]
         found = [critical(experiment, day, guards=False, tests=tests) for day in looks]
         bounds = [math.inf if bound is None else bound for bound in found]
     return [elapsed(experiment, day) for day in looks], bounds
-
-
-def _estimate(row: Mapping[Any, Any], alpha: float) -> tuple[float, float]:
-    """Difference in the direction that is better, and its standard error; 0 where there is none."""
-    interval = decisive(row, fixed=True)
-    if interval is None:
-        return 0.0, 0.0
-    gain = interval[0] if row["direction"] == "up" else -interval[0]
-    return gain, (interval[2] - interval[1]) / 2 / float(stats.norm.isf(alpha / 2))
-
-
-def _wins(experiment: Experiment, row: Mapping[Any, Any]) -> bool:
-    fixed = experiment.design.kind == "fixed"
-    interval = decisive(row, fixed=fixed)
-    if interval is None or not is_shown(row, fixed=fixed, alpha=experiment.alpha):
-        return False
-    return interval[1] > 0 if row["direction"] == "up" else interval[2] < 0

@@ -68,14 +68,7 @@ shares AS (
 
 exact AS (
     SELECT
-        experiment_id,
-        metric,
-        arm,
-        scope,
-        segments,
-        region,
-        gender,
-        tenure,
+        *,
         IF(den IS NULL, num, SAFE_DIVIDE(num, den)) AS value
     FROM shares
     WHERE IF(den IS NULL, num, den) > 0
@@ -83,20 +76,13 @@ exact AS (
 
 rounded AS (
     SELECT
-        experiment_id,
-        metric,
-        arm,
-        scope,
-        segments,
-        region,
-        gender,
-        tenure,
+        *,
         CASE
             WHEN value <= 0 THEN 0.0
             WHEN value >= 100
                 THEN ROUND(value / POW(10, FLOOR(LOG10(value)) - 2)) * POW(10, FLOOR(LOG10(value)) - 2)
             ELSE ROUND(value * POW(10, 2 - FLOOR(LOG10(value)))) / POW(10, 2 - FLOOR(LOG10(value)))
-        END AS value
+        END AS rounded_value
     FROM exact
 ),
 
@@ -110,10 +96,10 @@ counted AS (
         region,
         gender,
         tenure,
-        value,
+        rounded_value AS value,
         COUNT(*) AS units
     FROM rounded
-    GROUP BY experiment_id, metric, arm, scope, segments, region, gender, tenure, value
+    GROUP BY experiment_id, metric, arm, scope, segments, region, gender, tenure, rounded_value
 ),
 
 segmented AS (
