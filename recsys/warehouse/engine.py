@@ -57,8 +57,6 @@ def connect(root: Path, memory: str) -> duckdb.DuckDBPyConnection:
         connection.execute(f"SET memory_limit = {quoted(memory)}")
     except duckdb.Error as error:
         raise SettingsError(f"RECSYS_MEMORY is {memory!r}; write it like 4GB.") from error
-    # Blocks that a build is done with are kept for the next; fresh ones cost a tenth of a large build's time.
-    connection.execute("SET block_allocator_memory = '50%'")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"SET disabled_optimizers = {quoted(GUESSES)}")
     _register(connection, "farm_fingerprint", farm_fingerprints, "BIGINT")
@@ -67,6 +65,15 @@ def connect(root: Path, memory: str) -> duckdb.DuckDBPyConnection:
     for macro in MACROS:
         connection.execute(f"CREATE MACRO {macro}")
     return connection
+
+
+def keep_blocks(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep the blocks that a build is done with for the next; fresh ones cost a tenth of a large build's time.
+
+    This reserves as many addresses as the machine has memory, which are given back when the engine is closed: a process
+    with two such engines may be refused a fork. So it is not for every engine.
+    """
+    connection.execute("SET block_allocator_memory = '50%'")
 
 
 def _register(

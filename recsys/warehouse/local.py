@@ -312,7 +312,9 @@ class LocalWarehouse(Warehouse):
                 job.run(connection, aside)
             return verify.check_file(job.contract, aside, job.ds)
 
-        self._connect()
+        connection = self._connect()
+        if len(spans) > 1:
+            engine.keep_blocks(connection)
         mark = self.layout.mark(job.contract, job.ds) if job.contract.partition else None
         try:
             with ExitStack() as stack, ThreadPoolExecutor(min(len(spans), ranges.cores())) as workers:

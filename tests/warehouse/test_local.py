@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -59,6 +62,17 @@ def test_memory_that_is_no_size(tmp_path: Path) -> None:
     warehouse = open_warehouse(Settings.load({"RECSYS_MEMORY": "much"}, warehouse=str(tmp_path)))
     with pytest.raises(SettingsError, match="RECSYS_MEMORY is 'much'"):
         warehouse.query("SELECT 1 AS x")
+
+
+def test_a_process_with_many_warehouses_can_fork(tmp_path: Path) -> None:
+    opened = []
+    for number in range(4):
+        warehouse = open_warehouse(Settings(warehouse=str(tmp_path / f"w{number}")))
+        warehouse.query("SELECT 1 AS one")
+        opened.append(warehouse)
+    # What runs before the program is what makes Python fork rather than start the program at once.
+    subprocess.run([sys.executable, "-c", ""], check=True, preexec_fn=os.getpid)
+    assert len(opened) == 4
 
 
 def test_types_that_come_out(warehouse: Warehouse) -> None:
