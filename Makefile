@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 MLFLOW := .venv-mlflow
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up env compose mlflow composer-bundle composer-check test lint format bench clean
+.PHONY: help install neural run up env compose mlflow composer-bundle composer-check test test-neural lint format bench clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ $(INSTALLED): requirements.txt requirements-dev.txt requirements-notebooks.txt c
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+neural: $(INSTALLED)  ## Add PyTorch to it, for the neural retrievers and the two towers of keywords.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-neural.txt -c constraints.txt
 
 run: $(INSTALLED)  ## Watch a marketplace's recommender work, from raw events to revenue per user by arm.
 	@$(BIN)/recsys demo
@@ -48,6 +51,9 @@ composer-check: $(INSTALLED)  ## Resolve the bundle's packages with those of the
 
 test: $(INSTALLED) lint  ## Run the linters, the type checker, the layer contract and every test.
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-neural: neural  ## Run the tests of the models with PyTorch, which "make test" does without.
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/models tests/keywords
 
 lint: $(INSTALLED)  ## Run ruff, mypy, import-linter and sqlfluff.
 	@$(BIN)/ruff check .

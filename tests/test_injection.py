@@ -155,6 +155,8 @@ def test_forgetting_a_hostile_id_forgets_that_one(warehouse: Warehouse, text: st
 
 @FEW
 @given(HOSTILE)
+@example("/")
+@example("..")
 def test_every_name_has_to_be_one_that_a_contract_knows(warehouse: Warehouse, text: str) -> None:
     settings = warehouse.settings
     for name in (text, f"staging.{text}", f"{text}.users", f"staging.users{text}"):

@@ -264,5 +264,6 @@ def _upstream(table: str, sql_dir: Path) -> tuple[str, ...]:
 
 def sql_tables(sql_dir: Path, dataset: str | None = None) -> list[str]:
     """Names of the tables that have a SQL file (of one ``dataset``), in build order."""
-    names = (f"{path.parent.name}.{path.stem}" for path in sql_dir.glob(f"{dataset or '*'}/*.sql"))
+    paths = [path for path in sql_dir.glob("*/*.sql") if dataset in (None, path.parent.name)]
+    names = (f"{path.parent.name}.{path.stem}" for path in paths)
     return order((name for name in names if name in schema.TABLES), sql_dir)
