@@ -15,6 +15,7 @@ import yaml
 
 from recsys.errors import KeywordError
 from recsys.experiments.definition.fields import Fields
+from recsys.keywords.codes import without_codes
 from recsys.keywords.normalise import lowered, normalise
 
 FIELDS: Final = ("most_characters", "most_words", "url", "contact", "policy")
@@ -106,6 +107,8 @@ def parse_policy(content: object, source: str) -> Policy:
 def reasons(raw: pa.StringArray, written: pa.StringArray, policy: Policy) -> np.ndarray:
     """Why each text is refused, None where it is not; ``written`` are the normalised texts of ``raw``; object [texts].
 
+    ``contact`` does not see product codes, see ``codes.without_codes``.
+
     Example:
         >>> policy = parse_policy({"contact": ["[a-z]+@[a-z]+"]}, "policy.yaml")
         >>> raw = pa.array(["red dress", " ", "!!!", "me@home", "one two three four five six seven eight nine"])
@@ -121,7 +124,8 @@ def reasons(raw: pa.StringArray, written: pa.StringArray, policy: Policy) -> np.
         (length == 0, "symbols"),
     ]
     in_order = {name: place for place, name in enumerate(policy.rules)}
-    asked = [(reason, plain, patterns) for reason, patterns in policy.signs if patterns]
+    seen = {"contact": without_codes(plain)}
+    asked = [(reason, seen.get(reason, plain), patterns) for reason, patterns in policy.signs if patterns]
     asked += [(reason, written, patterns) for reason, patterns in policy.words]
     for reason, texts, patterns in sorted(asked, key=lambda one: in_order[one[0]]):
         either = "|".join(f"(?:{pattern})" for pattern in patterns)
