@@ -156,6 +156,35 @@ def test_a_policy_of_its_own() -> None:
     assert parse_policy(None, "p.yaml") == Policy()
 
 
+def test_a_word_is_fine_inside_a_phrase_that_is_excepted() -> None:
+    rules = {
+        "fakes": {"words": ["replica"], "patterns": ["レプリカ"], "except": ["Prop-Replica", "レプリカ帽"]}
+    }
+    policy = parse_policy({"policy": rules | {"hats": {"patterns": ["帽"]}}}, "p.yaml")
+    told = {
+        "film prop replica": None,
+        "prop  replica, prop-replica prop replica": None,
+        "PROP REPLICA!": None,
+        "replica": "policy:fakes",
+        "prop replica of a replica": "policy:fakes",
+        "prop replicas replica": "policy:fakes",
+        "my prop replica replica": "policy:fakes",
+        "replica prop": "policy:fakes",
+        "prop red replica": "policy:fakes",
+        "レプリカ 靴": "policy:fakes",
+        "赤いレプリカ帽子": "policy:hats",
+        "レプリカ帽とレプリカ": "policy:fakes",
+    }
+    assert dict(zip(told, why(*told, policy=policy), strict=True)) == told
+
+
+@pytest.mark.parametrize(
+    "text", ["Ford Escort 1:18", "nude-pink lipstick", "Maison Margiela “Replica”", "レプリカユニフォーム L"]
+)
+def test_the_policy_of_the_project_knows_words_with_two_meanings(text: str) -> None:
+    assert why(text) == [None]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -168,6 +197,12 @@ def test_a_policy_of_its_own() -> None:
         ({"policy": {"fakes": ["replica"]}}, "give it words or patterns"),
         ({"policy": {"fakes": {"word": ["x"], "words": ["y"]}}}, "did you mean words"),
         ({"policy": {"sizes": {"words": [42]}}}, "in quotes"),
+        ({"policy": {"fakes": {"except": ["prop replica"]}}}, "give it words or patterns"),
+        ({"policy": {"fakes": {"patterns": ["(x"], "words": ["x"], "except": ["y x"]}}}, "RE2 does not read"),
+        ({"policy": {"fakes": {"words": ["x"], "excepts": ["y x"]}}}, "did you mean except"),
+        ({"policy": {"fakes": {"words": ["x"], "except": "y x"}}}, "fakes.except is 'y x'; write a list"),
+        ({"policy": {"fakes": {"words": ["x"], "except": ["y"]}}}, "fakes.except has 'y', in which the rule"),
+        ({"policy": {"fakes": {"words": ["x"], "except": ["X!"]}}}, "has 'X!', which is one of its words"),
     ],
 )
 def test_a_wrong_policy_is_told_by_field_and_value(content: object, told: str) -> None:
