@@ -88,8 +88,8 @@ def _as_it_is(warehouse: Warehouse, item: str, day: date, shelf: pd.DataFrame) -
     return found.assign(**known, **since)
 
 
-def print_list(rows: pd.DataFrame, currency: str, console: Console) -> None:
-    """Print a set as a table, with its reasons."""
+def print_list(rows: pd.DataFrame, currency: str, console: Console, places: int | None = None) -> None:
+    """Print a set as a table, with its reasons: all, or the first ``places``."""
     if rows.empty:
         console.print("No keyword is expected to earn more than its fee at this ad rate and budget.")
         return
@@ -100,7 +100,7 @@ def print_list(rows: pd.DataFrame, currency: str, console: Console) -> None:
         highlight=False,
     )
     table = Table("keyword", "profit alone", "adds", "why", box=None)
-    for row in rows.to_dict("records"):
+    for row in rows.head(places or len(rows)).to_dict("records"):
         table.add_row(
             str(row["keyword"]),
             f"{row['expected_profit']:.2f}",
@@ -108,6 +108,8 @@ def print_list(rows: pd.DataFrame, currency: str, console: Console) -> None:
             str(row["reason"]),
         )
     console.print(table)
+    if places and places < len(rows):
+        console.print(f"and {len(rows) - places} more", highlight=False)
 
 
 def write_json(rows: pd.DataFrame, path: Path) -> None:
