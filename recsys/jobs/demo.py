@@ -14,7 +14,7 @@ from rich.console import Console
 
 from recsys import schema
 from recsys.errors import ModelError, WarehouseError
-from recsys.jobs import airflow_run, build, check, evaluation, migrate, report, simulate, truth
+from recsys.jobs import airflow_run, build, check, demo_lists, evaluation, migrate, report, simulate, truth
 from recsys.settings import Settings
 from recsys.warehouse import BuildResult, open_warehouse
 
@@ -50,6 +50,9 @@ def run(settings: Settings, days: int, size: str, console: Console) -> None:
     report.print_results(settings, last, console)
     with step("What the lists are worth beside single models: the evaluation report"):
         told = _evaluate(settings, last, step.line)
+    with step("Airflow: keywords for sellers who advertise; sellers for buyers came with the lists"):
+        airflow_run.run_dag("keywords_weekly", last, progress=step.line)
+    demo_lists.print_examples(settings, last, console)
     console.print(f"\nReport: {report.run(settings, last)['report']}", soft_wrap=True)
     console.print(f"Evaluation: {told}", soft_wrap=True)
     console.print(f"Checks: {check.build_docs(settings)}", soft_wrap=True)

@@ -16,7 +16,7 @@ from recsys.keywords.champion import newest_model
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
-JUST_LISTED = """
+AS_LISTED = """
 SELECT item_id, seller_id, category_id, title, brand, size, condition, CAST(price AS FLOAT64) AS price, take_rate,
   shipping_payer, stock, sale_type, listed_at
 FROM marketplace.items
@@ -26,6 +26,11 @@ PARENT = """
 SELECT parent_id
 FROM marketplace.item_category
 WHERE category_id = @category
+"""
+LIVE_THERE = """
+SELECT COUNT(*) AS listings
+FROM features.keyword_items
+WHERE ds = @ds AND is_live AND category_id = @category AND item_id != @item
 """
 NOTHING_YET = ("age_days", "views_30d", "likes_30d", "purchases_30d", "impressions_30d")
 
@@ -40,9 +45,11 @@ def run(
 ) -> pd.DataFrame:
     """The set of keywords for ``item``, best first: columns of ``marts.keyword_recommendations`` without ds.
 
-    What is known of keywords is of ``ds``, by default the newest day that has them. A listing that is live on that day
-    is taken from its features, another from the source table: a minute old is old enough. Without ``ds`` it has to be
-    for sale still. ``ad_rate`` (a share of the price) and ``budget`` (money) stand for those of a campaign to come.
+    What is known of keywords is of ``ds``, by default the newest day that has them, up to a week ago. With ``ds`` a
+    listing that was live then is taken as it was then. Without, and where it was not live, it is taken from the source
+    table, at the price and with the words that it has now, and has to be for sale: a minute old is old enough; only
+    views, likes and age are those of the day. ``ad_rate`` (a share of the price) and ``budget`` (money) stand for
+    those of a campaign to come.
 
     Raises:
         KeywordError: no such listing is open, no keyword model or features, or a rate or budget that means nothing.
@@ -58,25 +65,31 @@ def run(
         model, market = newest_model(settings.models_dir, day), read_market(warehouse, day)
         shelf = read_shelf(warehouse, day, item, item)
         if ds is None or shelf.empty:
-            listed = _just_listed(warehouse, item)
-            shelf = listed if shelf.empty else shelf
+            shelf = _as_it_is(warehouse, item, day, shelf)
         previous = read_previous(warehouse, day, item, item)
     shelf["budget"] = float("nan") if budget is None else budget
     return propose(model, market, shelf, set_rules(settings), previous, ad_rate=ad_rate)
 
 
-def _just_listed(warehouse: Warehouse, item: str) -> pd.DataFrame:
-    found = warehouse.query(JUST_LISTED, {"item": item}).to_pandas()
+def _as_it_is(warehouse: Warehouse, item: str, day: date, shelf: pd.DataFrame) -> pd.DataFrame:
+    """What the listing says of itself now, and what ``shelf`` knew of it on ``day``: nothing if it is newer."""
+    found = warehouse.query(AS_LISTED, {"item": item}).to_pandas()
     if found.empty:
         raise KeywordError(f"No open listing {item!r}. Give the item_id of one that is for sale.")
     category = found["category_id"].iloc[0]
     parents = warehouse.query(PARENT, {"category": category}).column("parent_id").to_pylist()
-    known = {"parent_category_id": parents[0] if parents and parents[0] else category, "is_live": True}
-    return found.assign(**dict.fromkeys(NOTHING_YET, 0), live_in_category=1, **known)
+    there = warehouse.query(LIVE_THERE, {"category": category, "item": item}, ds=day).column("listings")
+    known = {
+        "parent_category_id": parents[0] if parents and parents[0] else category,
+        "live_in_category": 1 + there[0].as_py(),
+        "is_live": True,
+    }
+    since = dict.fromkeys(NOTHING_YET, 0) if shelf.empty else shelf[list(NOTHING_YET)].iloc[0].to_dict()
+    return found.assign(**known, **since)
 
 
-def print_list(rows: pd.DataFrame, currency: str, console: Console) -> None:
-    """Print a set as a table, with its reasons."""
+def print_list(rows: pd.DataFrame, currency: str, console: Console, places: int | None = None) -> None:
+    """Print a set as a table, with its reasons: all, or the first ``places``."""
     if rows.empty:
         console.print("No keyword is expected to earn more than its fee at this ad rate and budget.")
         return
@@ -87,7 +100,7 @@ def print_list(rows: pd.DataFrame, currency: str, console: Console) -> None:
         highlight=False,
     )
     table = Table("keyword", "profit alone", "adds", "why", box=None)
-    for row in rows.to_dict("records"):
+    for row in rows.head(places or len(rows)).to_dict("records"):
         table.add_row(
             str(row["keyword"]),
             f"{row['expected_profit']:.2f}",
@@ -95,6 +108,8 @@ def print_list(rows: pd.DataFrame, currency: str, console: Console) -> None:
             str(row["reason"]),
         )
     console.print(table)
+    if places and places < len(rows):
+        console.print(f"and {len(rows) - places} more", highlight=False)
 
 
 def write_json(rows: pd.DataFrame, path: Path) -> None:

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from recsys.errors import ModelError
 from recsys.evaluation.bootstrap import intervals
 from recsys.evaluation.metrics import REVENUE, user_metrics
-from recsys.jobs.sellers_inputs import evening_before, read_later, read_market
+from recsys.jobs.sellers_inputs import ACTS, evening_before, read_later, read_market
 from recsys.jobs.sellers_train import LEAST_DAYS, MOST_DAYS, learned
 from recsys.schema import ITEM_ID, RANK, SELLER_ID, USER_ID
 from recsys.sellers.factors import NAMES, Factors
@@ -25,7 +25,7 @@ from recsys.sellers.market import Market
 from recsys.sellers.recommend import most_popular, recommend
 from recsys.sellers.weights import STATED, Weights, new_pairs
 from recsys.settings import Settings
-from recsys.warehouse import open_warehouse
+from recsys.warehouse import Warehouse, open_warehouse
 from recsys.warehouse.files import replacing
 
 FULL, POPULAR, CATEGORY = "sellers", "most popular", "category fit alone"
@@ -67,12 +67,13 @@ def run(
     The weights are learned from the days before ``cut`` alone, as ``sellers_train`` does.
 
     Raises:
-        ModelError: nobody turned to a new seller in the period.
+        ModelError: the period has no day, or one that is not staged, or nobody turned to a new seller in it.
         WarehouseError: features of the evening are missing; names the command that builds them.
     """
     say = progress or (lambda _: None)
     evening = cut - timedelta(days=1)
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
+        _staged(warehouse, cut, until)
         market = read_market(warehouse, settings, evening)
         later = read_later(warehouse, evening, until - timedelta(days=1))
         start = evening_before(warehouse, evening, MOST_DAYS, LEAST_DAYS)
@@ -88,6 +89,22 @@ def run(
         with replacing(json_path) as aside:
             aside.write_text(json.dumps(facts | found.as_dict(), indent=2) + "\n", encoding="utf-8")
     return found
+
+
+def _staged(warehouse: Warehouse, cut: date, until: date) -> None:
+    """Refuse a test period that is empty or not wholly staged: its figures would be those of fewer days."""
+    if until <= cut:
+        raise ModelError(f"The test period is from {cut} to the day before {until}; give a later --until.")
+    staged, last = set(warehouse.partitions(ACTS)), until - timedelta(days=1)
+    period = (cut + timedelta(days=n) for n in range((until - cut).days))
+    missing = next((day for day in period if day not in staged), None)
+    if missing:
+        instead = "an earlier --cut and --until" if missing == cut else f"--until {missing}"
+        raise ModelError(
+            f"The test period is from {cut} to {last}, and {missing} is not staged (the last staged day is "
+            f"{max(staged, default='none')}); give {instead}, or stage the days with "
+            f"`recsys build staging --ds {missing} --until {last}`."
+        )
 
 
 def judge(factors: Factors, weights: Weights, later: pd.DataFrame, k: int, seed: int) -> Judged:

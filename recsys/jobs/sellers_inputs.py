@@ -14,6 +14,7 @@ from recsys.settings import Settings
 from recsys.warehouse import Warehouse
 
 WEIGHTS = "scoring.seller_weights"
+ACTS = "staging.user_seller_daily"
 NEEDED = (
     "staging.items",
     "staging.sellers",

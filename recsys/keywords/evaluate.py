@@ -7,7 +7,7 @@ that sold counts more. Campaigns of several such keywords are judged by NDCG, th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -119,17 +119,20 @@ def summary(table: pd.DataFrame) -> ListMetrics:
 
 
 def slices(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
-    """``summary`` by age of the item at the start of its campaign and by category: [slice, value, ndcg, ...]."""
+    """``summary`` by age of the item at the start of its campaign and by category: [slice, value, ndcg, ...].
+
+    Without a campaign no row, and the same columns. One whose listing has no known age is in no band of ages.
+    """
     facts = wanted.drop_duplicates(CAMPAIGN_ID).set_index(CAMPAIGN_ID).loc[table.index]
     rows = []
     for name, values in (("age", age_bands(facts["age_days"])), ("category", facts[CATEGORY_ID])):
         for value, part in table.groupby(values, sort=True):
             rows.append({"slice": name, "value": value, **vars(summary(part))})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["slice", "value", *(field.name for field in fields(ListMetrics))])
 
 
 def age_bands(days: pd.Series) -> pd.Series:
-    """Names of the bands of AGES that ages in days fall into; the names sort by age.
+    """Names of the bands of AGES that ages in days fall into; the names sort by age. An unknown age has none.
 
     Example:
         >>> age_bands(pd.Series([0.2, 5.0, 40.0])).tolist()
@@ -139,8 +142,9 @@ def age_bands(days: pd.Series) -> pd.Series:
     names = [f"{low:g}-{high:g} days" for low, high in zip(edges, AGES, strict=False)] + [
         f"{AGES[-1]:g} days or more"
     ]
-    band = np.searchsorted(AGES, days.to_numpy(np.float64), side="right")
-    return pd.Series(np.array(names, dtype=object)[band], index=days.index)
+    age = days.to_numpy(np.float64, na_value=np.nan)
+    band = np.array(names, dtype=object)[np.searchsorted(AGES, age, side="right")]
+    return pd.Series(band, index=days.index, dtype="str").mask(np.isnan(age))
 
 
 def about_lists(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +15,13 @@ import yaml
 
 from recsys.errors import KeywordError
 from recsys.experiments.definition.fields import Fields
+from recsys.keywords.codes import without_codes
 from recsys.keywords.normalise import lowered, normalise
 
 FIELDS: Final = ("most_characters", "most_words", "url", "contact", "policy")
-RULE_FIELDS: Final = ("words", "patterns")
+RULE_FIELDS: Final = ("words", "patterns", "except")
+_EXCEPTED: Final = "\ue003"
+"""A private-use character that takes the place of a phrase in which a rule's words are fine."""
 _UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 
@@ -32,12 +35,14 @@ class Policy:
         signs: (reason, RE2 expressions over the text in lower case, signs kept), in order; a rule of words alone
             stands here too, with none.
         words: (reason, RE2 expressions over the normalised text), in order.
+        exceptions: reason -> RE2 expression for the phrases in which nothing is refused for it.
     """
 
     most_characters: int = 60
     most_words: int = 8
     signs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    exceptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -83,28 +88,34 @@ def parse_policy(content: object, source: str) -> Policy:
     ]
     signs = [(name, _patterns(content, name, problems)) for name in ("url", "contact")]
     words: list[tuple[str, tuple[str, ...]]] = []
+    exceptions: dict[str, str] = {}
     rules = content.get("policy") or {}
     if not isinstance(rules, Mapping):
         problems.append(f"policy is {rules!r}; write a mapping from a rule's name to its words and patterns")
         rules = {}
     for name, rule in rules.items():
-        if not isinstance(rule, Mapping) or not set(rule) & set(RULE_FIELDS):
+        if not isinstance(rule, Mapping) or not set(rule) & {"words", "patterns"}:
             problems.append(f"policy.{name} is {rule!r}; give it words or patterns")
             continue
         Fields(rule, problems, f"policy.{name}").known(RULE_FIELDS)
         listed = _texts(rule, "words", problems, f"policy.{name}.")
         signs.append((f"policy:{name}", _patterns(rule, "patterns", problems, f"policy.{name}.")))
         words.append((f"policy:{name}", (_any_word(listed),) if listed else ()))
+        refused = (*signs[-1][1], *words[-1][1])
+        exceptions[f"policy:{name}"] = _excepting(rule, refused, problems, f"policy.{name}.")
     # A rule without patterns stays among the signs, for the order of the rules.
     signs = [rule for rule in signs if rule[1] or rule[0].startswith("policy:")]
     words = [rule for rule in words if rule[1]]
+    exceptions = {reason: phrases for reason, phrases in exceptions.items() if phrases}
     if problems:
         raise KeywordError(f"{source}: {'; '.join(problems)}.")
-    return Policy(int(limits[0] or 60), int(limits[1] or 8), tuple(signs), tuple(words))
+    return Policy(int(limits[0] or 60), int(limits[1] or 8), tuple(signs), tuple(words), exceptions)
 
 
 def reasons(raw: pa.StringArray, written: pa.StringArray, policy: Policy) -> np.ndarray:
     """Why each text is refused, None where it is not; ``written`` are the normalised texts of ``raw``; object [texts].
+
+    ``contact`` does not see product codes, see ``codes.without_codes``.
 
     Example:
         >>> policy = parse_policy({"contact": ["[a-z]+@[a-z]+"]}, "policy.yaml")
@@ -121,15 +132,32 @@ def reasons(raw: pa.StringArray, written: pa.StringArray, policy: Policy) -> np.
         (length == 0, "symbols"),
     ]
     in_order = {name: place for place, name in enumerate(policy.rules)}
-    asked = [(reason, plain, patterns) for reason, patterns in policy.signs if patterns]
+    seen = {"contact": without_codes(plain)}
+    asked = [(reason, seen.get(reason, plain), patterns) for reason, patterns in policy.signs if patterns]
     asked += [(reason, written, patterns) for reason, patterns in policy.words]
     for reason, texts, patterns in sorted(asked, key=lambda one: in_order[one[0]]):
-        either = "|".join(f"(?:{pattern})" for pattern in patterns)
-        found.append((_numbers(pc.match_substring_regex(texts, either)), reason))
+        found.append((_refused(texts, patterns, policy.exceptions.get(reason)), reason))
     why = np.full(len(raw), None, dtype=object)
     for holds, name in reversed(found):
         why[holds] = name
     return why
+
+
+def _refused(texts: pa.StringArray, patterns: tuple[str, ...], excepted: str | None) -> np.ndarray:
+    """Which texts match one of the patterns outside of the phrases that are excepted."""
+    if not patterns:
+        return np.zeros(len(texts), dtype=bool)
+    either = "|".join(f"(?:{pattern})" for pattern in patterns)
+    holds = pc.match_substring_regex(texts, either)
+    if excepted is None or not pc.any(holds).as_py():
+        return _numbers(holds)
+    which = np.flatnonzero(_numbers(holds))
+    rest = texts.take(pa.array(which))
+    for _ in range(2):  # of two phrases with one space between, the first takes it along
+        rest = pc.replace_substring_regex(rest, excepted, f" {_EXCEPTED} ")
+    refused = np.zeros(len(texts), dtype=bool)
+    refused[which] = _numbers(pc.match_substring_regex(rest, either))
+    return refused
 
 
 def _filled(texts: Any) -> pa.StringArray:
@@ -153,13 +181,34 @@ def _texts(content: Mapping[Any, Any], name: str, problems: list[str], inside: s
 def _patterns(
     content: Mapping[Any, Any], name: str, problems: list[str], inside: str = ""
 ) -> tuple[str, ...]:
-    listed = _texts(content, name, problems, inside)
-    for pattern in listed:
+    sound = []
+    for pattern in _texts(content, name, problems, inside):
         try:
             pc.match_substring_regex(pa.array(["a"]), pattern)
+            sound.append(pattern)
         except pa.ArrowInvalid as error:
             problems.append(f"{inside}{name} has {pattern!r}, which RE2 does not read ({error})")
-    return listed
+    return tuple(sound)
+
+
+def _excepting(rule: Mapping[Any, Any], refused: tuple[str, ...], problems: list[str], inside: str) -> str:
+    """One expression for the phrases of a rule in which nothing is refused; empty where it has none.
+
+    A phrase in which the ``refused`` expressions find nothing, or that is one of the rule's words, is noted.
+    """
+    phrases = _texts(rule, "except", problems, inside)
+    words = set(normalise(_texts(rule, "words", [])).to_pylist())
+    for phrase in phrases:
+        forms = pa.concat_arrays([lowered([phrase]), normalise([phrase])])
+        if not _refused(forms, refused, None).any():
+            problems.append(
+                f"{inside}except has {phrase!r}, in which the rule refuses nothing; write the phrase in full"
+            )
+        elif forms[1].as_py() in words:
+            problems.append(
+                f"{inside}except has {phrase!r}, which is one of its words; leave one of the two out"
+            )
+    return _any_phrase(phrases)
 
 
 def _any_word(words: Iterable[str]) -> str:
@@ -168,3 +217,13 @@ def _any_word(words: Iterable[str]) -> str:
     spaced = "|".join(re.escape(form) for form in forms if not _UNSPACED.search(form))
     unspaced = [re.escape(form) for form in forms if _UNSPACED.search(form)]
     return "|".join(([rf"(?:^|\s)(?:{spaced})(?:\s|$)"] if spaced else []) + unspaced)
+
+
+def _any_phrase(phrases: Iterable[str]) -> str:
+    """One expression for any of the phrases, whole words (Japanese: anywhere) with whatever signs between them."""
+    forms = [form for form in normalise(list(phrases)).to_pylist() if form]
+    joined = {form: r"[^\p{L}\p{N}]+".join(map(re.escape, form.split())) for form in forms}
+    spaced = "|".join(joined[form] for form in forms if not _UNSPACED.search(form))
+    unspaced = [joined[form] for form in forms if _UNSPACED.search(form)]
+    edge = r"[^\p{L}\p{N}\p{M}]"
+    return "|".join(([rf"(?:^|{edge})(?:{spaced})(?:$|{edge})"] if spaced else []) + unspaced)

@@ -56,7 +56,7 @@ class Factors:
         market = self.market
         out = np.empty((len(users), market.n_sellers, len(NAMES)), np.float32)
         ties = market.ties[market.own[users]]
-        by_category = self.interest[users] @ self._part_of_category
+        by_category = self.interest(users) @ self._part_of_category
         column = {
             "category": _log(by_category),
             "brand": _log(
@@ -120,12 +120,14 @@ class Factors:
         once.data = np.ones_like(once.data)
         return sparse.csr_array(once @ _indicator(code, self.market.n_sellers))
 
+    def interest(self, users: np.ndarray) -> np.ndarray:
+        """[len(users) x categories], rows sum to 1; of all users at once it would not fit into memory."""
+        return _mixed(self.own_categories[users], self._shares[self.market.cohorts.code[users]])
+
     @cached_property
-    def interest(self) -> np.ndarray:
-        """[U x categories], rows sum to 1."""
-        shelf, cohorts = self.market.shelf, self.market.cohorts
-        shares = np.vstack([cohorts.share, shelf.category_share])
-        return _mixed(self.own_categories, shares[cohorts.code])
+    def _shares(self) -> np.ndarray:
+        """[cohorts + 1 x categories], the last row that of who has none."""
+        return np.vstack([self.market.cohorts.share, self.market.shelf.category_share])
 
     @cached_property
     def _cell_interest(self) -> sparse.csr_array:

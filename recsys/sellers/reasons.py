@@ -74,7 +74,8 @@ class Reasons:
         shelf, touched = self.factors.market.shelf, self.factors.own_categories
         counts = self.factors.listings_by_category
         fit = sparse.coo_array(counts.T.tocsr()[sellers])  # a seller is in few of all categories
-        fit.data = fit.data * self.factors.interest[users[fit.row], fit.col]
+        block, place = np.unique(users, return_inverse=True)
+        fit.data = fit.data * self.factors.interest(block)[place[fit.row], fit.col]
         best = np.asarray(sparse.csr_array(fit).argmax(axis=1)).reshape(-1)
         count = values_at(counts, best, sellers).astype(int).tolist()
         looked = values_at(touched, users, best) > 0

@@ -16,7 +16,7 @@ from recsys.sellers.market import Market, values_at
 NEGATIVES = 60
 """Sellers drawn at random per buyer that something new was seen of."""
 BLOCK_CELLS = 4_000_000
-"""Pairs of a buyer and a seller that are held at once."""
+"""Pairs of a buyer and a seller, and of a buyer and a category, that are held at once."""
 LEAST_PAIRS = 30
 
 
@@ -136,5 +136,5 @@ def new_pairs(market: Market, later: pd.DataFrame) -> tuple[np.ndarray, np.ndarr
 
 def blocks(market: Market, users: np.ndarray) -> list[np.ndarray]:
     """The users in parts of which the factors of all sellers fit into memory."""
-    size = max(1, BLOCK_CELLS // max(market.n_sellers, 1))
+    size = max(1, BLOCK_CELLS // max(market.n_sellers, len(market.shelf.category_ids), 1))
     return [users[start : start + size] for start in range(0, len(users), size)]

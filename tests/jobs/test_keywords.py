@@ -261,6 +261,40 @@ def test_one_listing_is_answered_for_whether_published_or_just_put_up(copied: Se
     assert keywords_item.run(copied, "fresh", DS, ad_rate=0.05, budget=0.001).empty
 
 
+def test_a_price_that_was_changed_since_is_the_one_that_a_sale_brings(copied: Settings) -> None:
+    lists = read(copied, PUBLISHED)
+    item = lists["item_id"].iloc[0]
+    before = keywords_item.run(copied, item)
+    with open_warehouse(copied) as warehouse:
+        items = warehouse.read("marketplace.items")
+        items["price"] = items["price"].where(items["item_id"] != item, 2 * items["price"])
+        warehouse.write("marketplace.items", items)
+    now, then = keywords_item.run(copied, item), keywords_item.run(copied, item, DS)
+    pd.testing.assert_frame_equal(then, before)
+    earned, earns = (float((rows["expected_profit"] / rows["expected_sales"]).mean()) for rows in (then, now))
+    assert earns == pytest.approx(2 * earned)
+
+
+def test_a_listing_just_put_up_stands_among_those_of_its_category(
+    copied: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = read(copied, "features.keyword_items").set_index("item_id")
+    item = read(copied, PUBLISHED)["item_id"].iloc[0]
+    with open_warehouse(copied) as warehouse:
+        items = warehouse.read("marketplace.items")
+        row = items[items["item_id"] == item].assign(item_id="fresh")
+        warehouse.write("marketplace.items", pd.concat([items, row]))
+    asked = []
+    monkeypatch.setattr(keywords_item, "propose", lambda _, __, shelf, *___, **____: asked.append(shelf))
+    for name in ("fresh", item):
+        keywords_item.run(copied, name)
+    fresh, same = (shelf.iloc[0] for shelf in asked)
+    assert fresh["live_in_category"] == known.loc[item, "live_in_category"] + 1 > 2
+    assert (fresh["age_days"], fresh["views_30d"]) == (0, 0)
+    told = ["live_in_category", "parent_category_id", "age_days", "views_30d", "price"]
+    assert same[told].tolist() == known.assign(price=known["price"].astype(float)).loc[item, told].tolist()
+
+
 def test_a_listing_that_was_sold_since_gets_no_keywords(copied: Settings) -> None:
     item = read(copied, PUBLISHED)["item_id"].iloc[0]
     with open_warehouse(copied) as warehouse:

@@ -14,14 +14,16 @@ from rich.console import Console
 from recsys import schema
 from recsys.errors import ModelError, WarehouseError
 from recsys.jobs import build, check, sellers_backtest, sellers_score, sellers_train
-from recsys.jobs.sellers_inputs import EVERYBODY, WEIGHTS, read_market, read_weights
+from recsys.jobs.sellers_inputs import EVERYBODY, WEIGHTS, read_later, read_market, read_weights
 from recsys.jobs.sellers_look import print_list
-from recsys.sellers.factors import NAMES
+from recsys.sellers.factors import NAMES, Factors
+from recsys.sellers.weights import STATED
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from tests.jobs.conftest import PLAYED_DAYS, PLAYED_FROM
 
-LAST = PLAYED_FROM + timedelta(days=PLAYED_DAYS - 1)
+DAY = timedelta(days=1)
+LAST = PLAYED_FROM + (PLAYED_DAYS - 1) * DAY
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +123,24 @@ def test_the_backtest_prints_and_writes_what_it_found(market: Settings, tmp_path
     text = StringIO()
     sellers_backtest.print_judged(found, 5, Console(file=text, width=160))
     assert "NDCG@5" in text.getvalue() and "hold" in text.getvalue()
-    with pytest.raises(ModelError, match="take a longer period"):
-        sellers_backtest.run(market, LAST + timedelta(days=1), LAST + timedelta(days=2))
+    with open_warehouse(market) as warehouse, pytest.raises(ModelError, match="take a longer period"):
+        factors = Factors(read_market(warehouse, market, LAST))
+        sellers_backtest.judge(factors, STATED, read_later(warehouse, LAST, LAST).head(0), 5, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("cut", "until", "told"),
+    [
+        (-6, 3, f"{LAST + DAY} is not staged .the last staged day is {LAST}.; give --until {LAST + DAY}, or"),
+        (1, 2, f"{LAST + DAY} is not staged .* give an earlier --cut and --until, .* --until {LAST + DAY}`"),
+        (-6, -6, f"from {LAST - 6 * DAY} to the day before {LAST - 6 * DAY}; give a later --until"),
+    ],
+)
+def test_a_test_period_that_is_not_staged_is_refused(
+    market: Settings, cut: int, until: int, told: str
+) -> None:
+    with pytest.raises(ModelError, match=told):
+        sellers_backtest.run(market, LAST + cut * DAY, LAST + until * DAY)
 
 
 def test_a_missing_evening_names_the_command(market: Settings) -> None:

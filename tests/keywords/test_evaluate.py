@@ -98,6 +98,18 @@ def test_slices_add_up_to_the_whole() -> None:
     assert age_bands(pd.Series([0.99, 1.0, 7.0])).tolist() == ["0-1 days", "1-3 days", "7 days or more"]
 
 
+def test_without_a_campaign_there_are_no_slices_but_their_columns() -> None:
+    rows = outcome(("c1", "i1", "coat", 1, 1), ("c2", "i2", "coat", 1, 1))
+    wanted, made = targets(rows.assign(age_days=[0.5, np.nan])), lists(i1=["coat"])
+    whole = slices(campaign_metrics(made, wanted, 10), wanted)
+    nothing = slices(campaign_metrics(made, wanted.head(0), 10), wanted.head(0))
+    assert nothing.empty and nothing.columns.tolist() == whole.columns.tolist()
+    assert whole.loc[whole["slice"] == "age", ["value", "single"]].to_numpy().tolist() == [["0-1 days", 1]]
+    bands = age_bands(pd.Series([], dtype="float64"))
+    assert bands.empty and bands.dtype == age_bands(pd.Series([1.0])).dtype
+    assert age_bands(pd.Series([np.nan, 1.0])).isna().tolist() == [True, False]
+
+
 def test_what_lists_are_like() -> None:
     catalogue = pd.DataFrame({"keyword": ["coat", "red coat", "hat"], "searchers_7d": [100, 20, 30]})
     made = lists(i1=["coat", "red coat", "hat"], i2=["hat"])

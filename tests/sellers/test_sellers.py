@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,6 +83,28 @@ def test_parts_of_the_users_give_the_same_lists(
     monkeypatch.setattr(weights_module, "BLOCK_CELLS", 7 * SELLERS)
     again = recommend(factors, learned, np.arange(len(factors.market.users)), 4)
     pd.testing.assert_frame_equal(again, lists)
+
+
+def test_memory_does_not_grow_with_users_times_categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20,000 buyers and 1,000 categories are 160 MB as one array of doubles; a block of buyers holds its own part."""
+    given = frames()
+    kinds = [f"k{n:04d}" for n in range(1_000)]
+    shelf = given["listings"].iloc[:1].drop(columns=["item_id", "category_id"])
+    more = shelf.merge(pd.DataFrame({"item_id": kinds, "category_id": kinds}), how="cross")
+    crowd = given["users"].iloc[-1:].drop(columns="user_id")
+    crowd = crowd.merge(pd.DataFrame({"user_id": [f"v{n:05d}" for n in range(20_000)]}), how="cross")
+    given["listings"] = pd.concat([given["listings"], more])
+    given["users"] = pd.concat([given["users"], crowd])
+    market = Market.from_frames(given, DS)
+    monkeypatch.setattr(weights_module, "BLOCK_CELLS", 500 * 1_000)
+    (block, *others) = weights_module.blocks(market, np.arange(len(market.users)))
+    assert len(block) < 500 and others
+    tracemalloc.start()
+    made = recommend(Factors(market), weights_module.STATED, block, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(made) == 3 * len(block)
+    assert peak < 100e6
 
 
 def test_reasons_are_true(lists: pd.DataFrame) -> None:
@@ -198,7 +222,7 @@ def test_of_several_categories_the_one_that_fits_most_is_told() -> None:
     only = Weights(np.full(len(NAMES), -20.0), np.ones(len(NAMES)), (np.array(NAMES) == "category") * 1.0, 1)
     place = market.users.get_indexer(pd.Index(["u00", "u03"]))
     reasons = recommend(factors, only, place, SELLERS).set_index(["user_id", "seller_id"])["reason"]
-    fit = factors.interest[place] * np.array([2, 0, 0, 1])
+    fit = factors.interest(place) * np.array([2, 0, 0, 1])
     assert fit.argmax(axis=1).tolist() == [0, 3]
     kept = reasons[reasons.index.get_level_values("seller_id") == "s00"].to_dict()
     assert all(f"in Kind {user[-1]}" in reason for (user, _), reason in kept.items()) and kept
