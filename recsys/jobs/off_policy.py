@@ -11,6 +11,7 @@ import pandas as pd
 
 from recsys.errors import ModelError
 from recsys.evaluation.off_policy import ENOUGH_REWARDED, Estimate, Method, OffPolicy, evaluate
+from recsys.jobs.any_table import read_any
 from recsys.schema import DS, ITEM_ID, RANK, USER_ID
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -89,6 +90,10 @@ class Question:
         for name, known in (("reward", REWARDS), ("model", MODELS)):
             if getattr(self, name) not in known:
                 raise ModelError(f"No {name} {getattr(self, name)!r}; choose one of {', '.join(known)}.")
+        for name in ("clip", "cap"):
+            bound = getattr(self, name)
+            if bound is not None and not bound > 0:
+                raise ModelError(f"{name} is {bound}; it has to be above 0, or left out.")
 
 
 def run(
@@ -110,7 +115,9 @@ def run(
     Money is what the buyer paid, capped at ``question.cap`` (by default ``price_cap``), times the take rate.
 
     Raises:
-        ModelError: nothing was drawn, or less than ``question.least_support`` of the policy could have been drawn.
+        ModelError: nothing was drawn, or less than ``question.least_support`` of the policy could have been drawn, or a
+            value of ``lists`` means nothing.
+        ContractError: ``lists`` cannot be read.
     """
     asked = question or Question()
     with open_warehouse(settings) as warehouse:
@@ -126,7 +133,7 @@ def run(
         )
     could = could.merge(shown[LIST].drop_duplicates(), on=LIST)
     places = _places(could)
-    wanted = _read(lists, could, shown) if lists else _best(could, places, PREDICTION[asked.reward])
+    wanted = _read(settings, lists, could) if lists else _best(could, places, PREDICTION[asked.reward])
     rewards, cap = _rewards(shown, asked, settings.price_cap)
     supported = _supported(wanted, could)
     if supported < asked.least_support:
@@ -167,28 +174,52 @@ def _seen(shown: pd.DataFrame, places: pd.DataFrame) -> pd.Series:
     return pd.Series(drawn["seen"].fillna(0.0).to_numpy(), _keys(drawn, PLACE))
 
 
-def _read(path: Path, could: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+def _read(settings: Settings, path: Path, could: pd.DataFrame) -> pd.DataFrame:
     """The policy's items at the drawn places of the lists that were shown, whether the user scrolled to them or not."""
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as Parquet or CSV: {error}") from error
-    evenings = shown[DS].drop_duplicates()
+    frame = read_any(settings, str(path))
+    evenings = could[DS].unique()
     needed = [USER_ID, ITEM_ID, RANK, *([DS] if len(evenings) > 1 else [])]
     missing = [name for name in needed if name not in frame]
     if missing:
         raise ModelError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(needed)}.")
-    if DS not in frame:
-        frame = frame.assign(ds=evenings.iloc[0])
-    frame = frame.assign(ds=pd.to_datetime(frame[DS]).dt.date, expected=frame.get("expected", np.nan))
+    frame = frame.astype({USER_ID: str, ITEM_ID: str})
+    frame = frame.assign(
+        ds=_days(frame[DS], path) if DS in frame else evenings[0],
+        rank=_ranks(frame[RANK], path),
+        expected=_predictions(frame["expected"], path) if "expected" in frame else np.nan,
+    )
     if frame.duplicated(PLACE).any() or frame.duplicated(PAIR).any():
         raise ModelError(f"{path} has a list with a rank or an item twice.")
-    frame[USER_ID], frame[ITEM_ID] = frame[USER_ID].astype(str), frame[ITEM_ID].astype(str)
-    places = could.loc[~could["is_reserve"], PLACE].merge(
-        shown[[DS, USER_ID]].drop_duplicates(), on=[DS, USER_ID]
-    )
+    places = could.loc[~could["is_reserve"], PLACE]
     places = places.assign(ds=pd.to_datetime(places[DS]).dt.date)
     return frame[[*PLACE, ITEM_ID, "expected"]].merge(places, on=PLACE)
+
+
+def _days(column: pd.Series, path: Path) -> pd.Series:
+    days = pd.to_datetime(column.astype(str), errors="coerce", format="ISO8601")
+    return _sound(days.dt.date, days.notna(), column, f"{path} has ds {{}}; write a day as YYYY-MM-DD.")
+
+
+def _ranks(column: pd.Series, path: Path) -> pd.Series:
+    ranks = pd.to_numeric(column, errors="coerce")
+    sound = (ranks >= 1) & (ranks % 1 == 0)
+    message = f"{path} has rank {{}}; a rank is a whole number, 1 at the top of the list."
+    return _sound(ranks, sound, column, message).astype(np.int64)
+
+
+def _predictions(column: pd.Series, path: Path) -> pd.Series:
+    """Numbers, NaN where a cell is empty."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    empty = column.isna() | column.astype(str).str.strip().eq("")
+    message = f"{path} has expected {{}}; it is a number, or empty where nothing is predicted."
+    return _sound(numbers, np.isfinite(numbers) | empty, column, message)
+
+
+def _sound(values: pd.Series, sound: pd.Series, column: pd.Series, message: str) -> pd.Series:
+    """``values``; ModelError with what the file says where it is not ``sound``."""
+    if sound.all():
+        return values
+    raise ModelError(message.format(repr(column[~sound].iloc[0])))
 
 
 def _supported(wanted: pd.DataFrame, could: pd.DataFrame) -> float:
@@ -210,7 +241,9 @@ def _rewards(shown: pd.DataFrame, asked: Question, price_cap: float) -> tuple[np
     sold = shown["sold_here"].fillna(False).to_numpy(bool)
     if asked.reward == "purchases":
         return np.where(sold, shown["purchases"].fillna(0).to_numpy(np.float64), 0.0), asked.cap
-    paid = np.minimum(shown["paid"].fillna(0).to_numpy(np.float64), asked.cap or price_cap)
+    paid = np.minimum(
+        shown["paid"].fillna(0).to_numpy(np.float64), price_cap if asked.cap is None else asked.cap
+    )
     return np.where(sold, paid * shown["take_rate"].to_numpy(np.float64), 0.0), None
 
 

@@ -285,3 +285,46 @@ def test_a_file_that_lacks_something_is_refused(
         off_policy.run(served[0], SERVED, 1, file)
     with pytest.raises(ModelError, match="No reward 'likes'"):
         Question(reward="likes")
+    for bound, value in (("cap", -5.0), ("cap", 0.0), ("clip", 0.0), ("cap", float("nan"))):
+        with pytest.raises(ModelError, match=f"{bound} is {value}; it has to be above 0"):
+            Question(**{bound: value})
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("ds", "2026-13-45", "has ds '2026-13-45'; write a day as YYYY-MM-DD"),
+        ("ds", "", "has ds ''"),
+        ("rank", "first", "has rank 'first'; a rank is a whole number, 1 at the top"),
+        ("rank", "1.5", "has rank '1.5'"),
+        ("rank", "0", "has rank '0'"),
+        ("expected", "much", "has expected 'much'; it is a number, or empty"),
+    ],
+)
+def test_a_value_of_a_file_that_means_nothing_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, column: str, value: str, told: str
+) -> None:
+    log, file = Log(0, users=5), tmp_path / "lists.csv"
+    monkeypatch.setattr(off_policy, "open_warehouse", lambda _: log)
+    row = {"user_id": "u0000", "item_id": "i00000", "rank": "10", "ds": str(EVENING), "expected": "0.1"}
+    pd.DataFrame([row | {column: value}]).to_csv(file, index=False)
+    with pytest.raises(ModelError, match=re.escape(f"{file} {told}")):
+        off_policy.run(Settings(), SERVED, 1, file, CLICKS)
+
+
+def test_ids_of_a_file_keep_their_zeros(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log, file = Log(0, users=50), tmp_path / "lists.csv"
+    for table in log.tables.values():
+        for name in ("user_id", "item_id"):
+            table[name] = table[name].str[1:].str.zfill(6)
+    monkeypatch.setattr(off_policy, "open_warehouse", lambda _: log)
+    served = log.tables[off_policy._COULD].query("not is_reserve")
+    lists = served[["user_id", "item_id", "rank", "ds"]].assign(expected=served["p_click"])
+    lists.to_csv(file, index=False)
+    found = off_policy.run(Settings(), SERVED, 1, file, CLICKS)
+    assert found["matched"] == found["rows"]
+    assert found["dr"] != "none"
+    lists.to_parquet(tmp_path / "lists.parquet")
+    assert off_policy.run(Settings(), SERVED, 1, tmp_path / "lists.parquet", CLICKS) == found
+    lists.assign(expected="").to_csv(file, index=False)
+    assert off_policy.run(Settings(), SERVED, 1, file, CLICKS) == found | {"dr": "none"}
