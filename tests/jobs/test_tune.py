@@ -19,7 +19,7 @@ import yaml
 from recsys import schema
 from recsys.errors import ModelError
 from recsys.evaluation import tuning_ranker
-from recsys.evaluation.tuning import Range
+from recsys.evaluation.tuning import PROOF, Range
 from recsys.jobs import train, tune
 from recsys.models import EASE, ItemKNN, OwnHistory
 from recsys.ranking import shop as shop_ranking
@@ -70,9 +70,9 @@ def test_the_choice_lands_in_a_file_that_training_reads(copied: Settings) -> Non
         done = [trial.value for trial in trials(copied, name) if trial.state.name == "COMPLETE"]
         best = max(value for value in done if value is not None)
         assert entry["value"] == pytest.approx(best, abs=2e-3)
-        # Values are taken only where they are better by more than the error, and then training has them.
+        # Values are taken only where they are better by more than PROOF errors, and then training has them.
         model = make_retrievers("item", 1, Tuned.read(copied.tuned_path))[name]
-        assert bool(entry["values"]) == (entry["value"] - entry["default"] > entry["error"])
+        assert bool(entry["values"]) == (entry["value"] - entry["default"] > PROOF * entry["error"])
         assert {field: getattr(model, field) for field in entry["values"]} == entry["values"]
     assert sum("best" in line for line in said) == 12
 
