@@ -29,7 +29,7 @@ CLICKS = Question(reward="clicks")
 def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, pd.DataFrame]:
     """Three days lived, an evening of lists with a draw at two places, and the day on which they were served."""
     root = tmp_path_factory.mktemp("served") / "warehouse"
-    settings = Settings.load({}, warehouse=str(root), list_size=LENGTH, reserve_size=2 * POOL)
+    settings = Settings.load({}, warehouse=str(root), list_size=LENGTH, reserve_size=2 * POOL, explore="none")
     simulate.history(settings, FIRST, 3, size="small")
     with open_warehouse(settings) as warehouse:
         items = warehouse.read("marketplace.items")
