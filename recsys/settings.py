@@ -21,7 +21,7 @@ FALSE_WORDS = {"0", "false", "no", "off"}
 PREFIX = "RECSYS_"
 LEAST = {
     0: (
-        "late_days", "quarantine_days", "reserve_size", "price_cap", "price_exponent", "ration",
+        "late_days", "quarantine_days", "reserve_size", "price_cap", "price_exponent", "popularity_penalty", "ration",
         "seed", "max_gb",
     ),
     1: (
@@ -89,6 +89,11 @@ class Settings:
     )  # type: ignore[assignment]
     per_seller: int = _setting(10, "Places of one seller on a list, until nothing else is left.")  # type: ignore[assignment]
     per_category: int = _setting(40, "Places of one category on a list, until nothing else is left.")  # type: ignore[assignment]
+    popularity_penalty: float = _setting(
+        0.0,
+        "Exponent g of the factor (1 + points of recent demand) ^ -g on scores: what everybody looks at stands lower; "
+        "0 for none.",
+    )  # type: ignore[assignment]
     ration: float = _setting(
         0.0,
         "A one-off listing stands in as many lists as make so many expected sales a day; 0 does not bound it.",

@@ -43,6 +43,7 @@ def test_an_override_of_none_counts_as_not_given() -> None:
         ("EXPERIMENT_DAYS", "0", "1 or more"),
         ("PRICE_EXPONENT", "nan", "RECSYS_PRICE_EXPONENT is nan; it has to be a number, 0 or more"),
         ("PRICE_CAP", "inf", "has to be a number"),
+        ("POPULARITY_PENALTY", "-0.1", "0 or more"),
         ("MAX_GB", "nan", "has to be a number"),
         ("SEED", "-1", "0 or more"),
     ],
