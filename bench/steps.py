@@ -25,6 +25,7 @@ PLAIN: dict[str, object] = {
     "diversity": 0.0,
     "per_seller": ENDLESS,
     "per_category": ENDLESS,
+    "popularity_penalty": 0.0,
     "explore": "none",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,6 +19,17 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
 PREFIX = "RECSYS_"
+LEAST = {
+    0: (
+        "late_days", "quarantine_days", "reserve_size", "price_cap", "price_exponent", "popularity_penalty", "ration",
+        "seed", "max_gb",
+    ),
+    1: (
+        "history_days", "archive_days", "active_days", "experiment_days", "list_size", "shards", "per_seller",
+        "per_category", "keywords", "min_searchers",
+    ),
+}  # fmt: skip
+"""The least that a number can be."""
 OTHERS = {"RECSYS_WAREHOUSE_DIR"}
 """Variables that are no settings: docker-compose.yaml reads them."""
 
@@ -77,6 +89,11 @@ class Settings:
     )  # type: ignore[assignment]
     per_seller: int = _setting(10, "Places of one seller on a list, until nothing else is left.")  # type: ignore[assignment]
     per_category: int = _setting(40, "Places of one category on a list, until nothing else is left.")  # type: ignore[assignment]
+    popularity_penalty: float = _setting(
+        0.0,
+        "Exponent g of the factor (1 + points of recent demand) ^ -g on scores: what everybody looks at stands lower; "
+        "0 for none.",
+    )  # type: ignore[assignment]
     ration: float = _setting(
         0.0,
         "A one-off listing stands in as many lists as make so many expected sales a day; 0 does not bound it.",
@@ -180,19 +197,19 @@ class Settings:
             raise SettingsError(
                 f"RECSYS_KEYWORD_MARGIN is {self.keyword_margin}; it is a share of the price, above 0 and at most 1."
             )
-        for name in ("ration", "price_exponent", "price_cap"):
-            if getattr(self, name) < 0:
-                raise SettingsError(
-                    f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 0 or more."
-                )
-        for name in (
-            "history_days", "archive_days", "active_days", "list_size", "shards", "per_seller", "per_category",
-            "keywords", "min_searchers",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise SettingsError(
-                    f"RECSYS_{name.upper()} is {getattr(self, name)}; it has to be 1 or more."
-                )
+        for least, names in LEAST.items():
+            for name in names:
+                value = getattr(self, name)
+                if not least <= value < math.inf:
+                    raise SettingsError(
+                        f"RECSYS_{name.upper()} is {value}; it has to be a number, {least} or more."
+                    )
+        beyond = [place for place in self.explored_places if place > self.list_size]
+        if beyond:
+            raise SettingsError(
+                f"RECSYS_EXPLORE is {self.explore!r}, and a list has no place {beyond[0]}: RECSYS_LIST_SIZE is "
+                f"{self.list_size}. Name places of the list, or none."
+            )
 
     @property
     def explored_places(self) -> tuple[int, ...]:

@@ -6,12 +6,14 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from recsys import cli
@@ -237,6 +239,52 @@ def test_backtest_prints_a_row_per_model(tmp_path: Path, monkeypatch: pytest.Mon
     assert "0.270" in result.output
     assert "1,540" in result.output
     assert "hybrid against als" in result.output and "+0.050 (+0.040 to +0.060)" in result.output
+
+
+WRITERS = (
+    ["backtest", "--cut", "2011-11-01", "--until", "2011-12-10"],
+    ["cost", "--ds", "2026-02-10"],
+    ["explain", "--user", "u", "--ds", "2026-02-10"],
+    ["experiment", "analyze", "users.csv", "--unit", "user_id", "--arm", "arm", "--metric", "revenue"],
+    ["experiment", "power", "--rate", "0.04"],
+    ["experiment", "simulate"],
+    ["keywords", "backtest", "--cut", "2026-02-05"],
+    ["keywords", "recommend", "--item", "i"],
+    ["sellers", "backtest", "--cut", "2026-02-08", "--until", "2026-02-15"],
+    ["sellers", "recommend", "--user", "u", "--ds", "2026-02-10"],
+)
+
+
+@pytest.mark.parametrize("arguments", WRITERS, ids=" ".join)
+def test_a_file_that_could_not_be_written_is_refused_before_the_work(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    for path, told in ((tmp_path / "missing" / "found.json", "make it first"), (tmp_path, "is a directory")):
+        result = runner.invoke(cli.app, [*arguments, "--json", str(path)])
+        printed = " ".join(result.output.replace("│", "").split())
+        assert result.exit_code == 2, printed
+        assert "--json" in printed and told in printed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_that_writes_json_is_tried() -> None:
+    def commands(group: Any, *names: str) -> Iterator[tuple[str, ...]]:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from commands(command, *names, name)
+            elif any("--json" in parameter.opts for parameter in command.params):
+                yield (*names, name)
+
+    found = set(commands(typer.main.get_command(cli.app)))
+    assert found == {tuple(part for part in argv[:2] if not part.startswith("-")) for argv in WRITERS}
+
+
+@pytest.mark.parametrize("k", ["0", "-1"])
+def test_a_list_has_a_place_or_more(warehouse: Path, monkeypatch: pytest.MonkeyPatch, k: str) -> None:
+    spy = Spy(monkeypatch, backtest)
+    arguments = ["backtest", "--cut", "2011-11-01", "--until", "2011-12-10", "--k", k, "-w", str(warehouse)]
+    assert runner.invoke(cli.app, arguments).exit_code == 2
+    assert spy.args == ()
 
 
 def test_evaluate_hands_over_what_is_judged(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,9 +34,18 @@ def test_an_override_of_none_counts_as_not_given() -> None:
         ("ITEM_UNIT", "thing", "choose one of group, item"),
         ("TIMEZONE", "Mars/Olympus", "is no IANA zone"),
         ("TIMEZONE", "../etc/passwd", "is no IANA zone"),
-        ("SHARDS", "0", "has to be 1 or more"),
+        ("SHARDS", "0", "has to be a number, 1 or more"),
         ("DIVERSITY", "1.5", "from 0 to below 1"),
-        ("RATION", "-1", "has to be 0 or more"),
+        ("RATION", "-1", "RECSYS_RATION is -1.0; it has to be a number, 0 or more"),
+        ("RESERVE_SIZE", "-5", "RECSYS_RESERVE_SIZE is -5; it has to be a number, 0 or more"),
+        ("LATE_DAYS", "-1", "0 or more"),
+        ("QUARANTINE_DAYS", "-1", "0 or more"),
+        ("EXPERIMENT_DAYS", "0", "1 or more"),
+        ("PRICE_EXPONENT", "nan", "RECSYS_PRICE_EXPONENT is nan; it has to be a number, 0 or more"),
+        ("PRICE_CAP", "inf", "has to be a number"),
+        ("POPULARITY_PENALTY", "-0.1", "0 or more"),
+        ("MAX_GB", "nan", "has to be a number"),
+        ("SEED", "-1", "0 or more"),
     ],
 )
 def test_bad_values_name_the_setting(name: str, value: str, message: str) -> None:
@@ -77,3 +86,12 @@ def test_places_to_explore_are_places() -> None:
     for odd in ("0", "first", "-2", "3,,4", "10,10"):
         with pytest.raises(SettingsError, match="RECSYS_EXPLORE"):
             Settings.load({"RECSYS_EXPLORE": odd})
+
+
+def test_places_to_explore_are_on_the_list() -> None:
+    assert Settings.load({"RECSYS_EXPLORE": "10", "RECSYS_LIST_SIZE": "10"}).explored_places == (10,)
+    for size, told in (("50", "no place 60: RECSYS_LIST_SIZE is 50. Name places"), ("12", "no place 60")):
+        with pytest.raises(SettingsError, match=told):
+            Settings.load({"RECSYS_EXPLORE": "10,60", "RECSYS_LIST_SIZE": size})
+    with pytest.raises(SettingsError, match="RECSYS_EXPLORE is '10,20', and a list has no place 20"):
+        Settings.load({"RECSYS_LIST_SIZE": "12"})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +21,25 @@ Warehouse = Annotated[
     ),
 ]
 Ds = Annotated[str, typer.Option("--ds", help="Data day, YYYY-MM-DD.", metavar="DAY")]
+
+
+def json_file(what: str) -> Any:
+    """The option ``--json`` of a command that may write ``what``; refused before the work where it cannot be."""
+    return typer.Option(
+        help=f"File to write {what} to.",
+        metavar="FILE",
+        dir_okay=False,
+        writable=True,
+        callback=_with_folder,
+    )
+
+
+def _with_folder(path: Path | None) -> Path | None:
+    if path is not None and not os.access(path.parent, os.W_OK):
+        raise typer.BadParameter(
+            f"there is no folder {path.parent} that can be written to; make it first, or name a file elsewhere."
+        )
+    return path
 
 
 def existing(warehouse: str | None) -> Settings:

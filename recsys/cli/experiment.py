@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from recsys.cli.common import Warehouse, console
+from recsys.cli.common import Warehouse, console, json_file
 from recsys.experiments.limits import MOST_LOOKS
 from recsys.settings import Settings, parse_ds
 
@@ -49,7 +49,7 @@ Repeated = Annotated[
         help="A unit of several rows: count copies once and add up what differs, add up all, or refuse."
     ),
 ]
-Json = Annotated[Path | None, typer.Option(help="File to write the results to.", metavar="FILE")]
+Json = Annotated[Path | None, json_file("the results")]
 Unit = Annotated[str | None, typer.Option(help="Of a table: column of the unit.")]
 METRIC = (
     "COLUMN or NUMERATOR/DENOMINATOR, with :mean, :proportion, :ratio or a percentile like :p90 behind it where the "

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from recsys.cli.common import Ds, Warehouse, console, existing, progress, show
+from recsys.cli.common import Ds, Warehouse, console, existing, json_file, progress, show
 from recsys.settings import parse_ds
 
 app = typer.Typer()
@@ -17,8 +17,8 @@ app = typer.Typer()
 def backtest(
     cut: Annotated[str, typer.Option(help="First day of the test period, YYYY-MM-DD.", metavar="DAY")],
     until: Annotated[str, typer.Option(help="Day after the last of the test period.", metavar="DAY")],
-    k: Annotated[int, typer.Option(help="Length of the lists that are judged.")] = 10,
-    json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    k: Annotated[int, typer.Option(help="Length of the lists that are judged.", min=1)] = 10,
+    json: Annotated[Path | None, json_file("the figures")] = None,
     *,
     origins: Annotated[
         int | None,
@@ -135,7 +135,9 @@ def tune(
     ] = None,
     into: Annotated[
         Path | None,
-        typer.Option(help="File to write. Default: include/tuned/ITEM_UNIT.yaml, which training reads."),
+        typer.Option(
+            help="File to write. Default: include/tuned/ITEM_UNIT.yaml, which training reads.", dir_okay=False
+        ),
     ] = None,
     warehouse: Warehouse = None,
 ) -> None:

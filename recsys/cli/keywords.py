@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.common import Ds, Warehouse, console, existing, progress, show
+from recsys.cli.common import Ds, Warehouse, console, existing, json_file, progress, show
 from recsys.errors import SettingsError
 from recsys.settings import parse_ds
 
@@ -86,7 +86,7 @@ def recommend(
         typer.Option("--ds", help="What is known of keywords. Default: the newest.", metavar="DAY"),
     ] = None,
     *,
-    json: Annotated[Path | None, typer.Option(help="File to write the keywords to.", metavar="FILE")] = None,
+    json: Annotated[Path | None, json_file("the keywords")] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Propose keywords for a listing, with the profit to be expected of each, and why.
@@ -112,7 +112,7 @@ def backtest(
     ] = None,
     k: Annotated[int, typer.Option(help="Places of a list that count.", min=1)] = 10,
     *,
-    json: Annotated[Path | None, typer.Option(help="File to write the figures to.", metavar="FILE")] = None,
+    json: Annotated[Path | None, json_file("the figures")] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Judge keyword lists by the campaigns that started in the week after: every retriever, the ranker, the set.

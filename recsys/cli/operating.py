@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.common import Ds, Warehouse, console, existing, progress, show
+from recsys.cli.common import Ds, Warehouse, console, existing, json_file, progress, show
 from recsys.settings import Settings, parse_ds
 
 app = typer.Typer()
@@ -16,7 +16,7 @@ app = typer.Typer()
 @app.command()
 def cost(
     ds: Ds,
-    json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    json: Annotated[Path | None, json_file("the figures")] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Show what a day costs in BigQuery: bytes and price of every query, the ceiling, growth with the history.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.common import Ds, Warehouse, console, existing, show
+from recsys.cli.common import Ds, Warehouse, console, existing, json_file, show
 from recsys.settings import parse_ds
 
 app = typer.Typer()
@@ -34,9 +34,7 @@ def explain(
     user: Annotated[str, typer.Option(help="Id of the user.", metavar="ID")],
     ds: Ds,
     places: Annotated[int, typer.Option(help="Places of the list to print.", min=1)] = 10,
-    json: Annotated[
-        Path | None, typer.Option(help="File to write every place of the list to, with its reserve.")
-    ] = None,
+    json: Annotated[Path | None, json_file("every place of the list, with its reserve,")] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Say why a user was shown a list: a reason for each place, the factors of the money, what moved the ranker.

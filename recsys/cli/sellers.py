@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recsys.cli.common import Ds, Warehouse, console, existing, progress, show
+from recsys.cli.common import Ds, Warehouse, console, existing, json_file, progress, show
 from recsys.settings import parse_ds
 
 app = typer.Typer(no_args_is_help=True)
@@ -40,7 +40,7 @@ def recommend(
     user: Annotated[str, typer.Option(help="Id of the user.", metavar="ID")],
     ds: Ds,
     places: Annotated[int, typer.Option(help="Places of the list to print.", min=1)] = 10,
-    json: Annotated[Path | None, typer.Option(help="File to write the whole list to.")] = None,
+    json: Annotated[Path | None, json_file("the whole list")] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Say which sellers a user would be shown on the day after, and why; the list is made anew.
@@ -61,7 +61,7 @@ def backtest(
     cut: Annotated[str, typer.Option(help="First day of the test period, YYYY-MM-DD.", metavar="DAY")],
     until: Annotated[str, typer.Option(help="Day after the last of the test period.", metavar="DAY")],
     k: Annotated[int, typer.Option(help="Length of the lists that are judged.", min=1)] = 10,
-    json: Annotated[Path | None, typer.Option(help="File to write the figures to.")] = None,
+    json: Annotated[Path | None, json_file("the figures")] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Judge lists of the evening before a day by whom buyers newly followed or bought from since.

@@ -30,7 +30,7 @@ def simulate(
 @app.command()
 def truth(
     ds: Ds,
-    replications: Annotated[int, typer.Option(help="Times the day is played for each policy.")] = 30,
+    replications: Annotated[int, typer.Option(help="Times the day is played for each policy.", min=1)] = 30,
     warehouse: Warehouse = None,
 ) -> None:
     """Play a day for each policy alone and record what it truly earns; only a synthetic marketplace knows."""

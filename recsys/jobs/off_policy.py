@@ -11,12 +11,14 @@ import pandas as pd
 
 from recsys.errors import ModelError
 from recsys.evaluation.off_policy import ENOUGH_REWARDED, Estimate, Method, OffPolicy, evaluate
+from recsys.jobs.any_table import read_any
 from recsys.schema import DS, ITEM_ID, RANK, USER_ID
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 
 REWARDS = ("revenue", "purchases", "clicks")
 MODELS = ("item", "item-position")
+LIST, PLACE, PAIR = [DS, USER_ID], [DS, USER_ID, RANK], [DS, USER_ID, ITEM_ID]
 PREDICTION = {"revenue": "expected_revenue", "clicks": "p_click", "purchases": "p_purchase"}
 
 _SHOWN = """
@@ -88,6 +90,10 @@ class Question:
         for name, known in (("reward", REWARDS), ("model", MODELS)):
             if getattr(self, name) not in known:
                 raise ModelError(f"No {name} {getattr(self, name)!r}; choose one of {', '.join(known)}.")
+        for name in ("clip", "cap"):
+            bound = getattr(self, name)
+            if bound is not None and not bound > 0:
+                raise ModelError(f"{name} is {bound}; it has to be above 0, or left out.")
 
 
 def run(
@@ -98,28 +104,36 @@ def run(
     Only drawn places count: a place that is filled by rule shows nothing else, so nothing is known of anything else.
     The policy is ``lists`` (Parquet or CSV: user_id, item_id, rank, and where it is for several evenings ds; optionally
     ``expected``, a prediction of the reward), or without it the one that would fill the drawn places with what is worth
-    most instead of by a draw. ``question.model`` "item" takes a reward to depend on the item and not on which of the
-    drawn places it has; "item-position" on both, and needs the policy's item at the very rank.
+    most instead of by a draw. ``question.model`` "item" takes the reward of a place that was seen to depend on the item
+    and not on which of the drawn places it is, and how far users look to have nothing to do with what an item earns
+    with them; "item-position" takes neither, and needs the policy's item at the very rank.
+
+    What is estimated is the sum over the policy's places of the chance to be seen there times the reward of the item
+    there once seen, per place seen. Each row stands for its item at the rank where the policy has it: under "item" its
+    weight holds how often that rank is seen, against the rank where it was drawn.
 
     Money is what the buyer paid, capped at ``question.cap`` (by default ``price_cap``), times the take rate.
 
     Raises:
-        ModelError: nothing was drawn, or less than ``question.least_support`` of the policy could have been drawn.
+        ModelError: nothing was drawn, or less than ``question.least_support`` of the policy could have been drawn, or a
+            value of ``lists`` means nothing.
+        ContractError: ``lists`` cannot be read.
     """
     asked = question or Question()
     with open_warehouse(settings) as warehouse:
         first = {"first": ds - timedelta(days=days - 1)}
         shown = warehouse.query(_SHOWN, first, ds=ds).to_pandas()
-        shown = shown[
-            shown["is_reserve"].eq(False).fillna(False)
-        ]  # of a published list, and not from behind it
+        listed = shown["is_reserve"].eq(False).fillna(False)  # on a published list, and not behind it
+        shown = shown[listed].astype({RANK: np.int64})
         could = warehouse.query(_COULD, first, ds=ds).to_pandas()
     if shown.empty:
         raise ModelError(
             f"No shown place of the {days} days up to {ds} was drawn: every propensity is 1, so the log supports no "
             "policy but the one that was served. Draw some places of the lists, and judge the days after that."
         )
-    wanted = _read(lists, could, shown) if lists else _best(could, shown, PREDICTION[asked.reward])
+    could = could.merge(shown[LIST].drop_duplicates(), on=LIST)
+    places = _places(could)
+    wanted = _read(settings, lists, could) if lists else _best(could, places, PREDICTION[asked.reward])
     rewards, cap = _rewards(shown, asked, settings.price_cap)
     supported = _supported(wanted, could)
     if supported < asked.least_support:
@@ -128,53 +142,91 @@ def run(
             "earned nothing that a log could tell. Judge a policy nearer to the served one, draw from more listings, "
             "or ask for less support and read SNIPS as the value of the supported part alone."
         )
-    found = _judge(shown, wanted, rewards, asked, cap)
+    found = _judge(shown, wanted, rewards, asked, cap, seen=_seen(shown, places))
     return _summary(found, asked, float(np.mean(rewards)), supported)
 
 
-def _best(could: pd.DataFrame, shown: pd.DataFrame, prediction: str) -> pd.DataFrame:
+def _places(could: pd.DataFrame) -> pd.DataFrame:
+    """Per list its drawn places, a tuple of ascending ranks; columns ds, user_id, places."""
+    drawn = could[~could["is_reserve"]].sort_values(RANK)
+    return drawn.groupby(LIST)[RANK].agg(tuple).rename("places").reset_index()
+
+
+def _best(could: pd.DataFrame, places: pd.DataFrame, prediction: str) -> pd.DataFrame:
     """Per list, as many of the best of what could be drawn as places were, best first."""
-    places = could[~could["is_reserve"]].groupby([DS, USER_ID])[RANK].apply(sorted).rename("places")
-    could = could.merge(places.reset_index(), on=[DS, USER_ID])
-    could["number"] = could.groupby([DS, USER_ID]).cumcount()
+    could = could.merge(places, on=LIST)
+    could["number"] = could.groupby(LIST).cumcount()
     best = could[could["number"] < could["places"].str.len()]
     ranks = [places[n] for places, n in zip(best["places"], best["number"], strict=True)]
     best = best.assign(rank=ranks, expected=best[prediction])
-    lists = shown[[DS, USER_ID]].drop_duplicates()
-    return best[[DS, USER_ID, ITEM_ID, RANK, "expected"]].merge(lists, on=[DS, USER_ID])
+    return best[[*LIST, ITEM_ID, RANK, "expected"]]
 
 
-def _read(path: Path, could: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+def _seen(shown: pd.DataFrame, places: pd.DataFrame) -> pd.Series:
+    """How often a drawn place is seen, as a share of the most seen place of its list; by [ds, user_id, rank].
+
+    Counted over all shown lists that are drawn at the same places: one list alone does not tell.
+    """
+    times = shown.merge(places, on=LIST).groupby(["places", RANK]).size()
+    share = (times / times.groupby(level="places").transform("max")).rename("seen").reset_index()
+    drawn = places.assign(rank=places["places"]).explode(RANK)
+    drawn = drawn.astype({RANK: np.int64}).merge(share, on=["places", RANK], how="left")
+    return pd.Series(drawn["seen"].fillna(0.0).to_numpy(), _keys(drawn, PLACE))
+
+
+def _read(settings: Settings, path: Path, could: pd.DataFrame) -> pd.DataFrame:
     """The policy's items at the drawn places of the lists that were shown, whether the user scrolled to them or not."""
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as Parquet or CSV: {error}") from error
-    evenings = shown[DS].drop_duplicates()
+    frame = read_any(settings, str(path))
+    evenings = could[DS].unique()
     needed = [USER_ID, ITEM_ID, RANK, *([DS] if len(evenings) > 1 else [])]
     missing = [name for name in needed if name not in frame]
     if missing:
         raise ModelError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(needed)}.")
-    if DS not in frame:
-        frame = frame.assign(ds=evenings.iloc[0])
-    frame = frame.assign(ds=pd.to_datetime(frame[DS]).dt.date, expected=frame.get("expected", np.nan))
-    key = [DS, USER_ID, RANK]
-    if frame.duplicated(key).any() or frame.duplicated([DS, USER_ID, ITEM_ID]).any():
-        raise ModelError(f"{path} has a list with a rank or an item twice.")
-    frame[USER_ID], frame[ITEM_ID] = frame[USER_ID].astype(str), frame[ITEM_ID].astype(str)
-    places = could.loc[~could["is_reserve"], key].merge(
-        shown[[DS, USER_ID]].drop_duplicates(), on=[DS, USER_ID]
+    frame = frame.astype({USER_ID: str, ITEM_ID: str})
+    frame = frame.assign(
+        ds=_days(frame[DS], path) if DS in frame else evenings[0],
+        rank=_ranks(frame[RANK], path),
+        expected=_predictions(frame["expected"], path) if "expected" in frame else np.nan,
     )
+    if frame.duplicated(PLACE).any() or frame.duplicated(PAIR).any():
+        raise ModelError(f"{path} has a list with a rank or an item twice.")
+    places = could.loc[~could["is_reserve"], PLACE]
     places = places.assign(ds=pd.to_datetime(places[DS]).dt.date)
-    return frame[[*key, ITEM_ID, "expected"]].merge(places, on=key)
+    return frame[[*PLACE, ITEM_ID, "expected"]].merge(places, on=PLACE)
+
+
+def _days(column: pd.Series, path: Path) -> pd.Series:
+    days = pd.to_datetime(column.astype(str), errors="coerce", format="ISO8601")
+    return _sound(days.dt.date, days.notna(), column, f"{path} has ds {{}}; write a day as YYYY-MM-DD.")
+
+
+def _ranks(column: pd.Series, path: Path) -> pd.Series:
+    ranks = pd.to_numeric(column, errors="coerce")
+    sound = (ranks >= 1) & (ranks % 1 == 0)
+    message = f"{path} has rank {{}}; a rank is a whole number, 1 at the top of the list."
+    return _sound(ranks, sound, column, message).astype(np.int64)
+
+
+def _predictions(column: pd.Series, path: Path) -> pd.Series:
+    """Numbers, NaN where a cell is empty."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    empty = column.isna() | column.astype(str).str.strip().eq("")
+    message = f"{path} has expected {{}}; it is a number, or empty where nothing is predicted."
+    return _sound(numbers, np.isfinite(numbers) | empty, column, message)
+
+
+def _sound(values: pd.Series, sound: pd.Series, column: pd.Series, message: str) -> pd.Series:
+    """``values``; ModelError with what the file says where it is not ``sound``."""
+    if sound.all():
+        return values
+    raise ModelError(message.format(repr(column[~sound].iloc[0])))
 
 
 def _supported(wanted: pd.DataFrame, could: pd.DataFrame) -> float:
     """Share of the policy's items at drawn places that could have been drawn."""
     if wanted.empty:
         return 0.0
-    known = _keys(could, [DS, USER_ID, ITEM_ID])
-    return float(_keys(wanted, [DS, USER_ID, ITEM_ID]).isin(known).mean())
+    return float(_keys(wanted, PAIR).isin(_keys(could, PAIR)).mean())
 
 
 def _keys(frame: pd.DataFrame, names: list[str]) -> pd.MultiIndex:
@@ -189,30 +241,39 @@ def _rewards(shown: pd.DataFrame, asked: Question, price_cap: float) -> tuple[np
     sold = shown["sold_here"].fillna(False).to_numpy(bool)
     if asked.reward == "purchases":
         return np.where(sold, shown["purchases"].fillna(0).to_numpy(np.float64), 0.0), asked.cap
-    paid = np.minimum(shown["paid"].fillna(0).to_numpy(np.float64), asked.cap or price_cap)
+    paid = np.minimum(
+        shown["paid"].fillna(0).to_numpy(np.float64), price_cap if asked.cap is None else asked.cap
+    )
     return np.where(sold, paid * shown["take_rate"].to_numpy(np.float64), 0.0), None
 
 
 def _judge(
-    shown: pd.DataFrame, wanted: pd.DataFrame, rewards: np.ndarray, asked: Question, cap: float | None
+    shown: pd.DataFrame,
+    wanted: pd.DataFrame,
+    rewards: np.ndarray,
+    asked: Question,
+    cap: float | None,
+    *,
+    seen: pd.Series,
 ) -> OffPolicy:
-    place = [DS, USER_ID] if asked.model == "item" else [DS, USER_ID, RANK]
-    pairs = [*place, ITEM_ID]
-    expected = pd.Series(wanted["expected"].to_numpy(np.float64), _keys(wanted, pairs))
-    matched = _keys(shown, pairs)
-    targets = matched.isin(expected.index)
+    """Judge the items ``wanted`` at their ranks by the places ``shown``.
+
+    That an item is shown takes that it is put at a place and that the place is seen: both chances are of the two.
+    """
+    here, there = _keys(shown, PLACE), _keys(wanted, PLACE)
+    policy = wanted[[RANK, "expected"]].assign(seen=seen.reindex(there).to_numpy())
+    match = policy.set_index(_keys(wanted, PAIR)).reindex(_keys(shown, PAIR))
+    wants = match[RANK].notna() if asked.model == "item" else match[RANK].eq(shown[RANK].to_numpy())
     baseline = predicted = None
-    if len(expected) and expected.notna().all():
-        mean = (
-            pd.Series(expected.to_numpy(), _keys(wanted, place)).groupby(level=list(range(len(place)))).mean()
-        )
-        baseline = mean.reindex(_keys(shown, place)).fillna(0.0).to_numpy()
-        predicted = expected.reindex(matched).fillna(0.0).to_numpy()
+    if len(wanted) and wanted["expected"].notna().all():
+        expected = pd.Series(wanted["expected"].to_numpy(np.float64), there)
+        baseline = expected.reindex(here).fillna(0.0).to_numpy()
+        predicted = match["expected"].fillna(0.0).to_numpy(np.float64)
     return evaluate(
         shown[USER_ID].to_numpy(object),
         rewards,
-        shown["propensity"].to_numpy(np.float64),
-        targets.astype(np.float64),
+        shown["propensity"].to_numpy(np.float64) * seen.reindex(here).to_numpy(),
+        np.where(wants, match["seen"], 0.0),
         predicted=predicted,
         baseline=baseline,
         clip=asked.clip,

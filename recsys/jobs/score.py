@@ -162,7 +162,9 @@ def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion, *, sha
         list_size=settings.list_size,
         reserve_size=settings.reserve_size,
         rules=load_rules(settings.rules_dir),
-        variety=Variety(settings.diversity, settings.per_seller, settings.per_category)
+        variety=Variety(
+            settings.diversity, settings.per_seller, settings.per_category, settings.popularity_penalty
+        )
         if settings.item_unit == "group"
         else None,  # a shop is one seller, and what its customers buy again is alike on purpose
         exploration=Exploration(settings.explored_places) if settings.explored_places else None,

@@ -18,7 +18,7 @@ from recsys.jobs.inputs import read_shop
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import ShopData
 from recsys.ranking.training import make_retrievers
-from recsys.ranking.tuned import RANKER, Tuned
+from recsys.ranking.tuned import RANKER, Tuned, read_entries
 from recsys.schema import GROUP_ID, ITEM_ID
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -78,9 +78,11 @@ def run(
     Written: ``include/tuned/<item_unit>.yaml`` below the home, or ``into``; what is not searched now keeps its entry.
 
     Raises:
-        ModelError: no such model or metric, or too little history.
+        ModelError: no such model or metric, too little history, or a file of chosen values that cannot be read.
     """
     chosen = Tuned.read(settings.tuned_path)
+    path = into or settings.tuned_path
+    read_entries(path)  # what cannot be added to is refused before the search
     base = make_retrievers(settings.item_unit, settings.seed, chosen)
     known = [name for name in base if name in SPACES]
     names = list(models) or known
@@ -104,7 +106,6 @@ def run(
             else:
                 task = of_retriever(name, base[name], cases, k, metric)
             found[name] = _searched(settings, task, how, progress)
-    path = into or settings.tuned_path
     about: dict[str, object] = {
         "read_until": str(how.end),
         "metric": how.label,
@@ -174,8 +175,7 @@ def _data(settings: Settings, end: date) -> ShopData:
 
 def _write(path: Path, found: dict[str, Chosen], settings: Settings, about: dict[str, object]) -> None:
     """Add what was chosen to the file; a later reader sees the old text or the new one."""
-    old = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    entries = dict((old or {}).get("models", {}))
+    entries = read_entries(path)
     for name, chosen in found.items():
         values = dict(chosen.values) or entries.get(name, {}).get(
             "values", {}

@@ -30,9 +30,12 @@ class Tuned:
 
     @classmethod
     def read(cls, path: Path) -> Tuned:
-        """Read the file; one that is not there has chosen nothing."""
-        content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
-        chosen = {name: entry for name, entry in content.get("models", {}).items() if entry.get("values")}
+        """Read the file; one that is not there has chosen nothing.
+
+        Raises:
+            ModelError: as ``read_entries``.
+        """
+        chosen = {name: entry for name, entry in read_entries(path).items() if entry.get("values")}
         days = [str(entry["read_until"]) for entry in chosen.values() if "read_until" in entry]
         return cls(
             {name: entry["values"] for name, entry in chosen.items()},
@@ -64,6 +67,31 @@ class Tuned:
             raise ModelError(
                 f"{self.source}: {name} has no field {odd!r}.{did_you_mean(nearest(odd, sorted(known)))}"
             )
+
+
+def read_entries(path: Path) -> dict[str, dict[str, Any]]:
+    """What a file says of each model: its values, and the figures behind them; nothing of a file that is not there.
+
+    Raises:
+        ModelError: it is no YAML, or not of the form that ``recsys tune`` writes; names the file and what to do.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        entries = content.get("models") or {}
+        for name, entry in entries.items():
+            values = entry.get("values") or {}
+            if not isinstance(values, dict):
+                raise TypeError(f"the values of {name} are {values!r}")
+            date.fromisoformat(str(entry.get("read_until", date.min)))
+        return dict(entries)
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"{path} is not of the form models: {{NAME: {{values: {{FIELD: VALUE}}, read_until: DAY}}}}: {reason}. Put "
+            "it right, write it again with `recsys tune`, or remove it to keep the values in place."
+        ) from error
 
 
 UNTUNED = Tuned()

@@ -52,6 +52,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         history_days=400,
         active_days=400,
         list_size=10,
+        explore="10",
         reserve_size=5,
         price_exponent=0.0,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from recsys import schema
@@ -27,7 +29,7 @@ CLICKS = Question(reward="clicks")
 def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, pd.DataFrame]:
     """Three days lived, an evening of lists with a draw at two places, and the day on which they were served."""
     root = tmp_path_factory.mktemp("served") / "warehouse"
-    settings = Settings.load({}, warehouse=str(root), list_size=LENGTH, reserve_size=2 * POOL)
+    settings = Settings.load({}, warehouse=str(root), list_size=LENGTH, reserve_size=2 * POOL, explore="none")
     simulate.history(settings, FIRST, 3, size="small")
     with open_warehouse(settings) as warehouse:
         items = warehouse.read("marketplace.items")
@@ -111,7 +113,13 @@ def test_the_best_of_what_could_be_drawn_is_judged(served: tuple[Settings, pd.Da
     matched = pd.MultiIndex.from_frame(shown[["user_id", "item_id"]]).isin(best)
     assert found["rows"] == len(shown) > 300
     assert found["matched"] == matched.sum() > 30
-    assert str(found["ips"]).startswith(f"{(shown['click'] * matched * POOL).mean():.5f}")
+    order = could.assign(wanted=could.groupby("user_id").cumcount().map(dict(enumerate(DRAWN))))
+    at = lists.loc[~lists["is_reserve"], ["user_id", "item_id", "rank"]]
+    of_place = shown.merge(at).merge(order[["user_id", "item_id", "wanted"]])
+    seen = of_place["rank"].value_counts()
+    weights = matched * POOL * (of_place["wanted"].map(seen) / of_place["rank"].map(seen)).fillna(0.0)
+    assert str(found["ips"]).startswith(f"{(of_place['click'] * weights).mean():.5f}")
+    assert found["mean_weight"] == round(weights.mean(), 4)
     assert str(found["served"]) == f"{shown['click'].mean():.5f}"
     assert found["without_support"] == 0.0
     assert str(found["dr"]) != "none"
@@ -133,10 +141,96 @@ def test_lists_of_a_file_are_judged_at_the_drawn_places_only(
     swapped = lists.loc[lists["rank"].isin(DRAWN), ["user_id", "item_id", "rank"]]
     swapped = swapped.assign(rank=DRAWN[0] + DRAWN[1] - swapped["rank"])
     swapped.to_csv(file, index=False)
-    assert off_policy.run(settings, SERVED, 1, file, CLICKS)["matched"] == len(shown)
+    at = shown.merge(lists[["user_id", "item_id", "rank"]])
+    seen = at["rank"].value_counts()
+    there = at["rank"].map({1: 3, 3: 1}).map(seen) / at["rank"].map(seen)
+    found = off_policy.run(settings, SERVED, 1, file, CLICKS)
+    assert found["matched"] == len(shown)
+    assert found["mean_weight"] == POOL  # as many are seen, the other way round
+    assert str(found["snips"]).startswith(f"{np.average(at['click'], weights=there):.5f}")
     at_the_rank = off_policy.run(settings, SERVED, 1, file, replace(CLICKS, model="item-position"))
     assert (at_the_rank["matched"], at_the_rank["mean_weight"]) == (0, 0.0)
     assert "see mean_weight" in str(at_the_rank["notes"])
+
+
+@dataclass
+class Log:
+    """Stands in for the warehouse: a log of lists with two drawn places, the second seen by one user in five.
+
+    Each place draws from five listings of its own; of the ten, a user likes each by chance. ``truth`` is what the best
+    two earn per place seen, the best at the first place.
+    """
+
+    seed: int
+    users: int = 500
+    places: tuple[int, int] = (10, 20)
+    chances: tuple[float, float] = (1.0, 0.2)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        liking = rng.beta(1, 4, (self.users, 2 * POOL))
+        best = -np.sort(-liking, axis=1)[:, :2]
+        self.truth = float((best @ self.chances).mean() / sum(self.chances))
+        stripe = np.tile(np.repeat(self.places, POOL), (self.users, 1))
+        drawn = np.zeros(stripe.shape, bool)
+        for number in (0, 1):
+            drawn[np.arange(self.users), rng.integers(0, POOL, self.users) + number * POOL] = True
+        user, number = (index.ravel() for index in np.indices(stripe.shape))
+        frame = pd.DataFrame(
+            {
+                "ds": EVENING,
+                "user_id": [f"u{one:04d}" for one in user],
+                "item_id": [f"i{one:05d}" for one in user * 100 + number],
+                "rank": np.where(drawn, stripe, 50 + number.reshape(stripe.shape)).ravel(),
+                "is_reserve": ~drawn.ravel(),
+                "propensity": 1 / POOL,
+                "score": liking.ravel(),
+                "p_click": liking.ravel() * 0.6 + 0.1,  # a prediction that is not right
+                "p_purchase": 0.1,
+                "expected_revenue": 0.1,
+            }
+        )
+        looks = np.where(frame["rank"] == self.places[0], *self.chances)
+        shown = frame[drawn.ravel() & (rng.random(len(frame)) < looks)]
+        clicks = (rng.random(len(shown)) < shown["score"]).astype(int)
+        stray = shown.tail(1).assign(rank=None, is_reserve=None)  # of no published list
+        self.tables = {
+            off_policy._SHOWN: pd.concat([shown.assign(clicks=clicks), stray]),
+            off_policy._COULD: frame.sort_values(["user_id", "score"], ascending=[True, False]),
+        }
+
+    def query(self, sql: str, *_: object, **__: object) -> pa.Table:
+        return pa.Table.from_pandas(self.tables[sql], preserve_index=False)
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_places_that_are_seen_unequally_often_bias_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    for seed in range(25):
+        log = Log(seed)
+        monkeypatch.setattr(off_policy, "open_warehouse", lambda _, log=log: log)
+        for model in ("item", "item-position"):
+            found = off_policy.run(Settings(), SERVED, 1, question=replace(CLICKS, model=model))
+            for name in ("ips", "snips", "dr"):
+                value, low, high = (float(x) for x in re.findall(r"\d\.\d+", str(found[name])))
+                error = value / log.truth - 1
+                runs.append((model, name, error, low <= log.truth <= high, found["mean_weight"]))
+    frame = pd.DataFrame(runs, columns=["model", "name", "error", "covered", "mean_weight"])
+    told = frame.groupby(["model", "name"]).agg(["mean", "std"])
+    by_item = told.loc["item"]
+    assert (by_item["error", "mean"].abs() < 4 * by_item["error", "std"] / np.sqrt(25)).all(), told
+    assert (by_item["covered", "mean"] >= 0.85).all(), told
+    assert by_item["mean_weight", "mean"].to_numpy() == pytest.approx(1.0, abs=0.05)
+    # At its very rank half of what the policy wants has no support: the rest tells, and what is missing is told.
+    by_rank = told.loc["item-position"]
+    assert by_rank.loc["snips", ("covered", "mean")] >= 0.85, told
+    assert by_rank["mean_weight", "mean"].to_numpy() == pytest.approx(0.5, abs=0.1)
+    # The best of places seen alike is worth less than the best where most look.
+    assert Log(0).truth > Log(0, chances=(1.0, 1.0)).truth
 
 
 def test_money_is_capped_times_the_take_and_belongs_to_the_click(
@@ -191,3 +285,46 @@ def test_a_file_that_lacks_something_is_refused(
         off_policy.run(served[0], SERVED, 1, file)
     with pytest.raises(ModelError, match="No reward 'likes'"):
         Question(reward="likes")
+    for bound, value in (("cap", -5.0), ("cap", 0.0), ("clip", 0.0), ("cap", float("nan"))):
+        with pytest.raises(ModelError, match=f"{bound} is {value}; it has to be above 0"):
+            Question(**{bound: value})
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("ds", "2026-13-45", "has ds '2026-13-45'; write a day as YYYY-MM-DD"),
+        ("ds", "", "has ds ''"),
+        ("rank", "first", "has rank 'first'; a rank is a whole number, 1 at the top"),
+        ("rank", "1.5", "has rank '1.5'"),
+        ("rank", "0", "has rank '0'"),
+        ("expected", "much", "has expected 'much'; it is a number, or empty"),
+    ],
+)
+def test_a_value_of_a_file_that_means_nothing_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, column: str, value: str, told: str
+) -> None:
+    log, file = Log(0, users=5), tmp_path / "lists.csv"
+    monkeypatch.setattr(off_policy, "open_warehouse", lambda _: log)
+    row = {"user_id": "u0000", "item_id": "i00000", "rank": "10", "ds": str(EVENING), "expected": "0.1"}
+    pd.DataFrame([row | {column: value}]).to_csv(file, index=False)
+    with pytest.raises(ModelError, match=re.escape(f"{file} {told}")):
+        off_policy.run(Settings(), SERVED, 1, file, CLICKS)
+
+
+def test_ids_of_a_file_keep_their_zeros(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log, file = Log(0, users=50), tmp_path / "lists.csv"
+    for table in log.tables.values():
+        for name in ("user_id", "item_id"):
+            table[name] = table[name].str[1:].str.zfill(6)
+    monkeypatch.setattr(off_policy, "open_warehouse", lambda _: log)
+    served = log.tables[off_policy._COULD].query("not is_reserve")
+    lists = served[["user_id", "item_id", "rank", "ds"]].assign(expected=served["p_click"])
+    lists.to_csv(file, index=False)
+    found = off_policy.run(Settings(), SERVED, 1, file, CLICKS)
+    assert found["matched"] == found["rows"]
+    assert found["dr"] != "none"
+    lists.to_parquet(tmp_path / "lists.parquet")
+    assert off_policy.run(Settings(), SERVED, 1, tmp_path / "lists.parquet", CLICKS) == found
+    lists.assign(expected="").to_csv(file, index=False)
+    assert off_policy.run(Settings(), SERVED, 1, file, CLICKS) == found | {"dr": "none"}

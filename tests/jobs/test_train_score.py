@@ -134,6 +134,27 @@ def test_what_each_step_cost_is_written_beside_the_lists(played: Settings, lists
     assert lists["model"].eq(f"hybrid@{DS}").all()
 
 
+def test_what_everybody_looks_at_stands_lower_where_the_penalty_is_on(copied: Settings) -> None:
+    g, users = 0.5, users_of(copied)[:40]
+    fined = Settings.load({"RECSYS_POPULARITY_PENALTY": str(g)}, warehouse=copied.warehouse, shards=1)
+    with open_warehouse(copied) as warehouse:
+        demand = warehouse.read("features.item_daily", DS).set_index("item_id")["popularity_7d"]
+    before, after = (score.score_users(settings, DS, users, "hybrid") for settings in (copied, fined))
+    both = before.merge(after, on=["user_id", "item_id"], suffixes=("", "_fined"))
+    factor = (1 + demand.loc[both["item_id"]].to_numpy()) ** -g
+    np.testing.assert_allclose(both["score_fined"], both["score"] * factor, rtol=1e-5)
+    np.testing.assert_array_equal(both["expected_revenue_fined"], both["expected_revenue"])
+    mean = [demand.loc[lists.loc[~lists["is_reserve"], "item_id"]].mean() for lists in (before, after)]
+    assert mean[1] < 0.9 * mean[0]
+    popular = [score.score_users(settings, DS, users[:3], "popularity") for settings in (copied, fined)]
+    pd.testing.assert_frame_equal(*popular)
+    score.run(fined, DS)
+    with open_warehouse(fined) as warehouse:
+        steps = warehouse.read("scoring.steps", DS).query("step == 'popularity'")
+    assert set(steps["policy"]) == {"hybrid"}
+    assert steps["changed"].sum() > 0
+
+
 def test_the_same_day_gives_the_same_bytes(copied: Settings, lists: pd.DataFrame) -> None:
     folders = [Path(copied.warehouse) / "scoring" / "lists", copied.models_dir]
     before = [fingerprint(folder) for folder in folders]

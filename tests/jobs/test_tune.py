@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ import yaml
 from recsys import schema
 from recsys.errors import ModelError
 from recsys.evaluation import tuning_ranker
-from recsys.evaluation.tuning import Range
+from recsys.evaluation.tuning import PROOF, Range
 from recsys.jobs import train, tune
 from recsys.models import EASE, ItemKNN, OwnHistory
 from recsys.ranking import shop as shop_ranking
@@ -69,9 +70,9 @@ def test_the_choice_lands_in_a_file_that_training_reads(copied: Settings) -> Non
         done = [trial.value for trial in trials(copied, name) if trial.state.name == "COMPLETE"]
         best = max(value for value in done if value is not None)
         assert entry["value"] == pytest.approx(best, abs=2e-3)
-        # Values are taken only where they are better by more than the error, and then training has them.
+        # Values are taken only where they are better by more than PROOF errors, and then training has them.
         model = make_retrievers("item", 1, Tuned.read(copied.tuned_path))[name]
-        assert bool(entry["values"]) == (entry["value"] - entry["default"] > entry["error"])
+        assert bool(entry["values"]) == (entry["value"] - entry["default"] > PROOF * entry["error"])
         assert {field: getattr(model, field) for field in entry["values"]} == entry["values"]
     assert sum("best" in line for line in said) == 12
 
@@ -166,6 +167,33 @@ def test_a_file_with_a_typo_is_refused(tmp_path: Path) -> None:
     assert chosen.of(models) == models
     sizes, usual = boost_values(Recipe().with_boosts(chosen).boosts), boost_values(Boosts())
     assert sizes == usual | {"buys_leaves": 31, "orders_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("models: {ease: {values: {regularization: 3.0}", "expected ',' or '}'"),
+        ("- ease", "'list' object"),
+        ("models: ease", "'str' object"),
+        ("models: {ease: 3.0}", "'float' object"),
+        ("models: {ease: {values: 3.0}}", "the values of ease are 3.0"),
+        ("models: {ease: {values: {regularization: 3.0}, read_until: soon}}", "'soon'"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "item.yaml"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=re.escape(f"{path} is not of the form")) as refused:
+        Tuned.read(path)
+    assert told in str(refused.value)
+    assert "write it again with `recsys tune`, or remove it" in str(refused.value)
+
+
+def test_a_file_that_cannot_be_added_to_is_refused_before_the_search(shop: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("models: ease")
+    with pytest.raises(ModelError, match=r"mine\.yaml is not of the form"):
+        tune.run(shop, LAST, into=path, models=("none",))  # no such model: it is not come to
 
 
 def test_training_takes_the_values_below_the_home(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
