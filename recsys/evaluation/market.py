@@ -138,13 +138,6 @@ def kinds(bought: pd.DataFrame, snapshot: Snapshot) -> pd.DataFrame:
     return bought.assign(**{SEGMENT: np.where(place < 0, "unlisted", np.where(new, "cold", "warm"))})
 
 
-def acquaintance(bought: pd.DataFrame, snapshot: Snapshot) -> pd.DataFrame:
-    """``bought`` with its segment: by a user ``with history``, or one ``without``, who had done nothing before."""
-    history = snapshot.history
-    known = history.user_ids[np.unique(history.rows)]
-    return bought.assign(**{SEGMENT: np.where(bought[USER_ID].isin(known), "with history", "without")})
-
-
 def seller_kinds(sellers: pd.DataFrame, shelf_sellers: pd.Index) -> np.ndarray:
     """``new`` (joined within NEW_SELLER_DAYS), ``unproven`` (older, no sale within 90 days) or ``established``.
 

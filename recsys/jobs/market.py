@@ -10,9 +10,18 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import ModelError
-from recsys.evaluation.compare import HYBRID, Comparison, Occasion, by_segment, compare, judge, mean_of
-from recsys.evaluation.market import about_market, acquaintance, attention, kinds, market_lists
-from recsys.evaluation.reliability import expected_calibration_error, reliability
+from recsys.evaluation.compare import (
+    HYBRID,
+    Comparison,
+    Occasion,
+    acquaintance,
+    by_segment,
+    compare,
+    judge,
+    mean_of,
+)
+from recsys.evaluation.market import about_market, attention, kinds, market_lists
+from recsys.evaluation.reliability import PROMISED, calibration_of
 from recsys.jobs.inputs import has_features, read_snapshot
 from recsys.jobs.score import ranker_of
 from recsys.jobs.train import outcome_of, train_market
@@ -55,8 +64,8 @@ class MarketRun:
         champions: labels of the models that made them.
         bought, viewed: comparisons by purchases, and by listings looked at.
         segments: figures by kind of listing and of user.
-        shown: places of the hybrid that were truly shown on the first day of a slice, [user_id, item_id, p, price,
-            outcome]; the outcome is the one that training learns from.
+        shown: places of the hybrid that were truly shown on the first day of a slice, columns PROMISED; the outcome is
+            the one that training learns from.
         attention: see ``evaluation.market.attention``, summed over the evenings.
     """
 
@@ -71,17 +80,14 @@ class MarketRun:
     def as_dict(self, seed: int) -> dict[str, object]:
         """The JSON of `recsys backtest`: that of ``Comparison``, "clicks", "segments", "calibration", "evenings"."""
         found = self.bought.as_dict()
-        bins = reliability(self.shown, "p", seed)
+        calibration, ece = calibration_of(self.shown, seed)
         models = found["models"]
         assert isinstance(models, dict)
-        models[HYBRID]["ece"] = expected_calibration_error(bins)
+        models[HYBRID]["ece"] = ece
         return found | {
             "clicks": self.viewed.as_dict() if self.viewed else None,
             "segments": self.segments,
-            "calibration": {
-                "by_probability": bins.to_dict("records"),
-                "by_price": reliability(self.shown, "price", seed).to_dict("records"),
-            },
+            "calibration": calibration,
             "evenings": [str(day) for day in self.evenings],
             "champions": list(self.champions),
         }
@@ -204,16 +210,16 @@ class _Day:
             about_market(of_drawn, snapshot, k, arrived=self.arrived, closed=self.closed),
             self._shown(chances[chances[USER_ID].isin(ids)]),
             attention(of_drawn, snapshot, self.outcome, self.sellers, k),
-            acquaintance(bought, snapshot),
+            acquaintance(bought, snapshot.history),
         )
 
     def _shown(self, chances: pd.DataFrame) -> pd.DataFrame:
-        """Places of ``chances`` that were truly shown on the first day: [user_id, item_id, p, price, outcome]."""
+        """Places of ``chances`` that were truly shown on the first day: columns PROMISED."""
         rows = self.shown[self.shown["impressions"] > 0].merge(chances, on=[USER_ID, ITEM_ID])
         shelf = self.snapshot.shelf
         price = shelf.price[shelf.item_ids.get_indexer(pd.Index(rows[ITEM_ID]))]
         outcome = (rows["purchases"] > 0).astype(np.int64)
-        return rows[[USER_ID, ITEM_ID]].assign(p=rows["p_purchase"], price=price, outcome=outcome)
+        return rows.assign(p=rows["p_purchase"], price=price, outcome=outcome)[list(PROMISED)]
 
 
 def _trainer(
@@ -271,7 +277,10 @@ def _gathered(settings: Settings, days: list[_Found], k: int) -> MarketRun:
         champions=tuple(dict.fromkeys(day.label for day in days)),
         bought=compare(judged, k, settings.seed, about_lists=mean_of([day.about for day in days])),
         viewed=None if looked.empty else compare(looked, k, settings.seed),
-        segments={"listing": by_segment(bought, k), "user": by_segment(users, k)},
+        segments={
+            "listing": by_segment(bought, k, settings.seed),
+            "user": by_segment(users, k, settings.seed),
+        },
         shown=pd.concat([day.shown for day in days], ignore_index=True),
         attention=seen.reset_index(),
     )
