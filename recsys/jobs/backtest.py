@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from recsys.errors import ModelError
 from recsys.evaluation.backtest import BY_CHANCE, origin_of
 from recsys.evaluation.compare import HYBRID, Occasion, by_segment, compare, judge, mean_of
+from recsys.evaluation.market import OTHERS
 from recsys.evaluation.reliability import calibration_of
 from recsys.evaluation.split import slices
 from recsys.jobs.inputs import read_shop_items
@@ -70,6 +71,7 @@ def run(
     origins: int | None = None,
     by_group: bool = False,
     most_users: int | None = None,
+    others: Sequence[str] = OTHERS,
     json_path: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, object]:
@@ -77,7 +79,8 @@ def run(
 
     ``origins`` parts of the period, of about equal length, have lists of their own, made from what was known when the
     part began. Where listings are one-off (``item_unit: group``) these are lists of live listings by the pipeline that
-    publishes them, a part for each day unless ``origins`` says otherwise, for ``most_users`` users a day (None: all).
+    publishes them, a part for each day unless ``origins`` says otherwise, for ``most_users`` users a day (None: all);
+    models named in ``others`` are judged beside the hybrid and its retrievers.
     In a shop, and with ``by_group``, all models recommend items or groups, for the whole period by default;
     groups are judged by the groups that were bought, each listing in the group that it had when first known.
 
@@ -88,7 +91,7 @@ def run(
         "calibration", and "ece" of the hybrid, are there where a part is as long as the horizon of its probability.
 
     Raises:
-        ModelError: staging has no day before ``cut``, or too little to learn from.
+        ModelError: staging has no day before ``cut``, too little to learn from, or no model of a name in ``others``.
     """
     say = progress or (lambda message: None)
     market = settings.item_unit == "group" and not by_group
@@ -96,7 +99,9 @@ def run(
     with threadpool_limits(limits=1):
         if market:
             with open_warehouse(settings) as warehouse:
-                found = run_market(warehouse, settings, parts, k, most_users=most_users, say=say)
+                found = run_market(
+                    warehouse, settings, parts, k, others=others, most_users=most_users, say=say
+                )
             result = found.as_dict(settings.seed)
         else:
             result = _run_items(settings, parts, k, say)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -20,13 +20,15 @@ from recsys.evaluation.compare import (
     judge,
     mean_of,
 )
-from recsys.evaluation.market import about_market, attention, kinds, market_lists
+from recsys.evaluation.market import about_market, attention, kinds, make_models, market_lists
 from recsys.evaluation.reliability import PROMISED, calibration_of
 from recsys.jobs.inputs import has_features, read_snapshot
 from recsys.jobs.score import ranker_of
 from recsys.jobs.train import outcome_of, train_market
+from recsys.models import Recommender
 from recsys.ranking.champion import Champion
 from recsys.ranking.snapshot import Snapshot
+from recsys.ranking.training import fit_retrievers
 from recsys.schema import ITEM_ID, USER_ID
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse
@@ -100,6 +102,7 @@ def run_market(
     k: int,
     *,
     champion: Callable[[date], Champion] | None = None,
+    others: Sequence[str] = (),
     most_users: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> MarketRun:
@@ -111,22 +114,27 @@ def run_market(
         slices: rolling origins, in order.
         k: length of the lists.
         champion: gives the model of an evening; None trains one as of the first evening and every TRAIN_EVERY days.
+        others: names of models to judge beside its retrievers; fitted on the first evening that a champion is used on.
         most_users: users to make lists for, drawn by the seed; None for everyone. Everyone who bought is judged by
             it either way.
         say: told what is going on.
 
     Raises:
-        ModelError: nobody bought anything in the slices, or there is too little to train on.
+        ModelError: nobody bought anything in the slices, there is too little to train on, or no such model.
         WarehouseError: features of an evening are missing.
     """
     model = champion or _trainer(warehouse, settings, say)
-    days = []
+    make_models(others, settings.seed)  # an unknown one is told before anything is trained
+    days, fitted = [], {}
     for first, until in slices:
         evening = first - timedelta(days=1)
         made_by = model(evening)
         say(f"Lists of {evening} by {made_by.label}, judged from {first} until {until}")
         day = _Day.read(warehouse, settings, evening, first, until)
-        days.append(day.judged(settings, made_by, k, most_users))
+        if made_by.label not in fitted:
+            models = make_models(others, settings.seed)
+            fitted = {made_by.label: fit_retrievers(models, day.snapshot.history)}
+        days.append(day.judged(settings, made_by, fitted[made_by.label], k, most_users))
     return _gathered(settings, days, k)
 
 
@@ -193,11 +201,19 @@ class _Day:
         rows = np.unique(np.concatenate([drawn, buyers[buyers >= 0]]))
         return rows, np.isin(rows, drawn)
 
-    def judged(self, settings: Settings, champion: Champion, k: int, most_users: int | None) -> _Found:
+    def judged(
+        self,
+        settings: Settings,
+        champion: Champion,
+        others: Mapping[str, Recommender],
+        k: int,
+        most_users: int | None,
+    ) -> _Found:
         """Buyers are judged by what they bought; all else, of users drawn without a look at what they did."""
         snapshot, name = self.snapshot, str(self.first)
         users, drawn = self.users(settings.seed, most_users)
-        lists, chances = market_lists(ranker_of(settings, snapshot, champion), snapshot, users, k)
+        known = {model: one.with_history(snapshot.history) for model, one in others.items()}
+        lists, chances = market_lists(ranker_of(settings, snapshot, champion), snapshot, users, k, known)
         ids = snapshot.audience.user_ids[users[drawn]]
         of_drawn = {model: frame[frame[USER_ID].isin(ids)] for model, frame in lists.items()}
         viewed, bought = self.pairs("views"), self.pairs("purchases")
