@@ -34,6 +34,7 @@ from bench.loop_figures import Day, Pairs, figures, print_figures  # noqa: E402
 from recsys.errors import ModelError  # noqa: E402
 from recsys.evaluation.market import expanded  # noqa: E402
 from recsys.experiments.definition import POLICIES  # noqa: E402
+from recsys.features.audience import FEW  # noqa: E402
 from recsys.jobs import build, plan_shards, score, simulate, train  # noqa: E402
 from recsys.jobs.demo import FEATURE_DAYS, FIRST_DAY, HISTORY_DAYS  # noqa: E402
 from recsys.jobs.inputs import read_snapshot  # noqa: E402
@@ -49,8 +50,6 @@ from recsys.warehouse import open_warehouse  # noqa: E402
 HYBRID, ORACLE = "hybrid", "oracle"
 TRAIN_EVERY = 7
 SINGLES = ("item_knn", "als", "own_history")
-FEW = 5
-"""A user who had to do with fewer groups than this is known a little; with none, not at all."""
 SEGMENTS = ("new", "few", "warm")
 LISTS, CALIBRATION = "marts.recommendations", "marts.list_calibration"
 ASSIGNMENTS = "experiments.assignments"

@@ -36,12 +36,20 @@ def backtest(
             help="Of a marketplace: list for so many users a day and all buyers. Default: all.", min=1
         ),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a marketplace: a model to judge beside the hybrid's retrievers; may be repeated. Default: "
+            "trending, user_knn, ease, gf_cf, bpr."
+        ),
+    ] = None,
     warehouse: Warehouse = None,
 ) -> None:
     """Train on all before a day, test on what customers bought from then on; prints a row per model.
 
     Example: `recsys backtest --cut 2011-11-01 --until 2011-12-10 --k 10 --json figures.json`.
     """
+    from recsys.evaluation.market import OTHERS
     from recsys.jobs import backtest as job
 
     settings = existing(warehouse)
@@ -53,6 +61,7 @@ def backtest(
         origins=origins,
         by_group=by_group,
         most_users=users,
+        others=tuple(model or OTHERS),
         json_path=json,
         progress=progress,
     )

@@ -11,10 +11,13 @@ import pandas as pd
 from recsys.errors import ModelError
 from recsys.evaluation.bootstrap import intervals
 from recsys.evaluation.metrics import METRICS, user_metrics
+from recsys.features.audience import FEW
+from recsys.features.interactions import Interactions
 from recsys.schema import USER_ID
 
 HYBRID = "hybrid"
 MODEL, OCCASION, SEGMENT = "model", "occasion", "segment"
+WITHOUT, FEW_GROUPS, WITH_HISTORY = "without", "few", "with history"
 ORDER_BY = "ndcg"
 """The single models are held against each other by this."""
 
@@ -103,21 +106,50 @@ def judge(occasions: Sequence[Occasion], k: int, segment: str | None = None) -> 
     return pd.concat(parts, ignore_index=True)[[MODEL, OCCASION, USER_ID, *METRICS]]
 
 
-def by_segment(occasions: Sequence[Occasion], k: int) -> dict[str, dict[str, object]]:
-    """Means by kind of purchase: {segment: {"purchases", "users", "models": {name: {"ndcg@k": ..}}}}."""
+def acquaintance(bought: pd.DataFrame, history: Interactions) -> pd.DataFrame:
+    """``bought`` with its segment: by a user WITHOUT a history, with FEW_GROUPS, fewer than FEW, or WITH_HISTORY."""
+    place = history.user_ids.get_indexer(pd.Index(bought[USER_ID]))
+    groups = np.where(place >= 0, np.diff(history.matrix.indptr)[place], 0)
+    kinds = np.array([WITHOUT, FEW_GROUPS, WITH_HISTORY], dtype=object)
+    return bought.assign(**{SEGMENT: kinds[np.digitize(groups, [1, FEW])]})
+
+
+def by_segment(occasions: Sequence[Occasion], k: int, seed: int) -> dict[str, dict[str, object]]:
+    """Means and intervals by kind of purchase.
+
+    Users are drawn as in ``compare``.
+
+    Returns:
+        {segment: {"purchases", "users", "models": {name: {"ndcg@k": ..}}, "intervals": {name: {"ndcg@k": [low,
+        high]}}}}; users counted on each occasion.
+    """
     bought = pd.concat([occasion.bought for occasion in occasions])
     found: dict[str, dict[str, object]] = {}
     for segment, purchases in bought[SEGMENT].value_counts(sort=False).sort_index().items():
-        means = judge(occasions, k, str(segment)).groupby(MODEL, sort=False)[list(METRICS)]
+        by_model = _by_model(judge(occasions, k, str(segment)))
+        users = next(iter(by_model.values())).index.get_level_values(USER_ID).to_numpy(object)
+        ends = intervals(np.hstack([table.to_numpy() for table in by_model.values()]), seed, users=users)
+        names = [(model, f"{metric}@{k}") for model in by_model for metric in METRICS]
+        means: dict[str, dict[str, float]] = {model: {} for model in by_model}
+        bounds: dict[str, dict[str, list[float]]] = {model: {} for model in by_model}
+        for (model, metric), value, low, high in zip(names, ends.value, ends.low, ends.high, strict=True):
+            means[model][metric] = float(value)
+            bounds[model][metric] = [float(low), float(high)]
         found[str(segment)] = {
             "purchases": int(purchases),
-            "users": int(means.size().iloc[0]),
-            "models": {
-                str(name): {f"{metric}@{k}": float(row[metric]) for metric in METRICS}
-                for name, row in means.mean().iterrows()
-            },
+            "users": len(users),
+            "models": means,
+            "intervals": bounds,
         }
     return found
+
+
+def _by_model(judged: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """METRICS by model, each by (occasion, user_id) in the same order."""
+    return {
+        str(name): rows.set_index([OCCASION, USER_ID])[list(METRICS)].sort_index()
+        for name, rows in judged.groupby(MODEL, sort=False)
+    }
 
 
 def compare(
@@ -141,10 +173,7 @@ def compare(
     singles = [name for name in names if name != whole]
     if judged.empty or not singles:
         raise ModelError("Nothing to compare: no user was judged, or there is no model beside the hybrid.")
-    by_model = {
-        name: rows.set_index([OCCASION, USER_ID])[list(METRICS)].sort_index()
-        for name, rows in judged.groupby(MODEL, sort=False)
-    }
+    by_model = _by_model(judged)
     against = max(singles, key=lambda name: by_model[name][ORDER_BY].mean())
     best = by_model[against]
     users = best.index.get_level_values(USER_ID).to_numpy(object)

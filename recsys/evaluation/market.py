@@ -7,30 +7,61 @@ would by hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from recsys.errors import ModelError, did_you_mean, nearest
 from recsys.evaluation.beyond import about_lists, exposure
 from recsys.evaluation.compare import HYBRID, SEGMENT
 from recsys.features.tables import Members
-from recsys.models import Recommender
+from recsys.models import MODELS, Recommender
 from recsys.models.base import top
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import ITEM_ID, RANK, USER_ID
 
 POPULARITY = "popularity"
+OTHERS = ("trending", "user_knn", "ease", "gf_cf", "bpr")
+"""Models that a backtest judges beside the retrievers of the hybrid: those that learn from histories of groups alone,
+in minutes."""
 PER_GROUP = 3
 NEW_SELLER_DAYS = 60
 CELLS_AT_ONCE = 6_000_000
 
 
+def make_models(names: Sequence[str], seed: int) -> dict[str, Recommender]:
+    """The models of those names, unfitted, with the values that they have by default.
+
+    Raises:
+        ModelError: there is no such model.
+
+    Example:
+        >>> list(make_models(["ease", "bpr"], seed=1))
+        ['ease', 'bpr']
+    """
+    for name in names:
+        if name not in MODELS:
+            told = (
+                did_you_mean(nearest(name, sorted(MODELS))) or f" Known models: {', '.join(sorted(MODELS))}."
+            )
+            raise ModelError(f"No model {name!r}.{told}")
+    made = {name: MODELS[name]() for name in names}
+    return {n: replace(m, **({"seed": seed} if "seed" in m.parameters else {})) for n, m in made.items()}
+
+
 def market_lists(
-    ranker: Ranker, snapshot: Snapshot, users: np.ndarray, k: int
+    ranker: Ranker,
+    snapshot: Snapshot,
+    users: np.ndarray,
+    k: int,
+    others: Mapping[str, Recommender] | None = None,
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """The lists of audience rows ``users`` (ascending) by every model, and how likely the ranker thinks each place.
+
+    The models are the retrievers of the hybrid and ``others``, fitted, which know the histories of the same users.
 
     Returns:
         Lists [user_id, item_id, rank] of at least ``k`` places by model, popularity first, the hybrid last; and
@@ -39,7 +70,7 @@ def market_lists(
     whole = {name: ranker.rank(snapshot.audience, users, name) for name in (POPULARITY, HYBRID)}
     short = {name: frame.loc[frame[RANK] <= k, [USER_ID, ITEM_ID, RANK]] for name, frame in whole.items()}
     lists = {POPULARITY: short[POPULARITY]}
-    for name, model in ranker.champion.retrievers.items():
+    for name, model in {**ranker.champion.retrievers, **(others or {})}.items():
         if name != POPULARITY:
             lists[name] = filled(expanded(model, snapshot, users, k), short[POPULARITY], k)
     lists[HYBRID] = short[HYBRID]
@@ -136,13 +167,6 @@ def kinds(bought: pd.DataFrame, snapshot: Snapshot) -> pd.DataFrame:
     place = shelf.item_ids.get_indexer(pd.Index(bought[ITEM_ID]))
     new = shelf.item_feature("is_new")[place] > 0
     return bought.assign(**{SEGMENT: np.where(place < 0, "unlisted", np.where(new, "cold", "warm"))})
-
-
-def acquaintance(bought: pd.DataFrame, snapshot: Snapshot) -> pd.DataFrame:
-    """``bought`` with its segment: by a user ``with history``, or one ``without``, who had done nothing before."""
-    history = snapshot.history
-    known = history.user_ids[np.unique(history.rows)]
-    return bought.assign(**{SEGMENT: np.where(bought[USER_ID].isin(known), "with history", "without")})
 
 
 def seller_kinds(sellers: pd.DataFrame, shelf_sellers: pd.Index) -> np.ndarray:

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 
 from recsys.evaluation.bootstrap import intervals
-from recsys.schema import USER_ID
+from recsys.schema import ITEM_ID, USER_ID
 
 BINS = 10
 DRAWS = 400
+PROMISED = (USER_ID, ITEM_ID, "p", "price", "outcome")
+"""Columns of places, what they promised, and whether they were bought (0 or 1)."""
 
 
 def reliability(pairs: pd.DataFrame, by: str, seed: int, bins: int = BINS) -> pd.DataFrame:
@@ -55,3 +57,13 @@ def expected_calibration_error(bins: pd.DataFrame) -> float:
     if bins.empty:
         return 0.0
     return float(np.average((bins["predicted"] - bins["observed"]).abs(), weights=bins["pairs"]))
+
+
+def calibration_of(promised: pd.DataFrame, seed: int) -> tuple[dict[str, object], float]:
+    """Bins of ``promised`` (columns PROMISED) by promise and by price, as JSON has them, and the expected calibration
+    error."""
+    bins = {
+        name: reliability(promised, by, seed) for name, by in (("by_probability", "p"), ("by_price", "price"))
+    }
+    told: dict[str, object] = {name: frame.to_dict("records") for name, frame in bins.items()}
+    return told, expected_calibration_error(bins["by_probability"])

@@ -28,6 +28,8 @@ USER_FEATURES = (
     "user_spend_30d",
     "user_power",
 )
+FEW = 5
+"""A user who had to do with fewer groups than this is known a little; with none, not at all."""
 TIER_WEIGHT = 5.0
 """Points of interest at the mean level that a user's tier is drawn to it by; a view is one."""
 OWN = ("purchase_days", "first_day", "last_day", "weight", "revenue")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -13,9 +13,12 @@ from rich.table import Table as RichTable
 from threadpoolctl import threadpool_limits
 
 from recsys.errors import ModelError
-from recsys.evaluation.backtest import BY_CHANCE, occasion_of
-from recsys.evaluation.compare import HYBRID, by_segment, compare, judge, mean_of
+from recsys.evaluation.backtest import BY_CHANCE, origin_of
+from recsys.evaluation.compare import HYBRID, Occasion, by_segment, compare, judge, mean_of
+from recsys.evaluation.market import OTHERS
+from recsys.evaluation.reliability import calibration_of
 from recsys.evaluation.split import slices
+from recsys.jobs.inputs import read_shop_items
 from recsys.jobs.market import run_market
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import ShopData
@@ -50,11 +53,12 @@ LEFT JOIN features.item_group AS known ON known.item_id = bought.item_id AND kno
 LEFT JOIN (SELECT DISTINCT item_id FROM features.item_group WHERE ds >= @first AND ds < @until) AS ever
   ON ever.item_id = bought.item_id
 """
-_CATEGORIES = {
-    "item": "SELECT item_id, category_id FROM staging.items WHERE ds = @newest ORDER BY item_id",
-    "group": """SELECT group_id AS item_id, MIN(category_id) AS category_id FROM features.item_group
-        WHERE ds = @newest GROUP BY group_id ORDER BY group_id""",
-}
+_CATEGORIES = """
+SELECT group_id AS item_id, MIN(category_id) AS category_id FROM features.item_group
+WHERE ds = @newest
+GROUP BY group_id
+ORDER BY group_id
+"""
 _REGIONS = "SELECT user_id, region FROM staging.users WHERE ds = @newest ORDER BY user_id"
 
 
@@ -67,6 +71,7 @@ def run(
     origins: int | None = None,
     by_group: bool = False,
     most_users: int | None = None,
+    others: Sequence[str] = OTHERS,
     json_path: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, object]:
@@ -74,17 +79,19 @@ def run(
 
     ``origins`` parts of the period, of about equal length, have lists of their own, made from what was known when the
     part began. Where listings are one-off (``item_unit: group``) these are lists of live listings by the pipeline that
-    publishes them, a part for each day unless ``origins`` says otherwise, for ``most_users`` users a day (None: all).
+    publishes them, a part for each day unless ``origins`` says otherwise, for ``most_users`` users a day (None: all);
+    models named in ``others`` are judged beside the hybrid and its retrievers.
     In a shop, and with ``by_group``, all models recommend items or groups, for the whole period by default;
     groups are judged by the groups that were bought, each listing in the group that it had when first known.
 
     Returns:
-        {"models": {name: {"ndcg@k", "recall@k", "revenue@k", "users", ...}}, "intervals", "paired", "segments"}, also
-        written to ``json_path``; of a marketplace also "calibration" and "clicks", by group "listings": {"purchases",
-        "cold", "without_group"} of the test period, pairs of user and listing.
+        {"models": {name: {"ndcg@k", "recall@k", "revenue@k", "users", ...}}, "intervals", "paired", "segments",
+        "calibration"}, also written to ``json_path``; of a marketplace also "clicks", by group "listings":
+        {"purchases", "cold", "without_group"} of the test period, pairs of user and listing. In a shop and by group
+        "calibration", and "ece" of the hybrid, are there where a part is as long as the horizon of its probability.
 
     Raises:
-        ModelError: staging has no day before ``cut``, or too little to learn from.
+        ModelError: staging has no day before ``cut``, too little to learn from, or no model of a name in ``others``.
     """
     say = progress or (lambda message: None)
     market = settings.item_unit == "group" and not by_group
@@ -92,7 +99,9 @@ def run(
     with threadpool_limits(limits=1):
         if market:
             with open_warehouse(settings) as warehouse:
-                found = run_market(warehouse, settings, parts, k, most_users=most_users, say=say)
+                found = run_market(
+                    warehouse, settings, parts, k, others=others, most_users=most_users, say=say
+                )
             result = found.as_dict(settings.seed)
         else:
             result = _run_items(settings, parts, k, say)
@@ -111,7 +120,7 @@ def run(
 def _run_items(
     settings: Settings, parts: list[tuple[date, date]], k: int, say: Callable[[str], None]
 ) -> dict[str, object]:
-    occasions, about, cold = [], [], []
+    origins, cold = [], []
     chosen = Tuned.read(settings.tuned_path)
     by_item = settings.item_unit == "item"
     money = Money(settings.price_cap, settings.price_exponent) if by_item else BY_CHANCE
@@ -123,13 +132,24 @@ def _run_items(
                 f"Judging groups: of {listings['purchases']} listings bought from {first}, {listings['cold']} were "
                 f"listed since, {listings['without_group']} have no group and are left out"
             )
-        occasion, lists = occasion_of(
-            data, first, until, k, seed=settings.seed, money=money, chosen=chosen, progress=say
+        origins.append(
+            origin_of(data, first, until, k, seed=settings.seed, money=money, chosen=chosen, progress=say)
         )
-        occasions.append(occasion)
-        about.append(lists)
-    found = compare(judge(occasions, k), k, settings.seed, about_lists=mean_of(about))
-    result = found.as_dict() | {"segments": {"purchase": by_segment(occasions, k)}}
+    occasions = [one.occasion for one in origins]
+    users = [Occasion(one.occasion.name, one.occasion.lists, one.acquainted) for one in origins]
+    about = mean_of([one.about for one in origins])
+    result = compare(judge(occasions, k), k, settings.seed, about_lists=about).as_dict()
+    result["segments"] = {
+        "purchase": by_segment(occasions, k, settings.seed),
+        "user": by_segment(users, k, settings.seed),
+    }
+    promised = [one.promised for one in origins if len(one.promised)]
+    if promised:
+        models = result["models"]
+        assert isinstance(models, dict)
+        result["calibration"], models[HYBRID]["ece"] = calibration_of(
+            pd.concat(promised, ignore_index=True), settings.seed
+        )
     if cold:
         result["listings"] = {name: sum(part[name] for part in cold) for name in cold[0]}
     return result
@@ -164,7 +184,7 @@ def print_figures(figures: Mapping[str, object], k: int, console: Console) -> No
 
 
 def _read(settings: Settings, cut: date, until: date) -> tuple[ShopData, dict[str, int]]:
-    """Purchases of the whole history; what names categories and regions is read as of the newest day before ``cut``."""
+    """Purchases of the whole history; items, categories and regions are read as of the newest day before ``cut``."""
     group = settings.item_unit == "group"
     with open_warehouse(settings) as warehouse:
         source = "features.item_group" if group else "staging.items"
@@ -182,7 +202,10 @@ def _read(settings: Settings, cut: date, until: date) -> tuple[ShopData, dict[st
         if group:
             counts = warehouse.query(_COLD, {"cut": cut} | period | newest).to_pandas()
             listings = {name: int(counts[name].iloc[0]) for name in ("purchases", "cold", "without_group")}
-        items = warehouse.query(_CATEGORIES[settings.item_unit], newest).to_pandas()
+        if group:
+            items = warehouse.query(_CATEGORIES, newest).to_pandas()
+        else:
+            items = read_shop_items(warehouse, settings, days[-1])
         users = warehouse.query(_REGIONS, newest).to_pandas()
     daily["event_date"] = pd.to_datetime(daily["event_date"])
     return ShopData(daily, items, users), listings

@@ -19,7 +19,13 @@ from recsys.jobs.inputs import has_features
 from recsys.jobs.market import MarketRun, run_market
 from recsys.jobs.train import outcome_of
 from recsys.ranking.champion import Champion, load_champion, newest_day
-from recsys.reports.evaluation import STEP_COLUMNS, EvaluationReport, Projection, render
+from recsys.reports.evaluation import (
+    NO_EXPERIMENT,
+    STEP_COLUMNS,
+    EvaluationReport,
+    Projection,
+    render,
+)
 from recsys.schema import ITEM_ID, USER_ID, table
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
@@ -125,7 +131,9 @@ def _report(
         by_price=reliability(shown, "price", settings.seed),
         attention=found.attention,
         projection=projection,
-        truth=true_total(_past(warehouse, "synthetic.truth", ds), projection) if projection else None,
+        truth=None
+        if isinstance(projection, str)
+        else true_total(_past(warehouse, "synthetic.truth", ds), projection),
         steps=_steps(warehouse, days[-1] - timedelta(days=1)),
     )
 
@@ -154,32 +162,48 @@ def _past(warehouse: Warehouse, name: str, ds: date) -> pd.DataFrame:
     return warehouse.read(name, ds, start=start)
 
 
-def project(results: pd.DataFrame, ds: date) -> Projection | None:
-    """What the cumulative revenue per user of ``ds`` means, of the first experiment that holds the hybrid against a
-    control; None where there is none, or its split of users is not the configured one. ``results``: rows of
-    ``experiments.results`` of all its days."""
+def project(results: pd.DataFrame, ds: date) -> Projection | str:
+    """What the cumulative revenue per user means, by the newest read-out up to ``ds`` of an experiment that holds the
+    hybrid against a control; of several the first by id whose numbers may be believed.
+
+    Args:
+        results: rows of ``experiments.results`` of all their days.
+        ds: the day of the report; an experiment that was not read out on it has ended.
+
+    Returns:
+        The projection, or a sentence that says why there is none: no such experiment, or a check has failed.
+    """
     rows = total(results[results["metric"] == "rpu"])
-    newest = rows[pd.to_datetime(rows["ds"]) == pd.Timestamp(ds)]
-    ours = newest[(newest["policy"] == POLICY) & (newest["arm"] != newest["control"])].dropna(
-        subset="difference"
-    )
-    ours = ours[ours["is_valid"].astype(bool)].sort_values("experiment_id")
+    rows = rows.assign(ds=pd.to_datetime(rows["ds"]))
+    ours = rows[(rows["policy"] == POLICY) & (rows["arm"] != rows["control"]) & rows["difference"].notna()]
+    ours = ours[ours["ds"] <= pd.Timestamp(ds)]
     if ours.empty:
-        return None
-    one = ours.iloc[0]
-    mine = one["experiment_id"]
-    read_out = pd.to_datetime(rows.loc[rows["experiment_id"] == mine, "ds"])
+        return NO_EXPERIMENT
+    newest = ours["ds"].max()
+    ours = ours[ours["ds"] == newest].sort_values("experiment_id")
+    believed = ours[ours["is_valid"].astype(bool)]
+    if believed.empty:
+        named = ", ".join(ours["experiment_id"].unique())
+        return (
+            f"A check of the experiment {named} has failed, so no number of it may be believed and nothing is "
+            "projected. Its page says which, and what to look for."
+        )
+    one = believed.iloc[0]
+    mine = rows[rows["experiment_id"] == one["experiment_id"]]
     return Projection(
         arm=str(one["arm"]),
         control=str(one["control"]),
         per_user=Figure(*(float(one[n]) for n in ("difference", "difference_low", "difference_high"))),
-        users=int(newest.loc[newest["experiment_id"] == mine, "users"].sum()),
-        measured=(pd.Timestamp(ds) - read_out.min()).days + 1,
+        users=int(mine.loc[mine["ds"] == newest, "users"].sum()),
+        measured=(newest - mine["ds"].min()).days + 1,
+        ended=newest.date() if newest < pd.Timestamp(ds) else None,
     )
 
 
 def true_total(truth: pd.DataFrame, projection: Projection) -> float | None:
     """What the simulator says of the same days, stretched to the days projected; None where it says nothing."""
+    if projection.ended is not None:
+        truth = truth[pd.to_datetime(truth["ds"]) <= pd.Timestamp(projection.ended)]
     if truth.empty:
         return None
     newest = truth.sort_values("ds").groupby("policy").tail(projection.measured)

@@ -233,12 +233,15 @@ def read_snapshot(
 def read_shop(warehouse: Warehouse, settings: Settings, ds: date) -> ShopData:
     """Read the history of a shop as it was known at the end of ``ds``: actions, items live or closed, users."""
     queries = shop_queries(settings)
-    actions, items, users = (
-        _frame(warehouse, queries[f"shop {name}"], ds) for name in ("actions", "items", "users")
-    )
-    for frame, column in ((actions, "event_date"), (items, "listed_at"), (items, "closed_on")):
-        frame[column] = pd.to_datetime(frame[column])
-    return ShopData(actions, items, users)
+    actions, users = (_frame(warehouse, queries[f"shop {name}"], ds) for name in ("actions", "users"))
+    actions["event_date"] = pd.to_datetime(actions["event_date"])
+    return ShopData(actions, read_shop_items(warehouse, settings, ds), users)
+
+
+def read_shop_items(warehouse: Warehouse, settings: Settings, ds: date) -> pd.DataFrame:
+    """The items of a shop as known at the end of ``ds``, live or closed; columns as of ``history.frames_as_of``."""
+    items = _frame(warehouse, shop_queries(settings)["shop items"], ds)
+    return items.assign(**{name: pd.to_datetime(items[name]) for name in ("listed_at", "closed_on")})
 
 
 def _frame(warehouse: Warehouse, query: Query, ds: date) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -10,14 +10,25 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import ModelError
-from recsys.evaluation.compare import HYBRID, Comparison, Occasion, by_segment, compare, judge, mean_of
-from recsys.evaluation.market import about_market, acquaintance, attention, kinds, market_lists
-from recsys.evaluation.reliability import expected_calibration_error, reliability
+from recsys.evaluation.compare import (
+    HYBRID,
+    Comparison,
+    Occasion,
+    acquaintance,
+    by_segment,
+    compare,
+    judge,
+    mean_of,
+)
+from recsys.evaluation.market import about_market, attention, kinds, make_models, market_lists
+from recsys.evaluation.reliability import PROMISED, calibration_of
 from recsys.jobs.inputs import has_features, read_snapshot
 from recsys.jobs.score import ranker_of
 from recsys.jobs.train import outcome_of, train_market
+from recsys.models import Recommender
 from recsys.ranking.champion import Champion
 from recsys.ranking.snapshot import Snapshot
+from recsys.ranking.training import fit_retrievers
 from recsys.schema import ITEM_ID, USER_ID
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse
@@ -55,8 +66,8 @@ class MarketRun:
         champions: labels of the models that made them.
         bought, viewed: comparisons by purchases, and by listings looked at.
         segments: figures by kind of listing and of user.
-        shown: places of the hybrid that were truly shown on the first day of a slice, [user_id, item_id, p, price,
-            outcome]; the outcome is the one that training learns from.
+        shown: places of the hybrid that were truly shown on the first day of a slice, columns PROMISED; the outcome is
+            the one that training learns from.
         attention: see ``evaluation.market.attention``, summed over the evenings.
     """
 
@@ -71,17 +82,14 @@ class MarketRun:
     def as_dict(self, seed: int) -> dict[str, object]:
         """The JSON of `recsys backtest`: that of ``Comparison``, "clicks", "segments", "calibration", "evenings"."""
         found = self.bought.as_dict()
-        bins = reliability(self.shown, "p", seed)
+        calibration, ece = calibration_of(self.shown, seed)
         models = found["models"]
         assert isinstance(models, dict)
-        models[HYBRID]["ece"] = expected_calibration_error(bins)
+        models[HYBRID]["ece"] = ece
         return found | {
             "clicks": self.viewed.as_dict() if self.viewed else None,
             "segments": self.segments,
-            "calibration": {
-                "by_probability": bins.to_dict("records"),
-                "by_price": reliability(self.shown, "price", seed).to_dict("records"),
-            },
+            "calibration": calibration,
             "evenings": [str(day) for day in self.evenings],
             "champions": list(self.champions),
         }
@@ -94,6 +102,7 @@ def run_market(
     k: int,
     *,
     champion: Callable[[date], Champion] | None = None,
+    others: Sequence[str] = (),
     most_users: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> MarketRun:
@@ -105,22 +114,27 @@ def run_market(
         slices: rolling origins, in order.
         k: length of the lists.
         champion: gives the model of an evening; None trains one as of the first evening and every TRAIN_EVERY days.
+        others: names of models to judge beside its retrievers; fitted on the first evening that a champion is used on.
         most_users: users to make lists for, drawn by the seed; None for everyone. Everyone who bought is judged by
             it either way.
         say: told what is going on.
 
     Raises:
-        ModelError: nobody bought anything in the slices, or there is too little to train on.
+        ModelError: nobody bought anything in the slices, there is too little to train on, or no such model.
         WarehouseError: features of an evening are missing.
     """
     model = champion or _trainer(warehouse, settings, say)
-    days = []
+    make_models(others, settings.seed)  # an unknown one is told before anything is trained
+    days, fitted = [], {}
     for first, until in slices:
         evening = first - timedelta(days=1)
         made_by = model(evening)
         say(f"Lists of {evening} by {made_by.label}, judged from {first} until {until}")
         day = _Day.read(warehouse, settings, evening, first, until)
-        days.append(day.judged(settings, made_by, k, most_users))
+        if made_by.label not in fitted:
+            models = make_models(others, settings.seed)
+            fitted = {made_by.label: fit_retrievers(models, day.snapshot.history)}
+        days.append(day.judged(settings, made_by, fitted[made_by.label], k, most_users))
     return _gathered(settings, days, k)
 
 
@@ -187,11 +201,19 @@ class _Day:
         rows = np.unique(np.concatenate([drawn, buyers[buyers >= 0]]))
         return rows, np.isin(rows, drawn)
 
-    def judged(self, settings: Settings, champion: Champion, k: int, most_users: int | None) -> _Found:
+    def judged(
+        self,
+        settings: Settings,
+        champion: Champion,
+        others: Mapping[str, Recommender],
+        k: int,
+        most_users: int | None,
+    ) -> _Found:
         """Buyers are judged by what they bought; all else, of users drawn without a look at what they did."""
         snapshot, name = self.snapshot, str(self.first)
         users, drawn = self.users(settings.seed, most_users)
-        lists, chances = market_lists(ranker_of(settings, snapshot, champion), snapshot, users, k)
+        known = {model: one.with_history(snapshot.history) for model, one in others.items()}
+        lists, chances = market_lists(ranker_of(settings, snapshot, champion), snapshot, users, k, known)
         ids = snapshot.audience.user_ids[users[drawn]]
         of_drawn = {model: frame[frame[USER_ID].isin(ids)] for model, frame in lists.items()}
         viewed, bought = self.pairs("views"), self.pairs("purchases")
@@ -204,16 +226,16 @@ class _Day:
             about_market(of_drawn, snapshot, k, arrived=self.arrived, closed=self.closed),
             self._shown(chances[chances[USER_ID].isin(ids)]),
             attention(of_drawn, snapshot, self.outcome, self.sellers, k),
-            acquaintance(bought, snapshot),
+            acquaintance(bought, snapshot.history),
         )
 
     def _shown(self, chances: pd.DataFrame) -> pd.DataFrame:
-        """Places of ``chances`` that were truly shown on the first day: [user_id, item_id, p, price, outcome]."""
+        """Places of ``chances`` that were truly shown on the first day: columns PROMISED."""
         rows = self.shown[self.shown["impressions"] > 0].merge(chances, on=[USER_ID, ITEM_ID])
         shelf = self.snapshot.shelf
         price = shelf.price[shelf.item_ids.get_indexer(pd.Index(rows[ITEM_ID]))]
         outcome = (rows["purchases"] > 0).astype(np.int64)
-        return rows[[USER_ID, ITEM_ID]].assign(p=rows["p_purchase"], price=price, outcome=outcome)
+        return rows.assign(p=rows["p_purchase"], price=price, outcome=outcome)[list(PROMISED)]
 
 
 def _trainer(
@@ -271,7 +293,10 @@ def _gathered(settings: Settings, days: list[_Found], k: int) -> MarketRun:
         champions=tuple(dict.fromkeys(day.label for day in days)),
         bought=compare(judged, k, settings.seed, about_lists=mean_of([day.about for day in days])),
         viewed=None if looked.empty else compare(looked, k, settings.seed),
-        segments={"listing": by_segment(bought, k), "user": by_segment(users, k)},
+        segments={
+            "listing": by_segment(bought, k, settings.seed),
+            "user": by_segment(users, k, settings.seed),
+        },
         shown=pd.concat([day.shown for day in days], ignore_index=True),
         attention=seen.reset_index(),
     )

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from recsys.errors import WarehouseError
+from recsys.experiments.definition import Experiment, load_experiments
 from recsys.reports.daily import (
     CAVEATS,
     CUMULATIVE,
@@ -58,6 +59,7 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         checks=_read_days(warehouse, "monitoring.check_results", ds, days=1),
         examples=warehouse.query(_EXAMPLES, {"ranks": EXAMPLE_RANKS}, ds=ds).to_pandas(),
         rejected=warehouse.query(_REJECTED, ds=ds).to_pandas(),
+        definitions=_definitions(settings),
     )
     path = settings.files_dir / "_reports" / f"ds={ds}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +78,7 @@ def print_results(settings: Settings, ds: date, console: Console) -> None:
         )
     truth = _read_days(warehouse, "synthetic.truth", ds)
     by_day, so_far = (estimates(results, truth, scope) for scope in (DAY, CUMULATIVE))
+    said = verdict(so_far, _definitions(settings))
     so_far = so_far[so_far["ds"] == so_far["ds"].max()]
     for metric, label in metrics_of(results).items():
         title = f"{label} ({settings.currency})" if metric == "rpu" else label
@@ -88,13 +91,17 @@ def print_results(settings: Settings, ds: date, console: Console) -> None:
         "user brought since the start, over every user who ever saw a list.\n",
         highlight=False,
     )
-    console.print(verdict(so_far), highlight=False, style="bold")
+    console.print(said, highlight=False, style="bold")
     for decision in decided(_read_days(warehouse, "experiments.decisions", ds)):
         console.print(f"Decision on {decision}", highlight=False)
     if not truth.empty:
         console.print(truth_in_words(by_day), highlight=False)
     for caveat in CAVEATS:
         console.print(f"Mind: {caveat}", style="dim", highlight=False)
+
+
+def _definitions(settings: Settings) -> dict[str, Experiment]:
+    return {one.id: one for one in load_experiments(settings.experiments_dir)}
 
 
 def _grid(title: str, has_truth: bool) -> RichTable:

@@ -1,4 +1,4 @@
-"""What this user buys again."""
+"""What this user had, again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from recsys.models.base import NOTHING, Recommender
 class OwnHistory(Recommender):
     """The user's own items, by how often and how lately: the sum of weights, halved every ``half_life_days``.
 
-    With None it is the plain frequency, a baseline that is hard to beat where people buy again.
+    With None it is the plain frequency, a baseline that is hard to beat where people buy again. It knows no rhythm:
+    whether something is due again is for the ranker to judge (``own_due``).
     """
 
     half_life_days: float | None = 180.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from recsys.features.audience import Audience
+from recsys.features.audience import FEW, Audience
 from recsys.features.interactions import Interactions
 from recsys.features.shelf import Shelf
 from recsys.features.tables import Members
@@ -32,8 +32,6 @@ SOURCES = (*MARKET_SOURCES, *SHOP_SOURCES, "rule", "content", "fresh")
 """Names of the sources; a candidate of several is credited to the first."""
 CODE = {name: code for code, name in enumerate(SOURCES)}
 FRESH_DAYS = 1.0
-FEW = 5
-"""Who had to do with fewer groups than this gets listings from the categories that people alike like best."""
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from recsys.experiments.checks import ALL, INTERFERENCE
 from recsys.experiments.decision import standing
+from recsys.experiments.definition import Experiment
+from recsys.experiments.guardrails import Gain, decisive, gain_of
+from recsys.experiments.looks import is_over, last_day
 from recsys.reports.charts import Point, Series, interval_chart
+from recsys.reports.experiment.evidence import ALPHA
 
 TRUE = ("rpu", "conversion", "ctr")
 """Metrics whose truth a synthetic marketplace knows."""
@@ -20,7 +25,7 @@ ROLES = ("primary", "secondary", "guardrail")
 """Of what a definition names, in the order of the report; what is measured besides is on the page of the experiment."""
 CAVEATS = (
     INTERFERENCE,
-    "The interval is that of a fixed horizon. Decide on the day set beforehand, not on the first day that looks good.",
+    "± is that of a fixed horizon: what it says holds on one day set beforehand, not on the first that looks good.",
 )
 
 
@@ -37,6 +42,7 @@ class DailyReport:
         checks: rows of ``monitoring.check_results`` of ``ds``.
         examples: rows of ``marts.recommendations`` of ``ds`` for a few users, with their titles.
         rejected: columns reason, events; events of ``ds`` that were put aside.
+        definitions: the experiments by id.
     """
 
     ds: date
@@ -47,6 +53,7 @@ class DailyReport:
     checks: pd.DataFrame
     examples: pd.DataFrame
     rejected: pd.DataFrame
+    definitions: Mapping[str, Experiment] = field(default_factory=dict)
 
 
 def metrics_of(results: pd.DataFrame) -> dict[str, str]:
@@ -97,28 +104,53 @@ def chart(rows: pd.DataFrame, unit: str) -> str:
     return interval_chart(series, unit)
 
 
-def verdict(cumulative: pd.DataFrame) -> str:
-    """One plain sentence on the last cumulative value of the primary metric, of the arm that is not control."""
+def verdict(cumulative: pd.DataFrame, definitions: Mapping[str, Experiment] | None = None) -> str:
+    """One plain sentence on the primary metric of the newest experiment, of the arm that is furthest ahead of control.
+
+    It says no more than the rules do (``guardrails.gain_of``): by the interval that the design decides on, adjusted for
+    the number of arms, and of a fixed design not before its end. Days after the last look do not count. Without its
+    definition (``definitions`` are by id) an experiment is read as under a fixed horizon.
+    """
     rows = cumulative[(cumulative["role"] == "primary") & (cumulative["arm"] != cumulative["control"])]
-    rows = rows.dropna(subset=["difference"])
+    rows = rows.dropna(subset=["difference"]).assign(ds=lambda frame: pd.to_datetime(frame["ds"]))
     if rows.empty:
         return "No experiment has enough exposed users for a comparison yet."
-    last = rows.sort_values("ds").iloc[-1]
+    last = rows.sort_values("ds", kind="stable").iloc[-1]
     if not last["is_valid"]:
         return (
             "A check of the experiment has failed: no number below may be believed until the cause is found."
         )
-    low, high = last["difference_low"], last["difference_high"]
-    if low > 0:
-        verb = "earns more than"
-    elif high < 0:
-        verb = "earns less than"
-    else:
-        verb = "cannot yet be told from"
-    return (
-        f"{last['arm']} {verb} {last['control']}: {last['difference']:+.3f} {last['label'].lower()} since the start "
-        f"(interval {low:+.3f} to {high:+.3f})."
-    )
+    definition = (definitions or {}).get(last["experiment_id"])
+    fixed = definition is None or definition.design.kind == "fixed"
+    row, gain = _furthest(rows[rows["experiment_id"] == last["experiment_id"]], definition, fixed=fixed)
+    verb, told = "cannot yet be told from", ""
+    if fixed and definition is not None and not is_over(definition, pd.Timestamp(row["ds"]).date()):
+        told = " The design decides once, at its end."
+    elif gain is not None and (gain.wins or gain.loses):
+        verb = "earns more than" if gain.wins else "earns less than"
+    value, low, high = decisive(row, fixed=fixed) or (row["difference"], None, None)
+    interval = "" if low is None else f" (interval {low:+.3f} to {high:+.3f})"
+    return f"{row['arm']} {verb} {row['control']}: {value:+.3f} {row['label'].lower()} since the start{interval}.{told}"
+
+
+def _furthest(
+    rows: pd.DataFrame, definition: Experiment | None, *, fixed: bool
+) -> tuple[Mapping[Any, Any], Gain | None]:
+    """Of the ``rows`` of an experiment that of the best arm on the last day that counts, and what it has gained; None
+    where nothing may decide, as after the last look."""
+    newest, ended = rows["ds"].max(), last_day(definition) if definition else None
+    day = newest if ended is None else min(newest, pd.Timestamp(ended))
+    counted = rows[rows["ds"] == day].to_dict("records")
+    if not counted:
+        return rows[rows["ds"] == newest].iloc[-1].to_dict(), None
+    alpha = definition.alpha if definition else ALPHA
+    gains = [(row, gain_of(row, fixed=fixed, alpha=alpha)) for row in counted]
+    return max(gains, key=lambda found: _ahead(found[1]))
+
+
+def _ahead(gain: Gain | None) -> tuple[bool, float]:
+    """Shown gains first, then the larger ones."""
+    return (False, float("-inf")) if gain is None else (gain.wins, gain.value)
 
 
 def decided(decisions: pd.DataFrame) -> list[str]:
@@ -188,7 +220,7 @@ def render(report: DailyReport) -> str:
     return environment.get_template("daily.html").render(
         ds=report.ds,
         currency=report.currency,
-        verdict=verdict(estimates(report.results, report.truth, CUMULATIVE)),
+        verdict=verdict(estimates(report.results, report.truth, CUMULATIVE), report.definitions),
         decided=decided(report.decisions),
         truth=truth_in_words(estimates(report.results, report.truth, DAY)),
         caveats=CAVEATS,

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from recsys.evaluation.compare import HYBRID, Comparison, Figure
 from recsys.evaluation.reliability import expected_calibration_error
+from recsys.features.audience import FEW
 from recsys.reports.charts import Point
 from recsys.reports.daily import records
 from recsys.reports.figures import interval_rows, predicted_and_observed, share_bars
@@ -40,6 +41,9 @@ KINDS = {
     ("listing", "new"): "listings new or never seen",
     ("listing", "older"): "listings seen before",
 }
+NO_EXPERIMENT = (
+    "No experiment has held the hybrid against a control yet, so there is nothing to project from."
+)
 STEP_COLUMNS = ("step", "position", "revenue_before", "revenue_after", "changed")
 
 
@@ -48,7 +52,7 @@ class Projection:
     """What serving ``arm`` to everyone may bring over ``days`` days, beside ``control``; money of the marketplace.
 
     ``per_user`` is the difference of revenue per user over ``measured`` days of the experiment, ``users`` those who saw
-    a list in them, in all arms.
+    a list in them, in all arms. ``ended`` is the day of the last read-out, where it is before that of the report.
     """
 
     arm: str
@@ -57,6 +61,7 @@ class Projection:
     users: int
     measured: int
     days: int = 30
+    ended: date | None = None
 
     @property
     def total(self) -> Figure:
@@ -73,11 +78,11 @@ class EvaluationReport:
         ds: the last day judged.
         currency: printed beside money.
         comparison: the models, judged by purchases.
-        segments: figures by kind of purchase and of user, as `recsys backtest` writes them.
+        segments: figures and intervals by kind of purchase and of user, as `recsys backtest` writes them.
         evenings: the evenings whose lists were judged.
         by_probability, by_price: rows of ``evaluation.reliability``; empty where nothing was shown.
         attention: rows of ``evaluation.market.attention``; empty for a shop.
-        projection: None where no experiment has been read out.
+        projection: a sentence that says why, where nothing can be projected.
         truth: what the hybrid truly brings over the same days, where only a simulator knows it.
         steps: STEP_COLUMNS by step between scores and lists; empty where it was not recorded.
     """
@@ -90,7 +95,7 @@ class EvaluationReport:
     by_probability: pd.DataFrame
     by_price: pd.DataFrame
     attention: pd.DataFrame
-    projection: Projection | None = None
+    projection: Projection | str = NO_EXPERIMENT
     truth: float | None = None
     steps: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(STEP_COLUMNS)))
 
@@ -118,10 +123,10 @@ def verdict(comparison: Comparison, currency: str) -> str:
     return f"The hybrid cannot yet be told from the best single model, {best}: {told}."
 
 
-def projection_in_words(projection: Projection | None, currency: str, truth: float | None = None) -> str:
+def projection_in_words(projection: Projection | str, currency: str, truth: float | None = None) -> str:
     """The projection with its interval, or why there is none."""
-    if projection is None:
-        return "No experiment has been read out yet, so there is nothing to project from."
+    if isinstance(projection, str):
+        return projection
     total = projection.total
     told = (
         f"Serving {name_of(projection.arm)} to everyone instead of {name_of(projection.control)} would bring "
@@ -129,6 +134,8 @@ def projection_in_words(projection: Projection | None, currency: str, truth: flo
         f"{total.high:+,.0f}): {projection.per_user.value:+.3f} {currency} per user in {projection.measured} days, "
         f"times {projection.users:,} users, times {projection.days} / {projection.measured}."
     )
+    if projection.ended is not None:
+        told += f" These figures are of {projection.ended}, the experiment's last read-out."
     if total.low <= 0 <= total.high:
         told += " The interval holds nought: the experiment has not yet shown a gain."
     if truth is not None:
@@ -239,6 +246,7 @@ def render(report: EvaluationReport) -> str:
         projected=projection_in_words(report.projection, money, report.truth),
         about=ABOUT,
         kinds=kinds,
+        few=FEW,
         steps=steps_table(report.steps),
         charts=charts,
     )

@@ -36,7 +36,7 @@ WORDS = {
     "item_knn": "group goes with the user's groups",
     "als": "taste model",
     "ease": "goes with what the user had",
-    "own_history": "user's rhythm of buying it",
+    "own_history": "how often and how lately the user had it",
     "category_share": "interest in the category",
     "brand_share": "interest in the brand",
     "category_known": "category is known to the user",

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from recsys.errors import ModelError
-from recsys.evaluation.compare import Occasion, by_segment, compare, judge, mean_of
+from recsys.evaluation.compare import Occasion, acquaintance, by_segment, compare, judge, mean_of
+from recsys.features.interactions import Interactions
 from tests.evaluation.test_metrics import lists
 
 
@@ -61,11 +62,34 @@ def test_a_constant_lead_is_sharp_though_the_figures_vary() -> None:
 
 
 def test_segments_are_judged_by_their_own_purchases(two_days: list[Occasion]) -> None:
-    found = by_segment(two_days, 1)
+    found = by_segment(two_days, 1, seed=1)
     assert found["cold"]["purchases"] == 1 and found["warm"]["users"] == 2
     assert found["cold"]["models"]["good"]["recall@1"] == 0.0  # type: ignore[index]
     assert found["cold"]["models"]["hybrid"]["recall@1"] == 1.0  # type: ignore[index]
     assert found["warm"]["models"]["good"]["recall@1"] == 1.0  # type: ignore[index]
+
+
+def test_a_segment_has_the_intervals_of_its_own_users(two_days: list[Occasion]) -> None:
+    warm = by_segment(two_days, 1, seed=1)["warm"]
+    assert warm["intervals"]["good"]["recall@1"] == [1.0, 1.0]  # type: ignore[index]
+    users = [f"u{n:02d}" for n in range(40)]
+    hits = {user: ["a" if n % 2 else "b"] for n, user in enumerate(users)}
+    half = occasion(
+        "d", {"good": lists(**hits), "hybrid": lists(**hits)}, *((u, "a", 2.0, "warm") for u in users)
+    )
+    other = occasion("e", half.lists, ("v", "a", 1.0, "cold"))  # type: ignore[arg-type]
+    found = by_segment([half, other], 1, seed=1)["warm"]
+    whole = compare(judge([half], 1), 1, seed=1).as_dict()
+    assert found["intervals"] == whole["intervals"]
+    low, high = found["intervals"]["hybrid"]["revenue@1"]  # type: ignore[index]
+    assert low < found["models"]["hybrid"]["revenue@1"] == 1.0 < high  # type: ignore[index]
+
+
+def test_users_are_told_apart_by_how_many_groups_they_had_to_do_with() -> None:
+    had = [("some", f"g{n}") for n in range(4)] + [("many", f"g{n}") for n in range(5)]
+    history = Interactions.from_frame(pd.DataFrame([*had, ("some", "g0")], columns=["user_id", "item_id"]))
+    bought = pd.DataFrame({"user_id": ["some", "new", "many"], "item_id": "a", "revenue": 1.0})
+    assert acquaintance(bought, history)["segment"].tolist() == ["few", "without", "with history"]
 
 
 def test_the_dictionary_names_k_and_what_is_known_of_the_lists(two_days: list[Occasion]) -> None:

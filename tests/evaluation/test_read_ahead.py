@@ -13,14 +13,15 @@ import pytest
 from recsys.evaluation import backtest
 from recsys.ranking.revenue import Money
 from recsys.ranking.shop import ShopData, train_shop
+from recsys.ranking.training import make_retrievers
 from tests.ranking.test_shop_scorer import SMALL, shop_data
 
 CUT, UNTIL = date(2025, 12, 1), date(2026, 1, 1)
 
 
 def lists_of(data: ShopData) -> dict[str, pd.DataFrame]:
-    occasion, _ = backtest.occasion_of(data, CUT, UNTIL, 5, seed=7, money=Money(exponent=0.2))
-    return dict(occasion.lists)
+    found = backtest.origin_of(data, CUT, UNTIL, 5, seed=7, money=Money(exponent=0.2))
+    return dict(found.occasion.lists)
 
 
 def changed(data: ShopData, rows: pd.Series) -> ShopData:
@@ -39,7 +40,7 @@ def test_every_list_stays_when_all_of_the_test_period_changes(monkeypatch: pytes
     tested = data.daily["event_date"] >= pd.Timestamp(CUT)
     assert tested.sum() > 100
     before = lists_of(data)
-    assert set(before) == {"popularity", "item_knn", "als", "ease", "own_history", "hybrid"}
+    assert set(before) == {backtest.POPULARITY_28D, *make_retrievers("item", 7), "hybrid"}
     after = lists_of(changed(data, tested))
     eve = lists_of(changed(data, data.daily["event_date"] == data.daily["event_date"][~tested].max()))
     for name, lists in before.items():

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from recsys.features import pairs
+from recsys.features.audience import FEW
 from recsys.features.cohort import OF_SHELF, names
 from recsys.features.tables import Members
-from recsys.ranking.candidates import CODE, FEW, Quotas, _cohort_pairs
+from recsys.ranking.candidates import CODE, Quotas, _cohort_pairs
 from recsys.ranking.snapshot import Snapshot
 from tests.ranking.test_pipeline import DS, frames
 from tests.sql.test_features import built

@@ -15,8 +15,10 @@ import pytest
 
 from recsys import schema
 from recsys.errors import ModelError
+from recsys.evaluation.backtest import POPULARITY_28D
 from recsys.jobs import backtest, build, explain, score, train
 from recsys.ranking.shop import train_shop
+from recsys.ranking.training import make_retrievers
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from tests.ranking.test_shop_scorer import SMALL
@@ -112,13 +114,38 @@ def test_the_backtest_writes_what_it_returns(shop: Settings, tmp_path: Path) -> 
     assert json.loads((tmp_path / "figures.json").read_text()) == found
     models = found["models"]
     assert isinstance(models, dict)
-    assert set(models) == {"popularity", "item_knn", "als", "ease", "own_history", "hybrid"}
+    assert set(models) == {POPULARITY_28D, *make_retrievers("item", shop.seed), "hybrid"}
     for figures in models.values():
         assert {"ndcg@5", "recall@5", "revenue@5", "users", "map@5", "mrr@5", "coverage@5"} <= set(figures)
         assert figures["users"] == models["hybrid"]["users"] > 50
     assert models["own_history"]["ndcg@5"] > 2 * models["popularity"]["ndcg@5"]
     assert models["hybrid"]["ndcg@5"] > 0.95 * models["own_history"]["ndcg@5"]
+    calibration = found["calibration"]
+    assert isinstance(calibration, dict)
+    assert sum(row["pairs"] for row in calibration["by_probability"]) == 5 * USERS  # customers of all kinds
+    assert 0 < models["hybrid"]["ece"] < 0.2
+    assert set(found["segments"]) == {"purchase", "user"}  # type: ignore[call-overload]
     assert said
+
+
+def test_a_part_shorter_than_the_horizon_says_nothing_of_the_promises(shop: Settings) -> None:
+    found = backtest.run(shop, CUT, CUT + timedelta(days=20), 5)
+    assert "calibration" not in found and "ece" not in found["models"]["hybrid"]  # type: ignore[index]
+
+
+def test_items_are_read_as_they_were_known_on_the_eve(shop: Settings, tmp_path: Path) -> None:
+    shutil.copytree(shop.warehouse, tmp_path / "copy")
+    shop = replace(shop, warehouse=str(tmp_path / "copy"))
+    eve = CUT - timedelta(days=1)
+    with open_warehouse(shop) as warehouse:
+        items = warehouse.read("staging.items", eve).set_index("item_id")
+        items["closed_at"] = pd.to_datetime(items["closed_at"], utc=True)
+        items.loc["i05", "closed_at"] = pd.Timestamp("2025-11-20", tz="UTC")
+        items.loc["i05", "is_live"] = False
+        warehouse.write("staging.items", items.reset_index(), eve)
+    data, _ = backtest._read(shop, CUT, UNTIL)
+    closed = data.items.set_index("item_id")["closed_on"].dropna()
+    assert closed.to_dict() == {"i05": pd.Timestamp("2025-11-20")}
 
 
 def test_the_backtest_is_repeatable(shop: Settings) -> None:

@@ -16,7 +16,7 @@ from recsys.evaluation.compare import Figure
 from recsys.jobs import evaluation
 from recsys.jobs.score import score_users
 from recsys.ranking.champion import load_champion
-from recsys.reports.evaluation import Projection
+from recsys.reports.evaluation import NO_EXPERIMENT, Projection, projection_in_words
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from tests.jobs.conftest import PLAYED_DAYS, PLAYED_FROM
@@ -46,17 +46,47 @@ def test_the_projection_is_the_newest_difference_over_all_arms_and_days() -> Non
         for arm, lead in (("popularity", None), ("hybrid", 0.2 + n / 10))
     ]
     found = evaluation.project(pd.DataFrame(rows), DS)
-    assert found is not None
+    assert isinstance(found, Projection) and found.ended is None
     assert (found.users, found.measured, found.arm) == (400, 2, "hybrid")
     assert found.per_user.value == pytest.approx(0.3)
     assert found.total.value == pytest.approx(0.3 * 400 * 15)
     # Days without a read-out, and many of them: the difference is still that of the whole experiment.
     begun = [results(DS - timedelta(days=89), arm, 1, None) for arm in ("popularity", "hybrid")]
     long = evaluation.project(pd.DataFrame([*begun, *rows]), DS)
-    assert long is not None and long.measured == 90
-    broken = pd.DataFrame(rows).assign(is_valid=False)
-    assert evaluation.project(broken, DS) is None
-    assert evaluation.project(pd.DataFrame(rows), DS + timedelta(days=1)) is None
+    assert isinstance(long, Projection) and long.measured == 90
+
+
+def test_without_a_projection_the_reason_is_said() -> None:
+    rows = pd.DataFrame(
+        [results(DS, arm, 100, lead) for arm, lead in (("popularity", None), ("hybrid", 0.3))]
+    )
+    assert evaluation.project(rows.iloc[:0], DS) == NO_EXPERIMENT
+    assert evaluation.project(rows.iloc[:1], DS) == NO_EXPERIMENT
+    broken = evaluation.project(rows.assign(is_valid=False), DS)
+    assert isinstance(broken, str) and broken.startswith("A check of the experiment e has failed")
+
+
+def test_an_experiment_that_is_over_is_projected_from_its_last_read_out() -> None:
+    rows = pd.DataFrame(
+        [
+            results(day, arm, 100 * (n + 1), lead)
+            for n, day in enumerate((DS - timedelta(days=1), DS))
+            for arm, lead in (("popularity", None), ("hybrid", 0.2 + n / 10))
+        ]
+    )
+    found = evaluation.project(rows, DS + timedelta(days=9))
+    assert isinstance(found, Projection)
+    assert (found.users, found.measured, found.ended) == (400, 2, DS)
+    assert found.per_user.value == pytest.approx(0.3)
+    assert f"These figures are of {DS}" in projection_in_words(found, "EUR")
+    truth = pd.DataFrame(
+        [
+            {"policy": policy, "rpu": rpu, "users": 10.0, "ds": DS + timedelta(days=ahead)}
+            for ahead in (-1, 0, 1)
+            for policy, rpu in (("hybrid", 3.0), ("popularity", 1.0 if ahead < 1 else 99.0))
+        ]
+    )
+    assert evaluation.true_total(truth, found) == pytest.approx((2.0 * 10 * 2) * 15)
 
 
 def test_the_truth_is_summed_over_the_days_of_the_experiment() -> None:

@@ -12,12 +12,13 @@ import pytest
 
 from recsys.errors import ModelError
 from recsys.evaluation.compare import Occasion
-from recsys.evaluation.market import market_lists
+from recsys.evaluation.market import OTHERS, make_models, market_lists
 from recsys.jobs import backtest, market
 from recsys.jobs.inputs import read_snapshot
 from recsys.jobs.score import rank_users, ranker_of, score_users
 from recsys.jobs.train import outcome_of
 from recsys.ranking.champion import Champion, load_champion
+from recsys.ranking.training import fit_retrievers
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from tests.jobs.conftest import PLAYED_DAYS
@@ -48,8 +49,9 @@ def test_every_list_is_of_the_shelf_of_that_evening(played: Settings) -> None:
         ).to_pandas()
     ranker = ranker_of(played, snapshot, load_champion(played.models_dir, DS))
     users = np.arange(0, len(snapshot.audience), 3)
-    lists, chances = market_lists(ranker, snapshot, users, 10)
-    assert list(lists) == ["popularity", "item_knn", "als", "own_history", "hybrid"]
+    others = fit_retrievers(make_models(OTHERS, 1), snapshot.history)
+    lists, chances = market_lists(ranker, snapshot, users, 10, others)
+    assert list(lists) == ["popularity", "item_knn", "als", "own_history", *OTHERS, "hybrid"]
     owned = pd.MultiIndex.from_frame(bought)
     for name, frame in lists.items():
         assert frame.groupby("user_id").size().eq(10).all(), name
@@ -122,7 +124,9 @@ def test_the_command_trains_as_of_the_eve_and_writes_what_it_returns(
 
     monkeypatch.setattr(market, "train_market", train_market)
     cut, out = DS - timedelta(days=1), tmp_path / "figures.json"
-    found = backtest.run(played, cut, DS + timedelta(days=1), 10, most_users=60, json_path=out)
+    found = backtest.run(
+        played, cut, DS + timedelta(days=1), 10, most_users=60, others=["ease"], json_path=out
+    )
     assert json.loads(out.read_text()) == found
     models = found["models"]
     assert isinstance(models, dict)
@@ -137,6 +141,7 @@ def test_the_command_trains_as_of_the_eve_and_writes_what_it_returns(
         "sold_before_seen@10",
     }
     assert names <= set(models["hybrid"])
+    assert list(models) == ["popularity", "item_knn", "als", "own_history", "ease", "hybrid"]
     assert trained == [cut - timedelta(days=1)]  # once, on the eve of the test period
     assert found["evenings"] == [str(cut - timedelta(days=1)), str(cut)]
     assert {"against", "models"} == set(found["paired"])  # type: ignore[call-overload]
@@ -174,6 +179,11 @@ def test_models_that_only_some_champions_have_are_left_out() -> None:
     for found in market._alike([day("popularity", "als", "hybrid"), day("popularity", "ease", "hybrid")]):
         assert list(found.about) == list(found.bought.lists) == list(found.viewed.lists)
         assert list(found.about) == ["popularity", "hybrid"]
+
+
+def test_a_model_that_there_is_not_is_told_before_anything_is_trained(played: Settings) -> None:
+    with pytest.raises(ModelError, match=r"No model 'eese'.* ease"):
+        backtest.run(played, DS, DS + timedelta(days=1), others=["eese"])
 
 
 def test_an_evening_without_features_is_named(played: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from recsys.experiments.definition import Experiment, parse_experiment
 from recsys.reports.charts import Point, Series, interval_chart
 from recsys.reports.daily import DailyReport, estimates, metrics_of, render, verdict
 
@@ -39,8 +40,28 @@ def result(arm: str, scope: str, difference: float | None = None, **changes: Any
         "role": "primary",
         "label": "Revenue per user",
         "kind": "mean",
+        "direction": "up",
     }
-    return row | changes
+    nothing = ("p_adjusted", "cuped_difference", "cuped_low", "cuped_high", "bound_low", "bound_high")
+    return row | dict.fromkeys(nothing) | changes
+
+
+def experiment(kind: str, end: date | None = DAY, **changes: Any) -> Experiment:
+    content: dict[str, Any] = {
+        "id": "e",
+        "hypothesis": "It earns more.",
+        "unit": "user",
+        "salt": "e_1",
+        "start": date(2026, 2, 1),
+        "end": end,
+        "control": "popularity",
+        "arms": {
+            "popularity": {"policy": "popularity", "weight": 0.5},
+            "hybrid": {"policy": "hybrid", "weight": 0.5},
+        },
+        "design": {"kind": kind},
+    }
+    return parse_experiment(content | changes, "e.yaml")
 
 
 def report(title: str = "A jacket", **changes: Any) -> DailyReport:
@@ -108,6 +129,32 @@ def test_truth_stands_beside_the_arm_whose_policy_it_is() -> None:
 def test_the_verdict_follows_the_interval(difference: float, says: str) -> None:
     rows = pd.DataFrame([result("popularity", "cumulative"), result("hybrid", "cumulative", difference)])
     assert says in verdict(rows)
+
+
+def test_the_verdict_is_that_of_the_design() -> None:
+    def said(definition: Experiment, **changes: Any) -> str:
+        return verdict(pd.DataFrame([result("hybrid", "cumulative", 0.2, **changes)]), {"e": definition})
+
+    always = experiment("always_valid", end=None)
+    assert "earns more than" in said(always, bound_low=0.05, bound_high=0.35)
+    assert "interval +0.050 to +0.350" in said(always, bound_low=0.05, bound_high=0.35)
+    assert "cannot yet be told from" in said(always, bound_low=-0.05, bound_high=0.45)
+    fixed = experiment("fixed")
+    assert "earns more than" in said(fixed, p_adjusted=0.04)
+    assert "cannot yet be told from" in said(fixed, p_adjusted=0.06)  # one of several arms
+    assert "cannot yet be told from" in said(fixed, cuped_difference=0.1, cuped_low=-0.1, cuped_high=0.3)
+    early = said(experiment("fixed", end=date(2026, 2, 20)))
+    assert "cannot yet be told from" in early and early.endswith("The design decides once, at its end.")
+
+
+def test_the_verdict_is_of_the_last_look_and_of_the_best_arm() -> None:
+    rows = [
+        result("hybrid", "cumulative", 0.2),
+        result("other", "cumulative", 0.3),
+        result("other", "cumulative", -0.3, ds=date(2026, 2, 11)),  # what came late turns nothing
+    ]
+    assert verdict(pd.DataFrame(rows), {"e": experiment("fixed")}).startswith("other earns more than")
+    assert "cannot yet be told from" in verdict(pd.DataFrame(rows[2:]), {"e": experiment("fixed")})
 
 
 def test_segments_are_left_to_the_page_of_the_experiment() -> None:

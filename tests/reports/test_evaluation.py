@@ -12,6 +12,7 @@ from recsys.evaluation.compare import Comparison, Figure
 from recsys.evaluation.metrics import METRICS
 from recsys.reports.charts import Point
 from recsys.reports.evaluation import (
+    NO_EXPERIMENT,
     EvaluationReport,
     Projection,
     calibration_in_words,
@@ -75,6 +76,7 @@ def report(**changes: Any) -> EvaluationReport:
                     "purchases": 12,
                     "users": 11,
                     "models": {"als": {"recall@10": 0.111}, "hybrid": {"recall@10": 0.222}},
+                    "intervals": {"als": {"recall@10": [0.1, 0.12]}, "hybrid": {"recall@10": [0.201, 0.243]}},
                 }
             }
         },
@@ -97,14 +99,14 @@ def test_the_verdict_follows_the_interval(low: float, high: float, says: str) ->
 
 def test_the_projection_by_hand() -> None:
     projection = report().projection
-    assert projection is not None
+    assert isinstance(projection, Projection)
     assert projection.total == Figure(0.25 * 4000 * 6, 0.1 * 4000 * 6, 0.4 * 4000 * 6)
     told = projection_in_words(projection, "EUR", truth=5500.0)
     assert "+6,000 EUR in 30 days" in told and "+2,400 to +9,600" in told and "+5,500 EUR" in told
     assert "not yet shown a gain" not in told
     open_ = Projection("hybrid", "popularity", Figure(0.1, -0.1, 0.3), users=10, measured=5)
     assert "not yet shown a gain" in projection_in_words(open_, "EUR")
-    assert "nothing to project" in projection_in_words(None, "EUR")
+    assert projection_in_words("A check has failed.", "EUR") == "A check has failed."
 
 
 def test_promises_are_counted() -> None:
@@ -142,14 +144,14 @@ def test_the_page_is_balanced_whole_and_needs_nothing_else() -> None:
     parser.feed(page)
     assert parser.open == []
     assert "<script" not in page and "http" not in page
-    for text in ("321 buyers", "2026-02-12 to 2026-02-13", "0.222", "0.123", "20.0 %"):
+    for text in ("321 buyers", "2026-02-12 to 2026-02-13", "0.222", "0.201 to 0.243", "0.123", "20.0 %"):
         assert text in page
 
 
 def test_a_shop_without_experiment_logs_or_sellers_still_renders() -> None:
     page = render(
         report(
-            projection=None,
+            projection=NO_EXPERIMENT,
             by_probability=BINS.iloc[:0],
             by_price=BINS.iloc[:0],
             attention=ATTENTION.iloc[:0],
