@@ -212,7 +212,7 @@ def check_metrics(experiments: Sequence[Experiment], metrics: Mapping[str, Metri
     """
     for experiment in experiments:
         where = f"experiment {experiment.id!r}"
-        for name in experiment.metrics:
+        for name in filter(None, (*experiment.metrics, experiment.use)):
             metric = pick(metrics, name, where)
             if not metric.suits(experiment.unit):
                 suited = ", ".join(other.name for other in metrics.values() if other.suits(experiment.unit))
@@ -229,6 +229,11 @@ def check_metrics(experiments: Sequence[Experiment], metrics: Mapping[str, Metri
                 f"{where}: metric {experiment.primary!r} is of ads, and sellers without a policy are exposed when a "
                 "listing of theirs is shown in a list, which their ads may bring about. Give each arm the policy "
                 "keywords (they are offered, as ever) or no_keywords; sellers are then exposed when assigned."
+            )
+        if experiment.use and metrics[experiment.use].kind != "proportion":
+            raise ExperimentError(
+                f"{where}: use is {experiment.use!r}, a {metrics[experiment.use].kind}; name a metric of the kind "
+                "proportion, which counts the units that used what they were offered."
             )
         for segment in experiment.segments:
             if segment not in SEGMENTS:

@@ -94,7 +94,8 @@ class Experiment:
     ``alpha`` is two-sided; ``minimum_effect`` is relative to control (None: not stated); ``guardrails`` gives each
     metric the relative loss that is tolerated; ``winsorise`` is the quantile at which money is capped (None: not);
     ``covariate_days`` is how many days before the start make the CUPED covariate (0: no adjustment); ``beside``
-    names experiments of units in ``CONTAINED`` whose read-outs stand in the warning of interference.
+    names experiments of units in ``CONTAINED`` whose read-outs stand in the warning of interference; ``use`` names the
+    proportion of units that used what their arm offers (None: nothing is offered that units may use or not).
     """
 
     id: str
@@ -120,6 +121,7 @@ class Experiment:
     covariate_days: int = 0
     segments: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    use: str | None = None
 
     @property
     def offers_keywords(self) -> bool:
