@@ -1,6 +1,7 @@
 """Propose keywords to sellers for every live listing: clean what was searched and typed, learn, choose, publish.
 
-**Reads** `features.*`, `staging.*` of searches and `marketplace.campaign*` (optional: nothing is proposed without).
+**Reads** `features.*`, `staging.*` of searches, `marketplace.campaign*` (optional: nothing is proposed without) and
+`experiments.assignments`, which says to whom nothing is offered.
 **Writes** `features.keyword_*`, `features.campaign_history`, `scoring.keyword_*`, `marts.keyword_recommendations` and
 `monitoring.keyword_adoption`. Runs on Mondays for the Sunday before.
 
@@ -14,7 +15,7 @@ Triage
 - One `keywords_score` shard failed: clear that map index. For another model clear from `keywords_plan` on.
 - `check_keyword_lists` failed: nothing was published, last week's keywords are still shown. The log names the rule.
 - `check_published_keywords` failed: what is out is not what was checked. Clear `marts.keyword_recommendations`.
-- `after` waits: `features_daily` of the day has not succeeded yet, or an earlier week of this DAG is under way.
+- `after` waits: features or assignments of the day have not succeeded yet, or an earlier week of this DAG is under way.
 """
 
 from airflow.sdk import TaskGroup, chain, dag
@@ -38,7 +39,7 @@ def keywords_weekly() -> None:
         wire([sql(table) for table in FEATURES])
     shards = job("keywords_plan", returns="shards")
     chain(
-        after("features_daily", earlier_days=28),
+        after("features_daily", "experiment_assignment_daily", earlier_days=28),
         check("campaigns", CAMPAIGNS),
         features,
         check("keyword_features", FEATURES),

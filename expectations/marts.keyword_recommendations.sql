@@ -1,6 +1,7 @@
 -- Measures of marts.keyword_recommendations: one row, which the suite marts.keyword_recommendations.json judges.
 -- For each rule: how many rows break it, and one of them.
--- What is published has to be what was checked: the rows of scoring.keyword_lists, no more and no less.
+-- What is published has to be what was checked: the rows of scoring.keyword_lists, no more and no less, but for sellers
+-- whom an experiment assigns to an arm without keywords, who get none.
 WITH published AS (
     SELECT
         item_id,
@@ -10,13 +11,25 @@ WITH published AS (
     WHERE ds = @ds
 ),
 
+withheld AS (
+    SELECT DISTINCT unit_id
+    FROM experiments.assignments
+    WHERE
+        ds = @ds
+        AND unit = 'seller'
+        AND policy = 'no_keywords'
+),
+
 checked AS (
     SELECT
-        item_id,
-        rank,
-        keyword
-    FROM scoring.keyword_lists
-    WHERE ds = @ds
+        lists.item_id,
+        lists.rank,
+        lists.keyword
+    FROM scoring.keyword_lists AS lists
+    LEFT JOIN withheld ON lists.seller_id = withheld.unit_id
+    WHERE
+        lists.ds = @ds
+        AND withheld.unit_id IS NULL
 ),
 
 flagged AS (

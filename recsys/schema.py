@@ -439,7 +439,9 @@ EXPERIMENTS: Final = (
         label STRING!, kind STRING!, method STRING, cap FLOAT64, relative FLOAT64, relative_low FLOAT64,
         relative_high FLOAT64, p_adjusted FLOAT64, bound_low FLOAT64, bound_high FLOAT64, cuped_difference FLOAT64,
         cuped_low FLOAT64, cuped_high FLOAT64, variance_reduction FLOAT64, probability_best FLOAT64,
-        expected_loss FLOAT64, margin FLOAT64, direction STRING!""",
+        expected_loss FLOAT64, margin FLOAT64, direction STRING!, used FLOAT64, used_control FLOAT64,
+        use_strength FLOAT64, use_effect FLOAT64, use_low FLOAT64, use_high FLOAT64, naive_difference FLOAT64,
+        naive_low FLOAT64, naive_high FLOAT64""",
         "ds",
     ),
     # What could be wrong with an experiment. One that blocks and did not succeed makes its verdict invalid.

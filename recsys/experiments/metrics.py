@@ -40,6 +40,17 @@ MEASURES = (
     "keywords_adopted",
 )
 """Columns of ``experiments.unit_daily`` that add up over days, in the order in which SQL keeps them in an array."""
+OF_ADS = (
+    "ad_impressions",
+    "ad_clicks",
+    "ad_purchases",
+    "ad_revenue",
+    "ad_spend",
+    "campaigns",
+    "keywords",
+    "keywords_adopted",
+)
+"""Those that only a unit with campaigns has."""
 AMOUNTS = ("gmv", "revenue", "ad_revenue", "ad_spend")
 """Those in the marketplace's currency, which a metric of money may have as its numerator."""
 DERIVED = ("exposure_spread",)
@@ -88,6 +99,11 @@ class Metric:
     def is_capped(self) -> bool:
         """Whether the winsorise quantile of an experiment caps it."""
         return self.kind == "mean" and self.money
+
+    @property
+    def of_ads(self) -> bool:
+        """Whether it counts what advertisers do and get."""
+        return self.numerator in OF_ADS
 
     def suits(self, unit: str) -> bool:
         """Whether it is measured in experiments whose unit is ``unit``."""

@@ -15,6 +15,7 @@ from recsys.experiments.definition import load_experiments
 from recsys.jobs import (
     check,
     experiment_checks,
+    experiment_use,
     gate,
     inputs,
     keywords_clean,
@@ -133,6 +134,8 @@ def _read_outs(settings: Settings) -> Iterator[Query]:
     for experiment in load_experiments(settings.experiments_dir):
         for sql in experiment_checks.QUERIES:
             yield Query("results", JOB, sql, experiment_checks.asked(experiment, settings))
+        for sql in experiment_use.QUERIES if experiment.use else ():
+            yield Query("results", JOB, sql, {"experiment": experiment.id, "use_at": 0})
 
 
 def _scoring(settings: Settings) -> Iterator[Query]:

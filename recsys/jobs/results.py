@@ -18,7 +18,8 @@ from recsys.experiments.pinned import CHECK as DEFINITION
 from recsys.experiments.pinned import unchanged
 from recsys.experiments.readout import read_out
 from recsys.experiments.suspicions import beside, money, of_read_out
-from recsys.jobs import experiment_checks
+from recsys.experiments.use import with_use
+from recsys.jobs import experiment_checks, experiment_use
 from recsys.schema import table
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
@@ -52,6 +53,9 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
             mine = [frame[frame["experiment_id"] == one.id] for frame in (daily, values)]
             rng = np.random.default_rng([settings.seed, crc32(one.id.encode()), ds.toordinal()])
             results[one.id] = read_out(one, declared, *mine, ds=ds, rng=rng)
+            if one.use is not None and not results[one.id].empty:
+                summed = experiment_use.sums(warehouse, one, declared, ds)
+                results[one.id] = with_use(results[one.id], one, declared, summed)
             found[one.id] = experiment_checks.of_exposure(warehouse, one, ds)
             found[one.id].append(unchanged(one, first.get(one.id)))
             found[one.id] += of_read_out(one, declared, mine[0], results[one.id])

@@ -34,6 +34,7 @@ ASSIGNMENTS = """
 SELECT unit_id AS user_id, experiment_id, arm, policy
 FROM experiments.assignments
 WHERE ds = @ds AND unit_id BETWEEN @first_user AND @last_user AND policy IS NOT NULL
+  AND COALESCE(unit, 'user') = 'user'
 QUALIFY ROW_NUMBER() OVER (PARTITION BY unit_id ORDER BY experiment_id) = 1
 ORDER BY user_id
 """

@@ -114,7 +114,7 @@ def test_dags_wait_for_what_they_stand_on(dags):
     assert waits == {
         "features_daily": (),
         "train_weekly": ("features_daily",),
-        "keywords_weekly": ("features_daily",),
+        "keywords_weekly": ("features_daily", "experiment_assignment_daily"),
         "experiment_assignment_daily": ("features_daily",),
         "score_daily": ("features_daily", "experiment_assignment_daily"),
         "experiment_metrics_daily": ("features_daily", "experiment_assignment_daily"),

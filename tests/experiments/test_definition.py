@@ -31,6 +31,13 @@ def content(**changes: Any) -> dict[str, Any]:
     return good | changes
 
 
+def offers(*policies: str | None) -> dict[str, Any]:
+    """Arms a and b of sellers, with these policies."""
+    stated = policies or ("no_keywords", "keywords")
+    arms = {name: {"weight": 0.5, "policy": policy} for name, policy in zip("ab", stated, strict=True)}
+    return {"arms": arms, "control": "a"}
+
+
 def test_the_project_s_own_experiments_load() -> None:
     experiments = load_experiments(Settings.load({}).experiments_dir)
     assert [e.id for e in experiments] == ["hybrid_vs_popularity"]
@@ -48,7 +55,17 @@ def test_days_are_inclusive_and_assignment_starts_the_day_before_serving() -> No
     ("changes", "message"),
     [
         ({"unit": "shop"}, "unit is 'shop'; choose one of"),
-        ({"unit": "seller"}, "lists are made for users, so leave it out where the unit is seller"),
+        ({"unit": "cluster"}, "keywords for sellers, so leave it out where the unit is cluster"),
+        ({"unit": "campaign"}, "keywords for sellers, so leave it out where the unit is campaign"),
+        ({"unit": "seller"}, r"choose one of \('keywords', 'no_keywords'\), or leave it out of every arm"),
+        (
+            {"unit": "seller"} | offers("keywords", None),
+            r"arm 'b' has policy None; choose one of \('keywords'",
+        ),
+        (
+            {"unit": "seller"} | offers(),
+            "2026-02-10 is a Tuesday; the keywords that sellers are offered change",
+        ),
         ({"start": "tomorrow"}, "start is 'tomorrow'; write a date as YYYY-MM-DD"),
         ({"end": date(2026, 1, 1)}, "lies before start"),
         ({"salt": ""}, "salt is ''; write a text"),
@@ -101,7 +118,9 @@ def documented() -> list[dict[str, Any]]:
 
 def test_the_examples_of_the_documents_load_and_every_field_is_explained() -> None:
     least, most = (parse_experiment(block, "page") for block in documented())
-    assert set(documented()[1]) == set(FIELDS)
+    assert set(FIELDS) - set(documented()[1]) == {"use"}, (
+        "lists are not used or left; docs/keyword-experiments.md"
+    )
     assert (least.primary, least.secondary, least.design, least.looks) == (
         "rpu",
         ("conversion", "ctr"),
@@ -340,3 +359,24 @@ def test_metrics_have_to_be_declared_and_suit_the_unit() -> None:
         ExperimentError, match="experiment 'e': segment 'town'; choose of region, gender, tenure"
     ):
         check_metrics([parse_experiment(content(segments=["region", "town"]), "x")], metrics)
+
+
+def test_sellers_who_are_offered_keywords_are_exposed_when_assigned() -> None:
+    metrics = load_metrics(Settings.load({}).metrics_path)
+    of_ads = content(unit="seller", primary="ad_purchase_rate", start=date(2026, 2, 9))
+    plain = {"a": {"weight": 0.5}, "b": {"weight": 0.5}}
+    without = parse_experiment(of_ads | {"arms": plain, "control": "a"}, "x")
+    assert not without.offers_keywords
+    with pytest.raises(
+        ExperimentError, match="'ad_purchase_rate' is of ads, and sellers without a policy are"
+    ):
+        check_metrics([without], metrics)
+    offered = parse_experiment(of_ads | offers(), "x")
+    assert offered.offers_keywords
+    check_metrics([offered], metrics)
+    check_metrics([parse_experiment(of_ads | offers("keywords", "keywords"), "x")], metrics)
+    steps = [
+        {"from": day, "share": share} for day, share in ((date(2026, 2, 9), 0.1), (date(2026, 2, 12), 1))
+    ]
+    with pytest.raises(ExperimentError, match="2026-02-12 is a Thursday"):
+        parse_experiment(of_ads | offers() | {"ramp": steps}, "x")

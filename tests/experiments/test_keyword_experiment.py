@@ -28,6 +28,7 @@ def test_the_definition_is_the_one_the_bench_decides_on() -> None:
     )
     assert (read.start, read.end, read.design.kind) == (played.start, played.end, played.design.kind)
     assert (read.minimum_effect, read.alpha, read.power) == (0.01, 0.05, 0.8)
+    assert read.arms == played.arms
 
 
 def test_its_metrics_are_measured_for_sellers() -> None:

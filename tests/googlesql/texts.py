@@ -15,6 +15,7 @@ from recsys import schema
 from recsys.experiments import enrolment
 from recsys.experiments.assignment import BUCKET_SQL
 from recsys.experiments.eligibility import Condition
+from recsys.experiments.metrics import MEASURES
 from recsys.jobs import backtest, inputs, plan_shards
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse.tables import load_spec
@@ -38,6 +39,7 @@ BIGQUERY_ONLY = ("recsys/warehouse/bigquery/", "recsys/warehouse/erasure.py")
 FILLS: dict[frozenset[str], tuple[dict[str, str], ...]] = {
     frozenset(): ({},),
     frozenset({"users"}): ({"users": "TRUE"}, {"users": inputs._MINE}, {"users": inputs.DRAWN}),
+    frozenset({"measures"}): ({"measures": ", ".join(MEASURES)},),
     frozenset({"id", "table", "where"}): (plan_shards.OF_USERS, plan_shards.OF_ITEMS),
     frozenset({"item", "join"}): (
         {"item": "actions.item_id", "join": ""},
@@ -194,6 +196,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "policy": "hybrid",
         "experiment": "x2",
         "lead": 1,
+        "use_at": MEASURES.index("keywords_adopted"),
         "start": datetime.combine(ds, time(), UTC),
         **dict.fromkeys(("salt", *(f"draw{n}_salt" for n in range(3))), "s"),
         **dict.fromkeys((f"draw{n}_first" for n in range(3)), 10),

@@ -41,6 +41,10 @@ def proposed(rank: int, keyword: str, **more: Any) -> Row:
     return {"item_id": "i1", "rank": rank, "keyword": keyword, "ad_rate": 0.1, "reason": "It fits.", **more}
 
 
+WITHHELD = proposed(1, "boot", item_id="i3", seller_id="s9")
+"""Of a seller whom an experiment offers nothing."""
+
+
 CLEAN: dict[str, list[Row]] = {
     "marketplace.users": [{"user_id": u} for u in ("u1", "u2", "s1")],
     "marketplace.sellers": [{"seller_id": "s1", "rating": 4.5}],
@@ -75,11 +79,13 @@ CLEAN: dict[str, list[Row]] = {
     "features.keyword_engaged": [{"query": "shoe", "item_id": "i1", "clicks": 1}],
     "features.campaign_history": [{"campaign_id": "k1", "keyword": "shoe", "item_id": "i1", "ad_rate": 0.1}],
     "features.keyword_items": [
-        {"item_id": i, "title": "Shoe", "live_in_category": 3} for i in ("i1", "i2", "i3")
+        {"item_id": i, "title": "Shoe", "live_in_category": 3, "seller_id": s}
+        for i, s in (("i1", "s1"), ("i2", "s1"), ("i3", "s9"))
     ],
     "scoring.keyword_variants": [{"raw": w, "keyword": w} for w in ("shoe", "boot")],
-    "scoring.keyword_lists": [proposed(1, "shoe"), proposed(2, "boot")],
+    "scoring.keyword_lists": [proposed(1, "shoe"), proposed(2, "boot"), WITHHELD],
     "marts.keyword_recommendations": [proposed(1, "shoe"), proposed(2, "boot")],
+    "experiments.assignments": [{"unit_id": "s9", "unit": "seller", "policy": "no_keywords"}],
     "scoring.lists": [listed(u, r, f"i{r}") for u in ("u1", "u2") for r in (1, 2, 3)],
     "marts.recommendations": [listed(u, r, f"i{r}") for u in ("u1", "u2") for r in (1, 2, 3)],
     "scoring.seller_lists": [shop(u) for u in ("u1", "u2")],
@@ -152,6 +158,7 @@ def every(table: str, **change: Any) -> list[Row]:
 
 EVENTS, ITEMS, LISTS = "marketplace.events", "marketplace.items", "scoring.lists"
 SHOPS = "scoring.seller_lists"
+OFFERED = "marts.keyword_recommendations"
 ADS, ADVISED, TEXTS = "features.campaign_history", "scoring.keyword_lists", "scoring.keyword_variants"
 ADVERTISED, ASKED = "features.keyword_items", "features.keyword_demand"
 DEFECTS: list[tuple[str, list[Row], str]] = [
@@ -302,7 +309,8 @@ DEFECTS: list[tuple[str, list[Row], str]] = [
     (ADVISED, first(ADVISED, marginal_profit=-1.0), "negative_profits.critical"),
     (ADVISED, first(ADVISED, reason=""), "without_reason.critical"),
     ("marts.keyword_recommendations", CLEAN[ADVISED][:1], "unpublished.critical"),
-    ("marts.keyword_recommendations", [*CLEAN[ADVISED], proposed(3, "clog")], "unchecked.critical"),
+    ("marts.keyword_recommendations", [*CLEAN[OFFERED], proposed(3, "clog")], "unchecked.critical"),
+    ("marts.keyword_recommendations", [*CLEAN[OFFERED], WITHHELD], "unchecked.critical"),
     (SHOPS, [], "row_count.warning"),
     (SHOPS, first(SHOPS, seller_id="s9"), "not_live.critical"),
     (SHOPS, first(SHOPS, seller_id="u1"), "own_shops.critical"),

@@ -131,6 +131,8 @@ def advertise(settings: Settings, user: str) -> None:
                 [row, row | {"seller_id": "someone", "item_id": "i2", "campaign_id": "c2"}],
                 DS,
             )
+        if not warehouse.exists("experiments.assignments", DS):
+            put(warehouse, "experiments.assignments", [], DS)
         warehouse.build("marts.keyword_recommendations", DS)
         for name in ("experiments.unit_totals", "scoring.seller_lists", "marts.seller_recommendations"):
             who = "unit_id" if name.startswith("experiments.") else "user_id"

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from recsys.cli import app
 from recsys.errors import KeywordError
 from recsys.jobs import (
+    assign,
     build,
     check,
     keywords_backtest,
@@ -53,6 +54,7 @@ def week_of(settings: Settings, ds: date) -> dict[str, object]:
     for options in keywords_plan.run(settings, ds)["shards"]:  # type: ignore[attr-defined]
         keywords_score.run(settings, ds, **options)
     check.run(settings, ds, "keyword_lists")
+    assign.run(settings, ds)
     build.run(settings, ds, table=PUBLISHED)
     check.run(settings, ds, "published_keywords")
     build.run(settings, ds, table="monitoring.keyword_adoption")

@@ -43,7 +43,7 @@ def lists(played: Settings) -> pd.DataFrame:
         served = rows.assign(experiment_id="e", unit="user", **fixed)
         # Sellers are users too: an experiment on them comes first by id, and says nothing about lists.
         sellers = arms.rename(columns={"user_id": "unit_id"}).assign(
-            experiment_id="a", unit="seller", policy=None, **fixed
+            experiment_id="a", unit="seller", policy="no_keywords", **fixed
         )
         warehouse.write("experiments.assignments", pd.concat([served, sellers]), DS)
     for options in plan_shards.run(played, DS)["shards"]:  # type: ignore[attr-defined]

@@ -85,7 +85,8 @@ def test_only_arrivals_reads_raw_events(spec: TableSpec) -> None:
 def test_no_table_reads_a_later_room(spec: TableSpec) -> None:
     rooms = ["marketplace", "staging", "features", "scoring", "marts", "experiments", "monitoring"]
     here = rooms.index(spec.name.partition(".")[0])
-    assert all(rooms.index(name.partition(".")[0]) <= here for name in spec.upstream)
+    drawn = "experiments.assignments"  # from features alone, before any list is made
+    assert all(rooms.index(name.partition(".")[0]) <= here for name in spec.upstream if name != drawn)
 
 
 def test_snapshots_are_of_sources_without_history(spec: TableSpec) -> None:

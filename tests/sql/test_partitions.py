@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from recsys.experiments.assignment import BUCKET_SQL
+from recsys.experiments.metrics import MEASURES
 from recsys.jobs import backtest, inputs, plan_shards
 from recsys.settings import PROJECT_ROOT, Settings
 from recsys.warehouse.scan import scan
@@ -32,6 +33,7 @@ FILLS = {
         {"item": "groups_.group_id", "join": backtest._GROUPS},
     ],
     "recsys/jobs/plan_shards.py": [plan_shards.OF_USERS, plan_shards.OF_ITEMS],
+    "recsys/jobs/experiment_use.py": [{"measures": ", ".join(MEASURES)}],
     "recsys/experiments/enrolment.py": [
         {
             "unit": "user_id",

@@ -3,7 +3,9 @@
 -- experiment, was not exposed to this one. A seller, or a cluster (a category in a region), is exposed by an impression of
 -- a listing of theirs on a day for which it was assigned; a cluster's listings are those of its category and of the
 -- categories right below. A campaign is exposed when it is first assigned: what its arm offers, it is offered from the
--- start. A unit with two arms keeps the first it saw.
+-- start. So is a seller whose arm says whether keywords are offered, on the Monday from which the arm decides what is
+-- published for them: whether anything of theirs is shown may follow from the offer. A unit with two arms keeps the first
+-- it saw.
 -- grain: experiment_id, unit_id
 -- partition: ds
 -- cluster: experiment_id, unit_id
@@ -35,6 +37,7 @@ assigned AS (
     WHERE
         ds BETWEEN DATE_SUB(@ds, INTERVAL @late_days + 1 DAY) AND @ds
         AND unit IN ('seller', 'cluster')
+        AND policy IS NULL
 ),
 
 served AS (
@@ -140,6 +143,20 @@ by_arm AS (
         ds = @ds
         AND unit = 'campaign'
         AND GREATEST(first_assigned_on, started_on) = @ds
+    UNION ALL
+    SELECT
+        experiment_id,
+        arm,
+        unit_id,
+        TIMESTAMP(@ds, @timezone) AS first_exposed_at,
+        0 AS impressions
+    FROM experiments.assignments
+    WHERE
+        ds = @ds
+        AND unit = 'seller'
+        AND policy IS NOT NULL
+        AND EXTRACT(DAYOFWEEK FROM @ds) = 2
+        AND first_assigned_on BETWEEN DATE_SUB(@ds, INTERVAL 7 DAY) AND DATE_SUB(@ds, INTERVAL 1 DAY)
 )
 
 SELECT

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 
 from recsys.errors import ExperimentError, nearest
-from recsys.experiments.definition.model import BUCKETS, CONTAINED, POLICIES, Experiment
+from recsys.experiments.definition.model import (
+    BUCKETS,
+    CONTAINED,
+    OFFERED_FROM,
+    POLICIES_OF,
+    Experiment,
+)
 from recsys.experiments.eligibility import Condition
 from recsys.experiments.metrics import SEGMENTS, Metric, pick
 
@@ -20,6 +26,7 @@ def problems_of(experiment: Experiment) -> list[str]:
     return [
         *_days_and_draws(experiment),
         *_arms(experiment),
+        *_policies(experiment),
         *_ramp(experiment),
         *_metrics(experiment),
         *_eligibility(experiment),
@@ -46,13 +53,6 @@ def _days_and_draws(experiment: Experiment) -> list[str]:
 def _arms(experiment: Experiment) -> list[str]:
     found, total = [], sum(arm.weight for arm in experiment.arms)
     for arm in experiment.arms:
-        if experiment.unit != "user" and arm.policy is not None:
-            found.append(
-                f"arm {arm.name!r} has policy {arm.policy!r}; lists are made for users, so leave it out where the "
-                f"unit is {experiment.unit}"
-            )
-        if experiment.unit == "user" and arm.policy not in POLICIES:
-            found.append(f"arm {arm.name!r} has policy {arm.policy!r}; choose one of {POLICIES}")
         if 0 < arm.weight * BUCKETS < 1:
             found.append(f"arm {arm.name!r} has weight {arm.weight}; the least is one bucket, {1 / BUCKETS}")
     if abs(total - 1) > 1e-9:
@@ -71,6 +71,34 @@ def _arms(experiment: Experiment) -> list[str]:
     if len(experiment.weights) < len(experiment.arms):
         found.append(f"two arms have the same name; arms are {[arm.name for arm in experiment.arms]}")
     return found
+
+
+def _policies(experiment: Experiment) -> list[str]:
+    known = POLICIES_OF.get(experiment.unit)
+    stated = {arm.name: arm.policy for arm in experiment.arms if arm.policy is not None}
+    if known is None:
+        return [
+            f"arm {name!r} has policy {policy!r}; lists are made for users and keywords for sellers, so leave it out "
+            f"where the unit is {experiment.unit}"
+            for name, policy in stated.items()
+        ]
+    if experiment.unit != "user" and not stated:
+        return []
+    spared = "" if experiment.unit == "user" else ", or leave it out of every arm"
+    found = [
+        f"arm {arm.name!r} has policy {arm.policy!r}; choose one of {known}{spared}"
+        for arm in experiment.arms
+        if arm.policy not in known
+    ]
+    if experiment.unit != "seller":
+        return found
+    days = {experiment.start, *(step.day for step in experiment.ramp)}
+    return found + [
+        f"{day} is a {day:%A}; the keywords that sellers are offered change on Mondays, so start, and take each step "
+        "of a ramp, on one"
+        for day in sorted(days)
+        if day.weekday() != OFFERED_FROM
+    ]
 
 
 def _ramp(experiment: Experiment) -> list[str]:
@@ -184,7 +212,7 @@ def check_metrics(experiments: Sequence[Experiment], metrics: Mapping[str, Metri
     """
     for experiment in experiments:
         where = f"experiment {experiment.id!r}"
-        for name in experiment.metrics:
+        for name in filter(None, (*experiment.metrics, experiment.use)):
             metric = pick(metrics, name, where)
             if not metric.suits(experiment.unit):
                 suited = ", ".join(other.name for other in metrics.values() if other.suits(experiment.unit))
@@ -192,6 +220,21 @@ def check_metrics(experiments: Sequence[Experiment], metrics: Mapping[str, Metri
                     f"{where}: metric {name!r} is measured for the unit {metric.unit}, not {experiment.unit}; "
                     f"those of its unit are {suited}."
                 )
+        if (
+            experiment.unit == "seller"
+            and metrics[experiment.primary].of_ads
+            and not experiment.offers_keywords
+        ):
+            raise ExperimentError(
+                f"{where}: metric {experiment.primary!r} is of ads, and sellers without a policy are exposed when a "
+                "listing of theirs is shown in a list, which their ads may bring about. Give each arm the policy "
+                "keywords (they are offered, as ever) or no_keywords; sellers are then exposed when assigned."
+            )
+        if experiment.use and metrics[experiment.use].kind != "proportion":
+            raise ExperimentError(
+                f"{where}: use is {experiment.use!r}, a {metrics[experiment.use].kind}; name a metric of the kind "
+                "proportion, which counts the units that used what they were offered."
+            )
         for segment in experiment.segments:
             if segment not in SEGMENTS:
                 raise ExperimentError(f"{where}: segment {segment!r}; choose of {', '.join(SEGMENTS)}.")

@@ -14,6 +14,12 @@ CONTAINED = ("cluster", "seller", "campaign")
 """Units that hold the listings of which the arms of a split of buyers compete for the same."""
 POLICIES = ("popularity", "hybrid")
 """What can make the lists of an arm."""
+KEYWORD_POLICIES = ("keywords", "no_keywords")
+"""Whether the sellers of an arm are offered keywords; ``marts.keyword_recommendations`` keeps to it."""
+POLICIES_OF = {"user": POLICIES, "seller": KEYWORD_POLICIES}
+"""By unit; an arm of users has one, those of sellers all or none, and other units have none."""
+OFFERED_FROM = 0
+"""Weekday (Monday) from which the keywords of a week are offered, and so on which an arm of sellers takes effect."""
 DESIGNS = ("fixed", "group_sequential", "always_valid")
 SPENDING = ("obrien_fleming", "pocock", "power")
 BUCKETS = 10_000
@@ -22,7 +28,10 @@ BUCKETS = 10_000
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm: its name, the policy that makes its lists (None where no lists are served), its share of the units."""
+    """One arm: its name, what its units are served (None where that is not this system's), its share of the units.
+
+    The policy makes the lists of users, and says whether sellers are offered keywords.
+    """
 
     name: str
     policy: str | None
@@ -85,7 +94,8 @@ class Experiment:
     ``alpha`` is two-sided; ``minimum_effect`` is relative to control (None: not stated); ``guardrails`` gives each
     metric the relative loss that is tolerated; ``winsorise`` is the quantile at which money is capped (None: not);
     ``covariate_days`` is how many days before the start make the CUPED covariate (0: no adjustment); ``beside``
-    names experiments of units in ``CONTAINED`` whose read-outs stand in the warning of interference.
+    names experiments of units in ``CONTAINED`` whose read-outs stand in the warning of interference; ``use`` names the
+    proportion of units that used what their arm offers (None: nothing is offered that units may use or not).
     """
 
     id: str
@@ -111,6 +121,12 @@ class Experiment:
     covariate_days: int = 0
     segments: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    use: str | None = None
+
+    @property
+    def offers_keywords(self) -> bool:
+        """Whether its arms say which sellers are offered keywords; its sellers are then exposed when assigned."""
+        return self.unit == "seller" and any(arm.policy for arm in self.arms)
 
     def serves_on(self, day: date) -> bool:
         """Whether the arms are served on ``day``."""

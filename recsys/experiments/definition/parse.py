@@ -88,6 +88,7 @@ def parse_experiment(content: object, source: str) -> Experiment:
         covariate_days=read.whole("covariate_days", 0, (0, 365)),
         segments=read.texts("segments", ()),
         beside=read.texts("beside", ()),
+        use=read.text("use") if content.get("use") is not None else None,
     )
     refuse(source, problems + problems_of(experiment))
     return experiment

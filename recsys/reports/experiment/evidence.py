@@ -56,6 +56,20 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Use:
+    """What using an offer did, of units that used it because it was offered; ``low`` and ``high`` are None where the
+    interval has no such end. ``naive`` compares those who used it with those who did not, and is no effect."""
+
+    used: float
+    used_control: float
+    strength: float | None
+    effect: float | None
+    low: float | None
+    high: float | None
+    naive: Interval | None
+
+
+@dataclass(frozen=True)
 class Lift:
     """One metric of one arm on one day, beside the control: a row of ``experiments.results``.
 
@@ -63,7 +77,8 @@ class Lift:
     the units before, None where no covariate is declared. ``relative`` and ``bound`` follow the adjusted one. ``bound``
     is the interval that holds however often one looks, ``decisive`` the one that the design decides on; ``is_shown``
     tells whether it may decide for the number of arms and metrics tested. ``guarded`` is "holds", "open" or "breached",
-    None where the metric is no guardrail; ``margin`` the relative loss it may have.
+    None where the metric is no guardrail; ``margin`` the relative loss it may have. ``use`` is None where nothing is
+    known of who used an offer.
     """
 
     day: date
@@ -96,6 +111,7 @@ class Lift:
     is_shown: bool
     margin: float | None
     guarded: str | None
+    use: Use | None = None
 
     @property
     def is_control(self) -> bool:
@@ -190,4 +206,13 @@ def _lift(row: Mapping[str, Any], control_mean: float | None, definition: Experi
         is_shown=is_shown(row, fixed=fixed, alpha=definition.alpha if definition else ALPHA),
         margin=margin,
         guarded=guarded,
+        use=_use(row),
     )
+
+
+def _use(row: Mapping[str, Any]) -> Use | None:
+    used, used_control = number(row["used"]), number(row["used_control"])
+    if used is None or used_control is None:
+        return None
+    rest = (number(row[name]) for name in ("use_strength", "use_effect", "use_low", "use_high"))
+    return Use(used, used_control, *rest, _interval(row, "naive_difference", "naive_low", "naive_high"))

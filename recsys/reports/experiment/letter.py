@@ -6,7 +6,7 @@ from recsys.reports.experiment.answers import answers
 from recsys.reports.experiment.evidence import Lift
 from recsys.reports.experiment.page import GUARD_WORD, checked, environment, facts
 from recsys.reports.experiment.readout import ReadOut
-from recsys.reports.experiment.words import measure, p_value, percent, percents
+from recsys.reports.experiment.words import effect_of_use, measure, p_value, percent, percents
 
 
 def render_letter(one: ReadOut) -> str:
@@ -26,6 +26,7 @@ def _content(one: ReadOut) -> dict[str, object]:
         "answers": answers(one),
         "facts": facts(one),
         "metrics": [_row(lift, one) for lift in (*one.primary, *one.others) if believed],
+        "by_use": [_use(lift, one) for lift in one.by_use],
         "guardrails": [_guardrail(lift, one) for lift in one.guardrails if believed],
         "failed": [check for check in one.checks if not check.success],
         "checked": checked(one),
@@ -42,6 +43,20 @@ def _row(lift: Lift, one: ReadOut) -> dict[str, str]:
         "lift": percent(lift.relative.value if lift.relative else None),
         "interval": percents(lift.relative),
         "p": p_value(lift.p_value if lift.p_adjusted is None else lift.p_adjusted),
+    }
+
+
+def _use(lift: Lift, one: ReadOut) -> dict[str, str]:
+    unit, (effect, ends) = one.unit(lift), effect_of_use(lift, one.unit(lift))
+    naive = lift.use.naive.value if lift.use and lift.use.naive else None
+    return {
+        "metric": lift.label,
+        "arm": lift.arm,
+        "used": percent(lift.use.used if lift.use else None, sign=False),
+        "offer": measure(lift.effect.value if lift.effect else None, lift, unit, sign=True),
+        "effect": effect,
+        "interval": ends,
+        "naive": measure(naive, lift, unit, sign=True),
     }
 
 

@@ -16,6 +16,7 @@ from recsys.reports.experiment.lift import CLASSES, interval_bar, lift_chart, re
 from recsys.reports.experiment.readout import STATES, ReadOut
 from recsys.reports.experiment.words import (
     NBSP,
+    effect_of_use,
     measure,
     measures,
     p_value,
@@ -29,11 +30,18 @@ SECTIONS = (
     ("arms", "Arms"),
     ("lift", "Lift over time"),
     ("metrics", "Metrics"),
+    ("use", "By use"),
     ("guardrails", "Guardrails"),
     ("checks", "Checks"),
     ("segments", "Segments"),
     ("power", "Power left"),
     ("decisions", "Decision log"),
+)
+USE_NOTE = (
+    "Units choose whether to use an offer. The effect of use is that of the offer, over what the offer adds to use: on "
+    "the units that used it because it was offered, if the offer acts through use alone. It is for one look, and "
+    "does not decide. Naive is those of the arm who used it against those who did not; they differ anyway, so it is "
+    "not to be trusted."
 )
 TONES = {BETTER: "good", WORSE: "bad", UNCLEAR: "calm", INVALID: "quiet"}
 GUARD_TONE = {"holds": "good", "open": "calm", "breached": "bad", None: "quiet"}
@@ -62,7 +70,7 @@ def render_page(one: ReadOut, *, letters: bool = True) -> str:
             one=one,
             answers=answers(one),
             facts=facts(one),
-            sections=SECTIONS,
+            sections=[place for place in SECTIONS if place[0] != "use" or one.by_use],
             definition=definition(one.definition) if one.definition else (),
             reference=reference,
             level=f"{100 * one.level:g}{NBSP}%",
@@ -119,6 +127,7 @@ def definition(experiment: Experiment) -> list[tuple[str, str]]:
         ("Layer", f"{layer.name}, buckets {layer.first} to {layer.last}" if layer else ""),
         ("Eligible", f"{who.table}: {who.where}" if who else "everybody"),
         ("Money capped at quantile", f"{experiment.winsorise:g}" if experiment.winsorise else ""),
+        ("Used by", experiment.use or ""),
         ("Stands beside it", ", ".join(experiment.beside)),
         ("CUPED", f"{experiment.covariate_days} days before the start" if experiment.covariate_days else ""),
     )
@@ -163,12 +172,16 @@ def environment() -> Environment:
     }
     made.filters |= filters
     made.globals |= {
-        **{f.__name__: f for f in (measure, measures, percent, percents, p_value, verdict_word)},
+        **{
+            f.__name__: f
+            for f in (measure, measures, percent, percents, p_value, verdict_word, effect_of_use)
+        },
         "interval_bar": interval_bar,
         "reach": reach,
         "tone_of": tone_of,
         "guard_tone": GUARD_TONE,
         "guard_word": GUARD_WORD,
+        "use_note": USE_NOTE,
     }
     return made
 

@@ -172,6 +172,12 @@ class ReadOut:
         best, *rest = (lift.says for lift in self.judged)
         return UNCLEAR if best == WORSE and set(rest) - {WORSE} else best
 
+    @property
+    def by_use(self) -> tuple[Lift, ...]:
+        """Lifts beside which the effect of use is known, each once; none where nothing may be believed."""
+        found = dict.fromkeys((*self.primary, *self.others, *self.guardrails))
+        return tuple(lift for lift in found if lift.use is not None) if self.is_valid else ()
+
     def overstated(self, lift: Lift) -> bool:
         """Whether that warning is about this metric: money."""
         return self.interference is not None and lift.metric in self.money

@@ -79,6 +79,17 @@ def measures(interval: Interval | None, lift: Lift, unit: str) -> str:
     return f"{low.partition(NBSP)[0]} to {high}"
 
 
+def effect_of_use(lift: Lift, unit: str) -> tuple[str, str]:
+    """The effect of use and the ends of its interval; an end that there is none of is "unbounded"."""
+    use = lift.use
+    if use is None or use.effect is None:
+        return NONE, "the offer does not raise use"
+    low, high = (
+        "unbounded" if end is None else measure(end, lift, unit, sign=True) for end in (use.low, use.high)
+    )
+    return measure(use.effect, lift, unit, sign=True), f"{low} to {high}"
+
+
 def is_share(lift: Lift, unit: str) -> bool:
     """Whether a metric reads best as percent: a proportion, or a ratio below 1 of things that have no unit."""
     small = lift.control_mean is not None and 0 < lift.control_mean < 1
