@@ -214,5 +214,8 @@ def _use(row: Mapping[str, Any]) -> Use | None:
     used, used_control = number(row["used"]), number(row["used_control"])
     if used is None or used_control is None:
         return None
-    rest = (number(row[name]) for name in ("use_strength", "use_effect", "use_low", "use_high"))
-    return Use(used, used_control, *rest, _interval(row, "naive_difference", "naive_low", "naive_high"))
+    strength, effect, low, high = (
+        number(row[name]) for name in ("use_strength", "use_effect", "use_low", "use_high")
+    )
+    naive = _interval(row, "naive_difference", "naive_low", "naive_high")
+    return Use(used, used_control, strength, effect, low, high, naive)
