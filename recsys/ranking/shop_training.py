@@ -18,6 +18,7 @@ from recsys.ranking.segments import judge_segments
 from recsys.ranking.shop_data import ShopData
 from recsys.ranking.shop_evenings import Evening, Outcome, replay_evening
 from recsys.ranking.shop_heads import (
+    REGULAR,
     Boost,
     Boosts,
     Lessons,
@@ -173,6 +174,7 @@ def train_boosted(
             "item_unit": "item",
             "horizon_days": recipe.horizon,
             "kept": recipe.kept,
+            "ranker": {"kind": scorer.kind, **REGULAR, **boost_values(recipe.boosts)},
         },
     }
     return scorer, facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from zlib import crc32
 
 import numpy as np
@@ -22,11 +22,20 @@ from recsys.models import (
     Transition,
     UserKNN,
 )
-from recsys.ranking.boosted import LEAST_CLICKS, LEAST_PURCHASES, BoostedScorer, fit_boosted
+from recsys.ranking.boosted import LEAST_CLICKS, LEAST_PURCHASES, BoostedScorer, Growth, fit_boosted
 from recsys.ranking.calibration import Calibration, calibration, log_losses, standard_error
 from recsys.ranking.judge import Scorer
 from recsys.ranking.leaks import refuse_leaks
-from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer, remembering
+from recsys.ranking.platt import PRIOR
+from recsys.ranking.scorer import (
+    CLICK_PENALTY,
+    MEMORY,
+    PURCHASE_PENALTY,
+    PairScorer,
+    calibrated,
+    fit_scorer,
+    remembering,
+)
 from recsys.ranking.segments import judge_segments, listed_as
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.tuned import UNTUNED, Tuned
@@ -264,6 +273,15 @@ def fit_rankers(train: Examples, seed: int, kept: float = 1.0) -> list[FeatureSc
             )
         )
     return rankers
+
+
+def ranker_parameters(scorer: FeatureScorer) -> dict[str, object]:
+    """Kind of a ranker and the hyper-parameters that it was learned with, by name."""
+    if isinstance(scorer, BoostedScorer):
+        own: dict[str, object] = asdict(Growth())
+    else:
+        own = {"click_penalty": CLICK_PENALTY, "purchase_penalty": PURCHASE_PENALTY, "memory": MEMORY}
+    return {"kind": scorer.kind, **own, "calibration_penalty": PRIOR}
 
 
 def calibrate(raw: FeatureScorer, later: Examples) -> FeatureScorer:
