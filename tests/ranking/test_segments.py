@@ -120,10 +120,11 @@ def test_pairs_that_were_not_shown_are_described_and_refuse_nothing() -> None:
 def test_few_purchases_are_judged_by_thirds_of_price_and_fewer_not_at_all() -> None:
     p, about = np.full(4_000, 0.03), listed(4_000, 3)
     bought, users = np.arange(4_000) % 33 == 0, np.arange(4_000)
-    found = judge_segments(p, bought, users, **about)
+    found = judge_segments(p, bought, users, **about)  # type: ignore[arg-type]
     assert found["price_cells_judged"] == 3
     dear = about["price"] > np.quantile(about["price"], 2 / 3)
     with pytest.raises(ModelError, match="price_third 3"):
-        judge_segments(np.where(dear, 3 * p, p), bought, users, **about)
+        judge_segments(np.where(dear, 3 * p, p), bought, users, **about)  # type: ignore[arg-type]
     few = {name: values[:400] for name, values in about.items()}
-    assert judge_segments(p[:400], bought[:400], users[:400], **few)["cells_judged"] == 0
+    nothing = judge_segments(p[:400], bought[:400], users[:400], **few)  # type: ignore[arg-type]
+    assert nothing["cells_judged"] == 0

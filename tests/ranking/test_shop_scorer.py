@@ -18,8 +18,9 @@ from recsys.ranking.champion import Champion, load_champion
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
 from recsys.ranking.scorer import PairScorer
+from recsys.ranking.segments import judge_segments
 from recsys.ranking.shop import SHOP_QUOTAS, ShopData, train_shop
-from recsys.ranking.shop_evenings import Evening
+from recsys.ranking.shop_evenings import Evening, replay_evening
 from recsys.ranking.shop_heads import Boost, Boosts, fit_joined
 from recsys.ranking.shop_scorer import ShopScorer, of_shop
 from recsys.ranking.shop_training import Recipe, plan_evenings, too_small
@@ -109,7 +110,7 @@ def test_it_finds_habits_and_what_they_cost(champion: Champion, data: ShopData) 
 
 
 def test_a_feature_that_knows_the_outcome_is_refused(data: ShopData, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = shop_training.replay_evening
+    honest = replay_evening
 
     def leaking(*args: Any, **options: Any) -> Evening:
         evening = honest(*args, **options)
@@ -124,7 +125,7 @@ def test_a_feature_that_knows_the_outcome_is_refused(data: ShopData, monkeypatch
 def test_a_ranker_that_is_off_for_what_is_dear_is_refused(
     data: ShopData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, said = shop_training.judge_segments, []
+    honest, said = judge_segments, list[dict[str, float]]()
 
     def judge(p: np.ndarray, *args: Any, **about: Any) -> dict[str, float]:
         said.append(honest(p, *args, **about))
