@@ -8,6 +8,8 @@ Triage
 - `train` failed on its gate: on users held out from it, the new model does not beat one purchase rate for all, or is
   behind the champion by more than chance, or is badly calibrated; or, trained as of a few days ago, it earned less than
   the champion since. The champion stays, and scoring goes on with it; the log names the figures.
+- `train` warns that a model was not held against the champion: too few bought who had no list of a champion. It is
+  served; keep a control arm, or set RECSYS_UNJUDGED=refuse.
 - `train` failed for a missing partition: run `features_daily` for the day it names.
 - `register` failed: the champion is saved, and scoring serves it; only its entry in the model registry is missing. Mend
   the registry that the log names, and clear the task.

@@ -117,6 +117,11 @@ class Settings:
         True,
         "Hold a new model against the champion, on days that neither learned from; training takes twice as long.",
     )  # type: ignore[assignment]
+    unjudged: str = _setting(
+        "serve",
+        "What becomes of a new model that the champion gate could not judge: 'serve' as one that passed, or 'refuse'.",
+        ("serve", "refuse"),
+    )  # type: ignore[assignment]
     keywords: int = _setting(10, "Keywords that are proposed for a listing, at most.")  # type: ignore[assignment]
     keyword_margin: float = _setting(
         0.6, "Share of the price that a sale leaves a seller before the fees of marketplace and campaign."

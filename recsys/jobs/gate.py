@@ -6,6 +6,7 @@ no list of it: they saw what is popular, which favours neither, or nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
@@ -61,7 +62,8 @@ def hold_against_champion(
 
     Returns:
         What the manifest says of it: "against" (data day of the champion), "days" (first and last), "buyers", and by
-        metric the difference of the means over buyers, its interval and the margin; or "unjudged", and why.
+        metric the difference of the means over buyers, its interval and the margin; or "unjudged", and why. That there
+        is a champion to serve on, and nobody could judge, is warned of; with RECSYS_UNJUDGED=refuse it refuses.
 
     Raises:
         ModelError: it is refused; the champion stays.
@@ -81,11 +83,11 @@ def hold_against_champion(
     about: dict[str, object] = {"against": str(before), "days": [str(cut + timedelta(days=1)), str(ds)]}
     if buyers < LEAST_BUYERS:
         few = f"{buyers} buyers of these days had no list of a champion, fewer than {LEAST_BUYERS}"
-        return about | {"unjudged": few}
+        return about | _unjudged(settings, ds, few)
     try:
         challenger = rehearse(cut)
     except ModelError as error:
-        return about | {"unjudged": f"As of {cut} there is no model to judge: {error}"}
+        return about | _unjudged(settings, ds, f"As of {cut} there is no model to judge: {error}")
     found = held_against(warehouse, settings, challenger, champion, evenings)
     for metric, verdict in found.items():
         refuse_worse(verdict, metric)
@@ -94,6 +96,18 @@ def hold_against_champion(
         for metric, v in found.items()
     }
     return about | {"buyers": buyers} | told
+
+
+def _unjudged(settings: Settings, ds: date, why: str) -> dict[str, object]:
+    if settings.unjudged == "refuse":
+        raise ModelError(
+            f"Gate: the model of {ds} could not be judged, and RECSYS_UNJUDGED is refuse: {why}. "
+            "The old champion stays."
+        )
+    logging.getLogger(__name__).warning(
+        "The model of %s was not held against the champion, and is served: %s", ds, why
+    )
+    return {"unjudged": why}
 
 
 def held_against(

@@ -13,18 +13,20 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys.errors import ModelError
 from recsys.models import store
-from recsys.ranking.champion import NAME
+from recsys.ranking.champion import CHALLENGER, NAME
 from recsys.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION, REFUSED = "champion", "refused"
 FOLDER = "_registry"
 OFF = "off"
 _QUIET = {
@@ -41,8 +43,9 @@ _QUIET = {
 def run(settings: Settings, ds: date) -> dict[str, object]:
     """Log the training of ``ds`` as a run, and its champion, which has passed the gate, as a version.
 
-    The version becomes ``challenger``; and ``champion``, if no version of a later data day is that already, so that a
-    backfill never turns the alias back. Entering the same files a second time changes nothing.
+    The version becomes ``champion``, if no version of a later data day is that already, so that a backfill never turns
+    the alias back; else ``challenger``. Its tag ``gate`` says whether the champion before has judged it: ``passed``,
+    ``unjudged`` or ``off``. Entering the same files a second time changes nothing.
 
     Raises:
         ModelError: ``ds`` has no champion, or the registry cannot be reached. The champion is not touched.
@@ -52,24 +55,22 @@ def run(settings: Settings, ds: date) -> dict[str, object]:
         return {"registered": "no: RECSYS_MLFLOW is off, or not set while the warehouse is BigQuery"}
     folder = settings.models_dir / NAME / f"ds={ds}"
     facts = store.read_manifest(folder)
-    text = (folder / store.MANIFEST).read_text(encoding="utf-8")
-    digest = hashlib.sha256(text.encode()).hexdigest()
     name = model_name(settings)
     with _reached(uri, f"The champion of {ds} is saved and will be served."):
         client = _client(settings, uri)
-        known = {_tag(version, "sha256"): version for version in _versions(client, name)}
-        tags = {"ds": str(ds), "sha256": digest, "folder": str(folder)}
-        version = known.get(digest) or _enter(client, settings, facts, text, tags)
-        if digest not in known or not _versions(client, name, CHALLENGER):
-            client.set_registered_model_alias(name, CHALLENGER, str(version.version))
+        version, is_new = _entered(client, settings, folder, {"ds": str(ds), **_judged(facts.get("gate"))})
         newest = max([str(ds), *(_tag(other, "ds") for other in _versions(client, name, CHAMPION))])
         if newest == str(ds):
             client.set_registered_model_alias(name, CHAMPION, str(version.version))
+        elif is_new:
+            client.set_registered_model_alias(name, CHALLENGER, str(version.version))
     return {"registered": f"{name} {version.version}", "champion": newest, "registry": _without_secret(uri)}
 
 
 def refused(settings: Settings, ds: date, reason: str) -> None:
-    """Log a training that its gate, or its data, refused: a failed run with the reason, and no version.
+    """Log a training that its gate, or its data, refused: a failed run with the reason.
+
+    If the champion gate refused it there is a model, and its version becomes ``challenger``; else there is none.
 
     A registry that cannot be reached is only warned of: the refusal itself is what has to be heard.
     """
@@ -79,10 +80,13 @@ def refused(settings: Settings, ds: date, reason: str) -> None:
     try:
         with _reached(uri, "The old champion stays."):
             client = _client(settings, uri)
-            run = client.create_run(_experiment(client, settings), run_name=f"{NAME}@{ds}")
-            client.set_tag(run.info.run_id, "ds", str(ds))
-            client.set_tag(run.info.run_id, "refused", reason[:5_000])
-            client.set_terminated(run.info.run_id, "FAILED")
+            tags = {"ds": str(ds), "gate": REFUSED, REFUSED: reason[:5_000]}
+            folder = settings.models_dir / CHALLENGER / f"ds={ds}"
+            if folder.is_dir():
+                version, _ = _entered(client, settings, folder, tags)
+                client.set_registered_model_alias(model_name(settings), CHALLENGER, str(version.version))
+            else:
+                client.set_terminated(_run(client, settings, tags).info.run_id, "FAILED")
     except ModelError as error:
         logging.getLogger(__name__).warning(
             "The refused training of %s is not in the registry: %s", ds, error
@@ -149,30 +153,51 @@ def _experiment(client: MlflowClient, settings: Settings) -> str:
     return str(client.create_experiment(name, artifact_location=place))
 
 
-def _enter(
-    client: MlflowClient,
-    settings: Settings,
-    facts: Mapping[str, object],
-    manifest: str,
-    tags: Mapping[str, str],
-) -> ModelVersion:
-    """Log the run of a training with its manifest, which holds the SHA-256 of every file; return the new version."""
-    name = model_name(settings)
+def _judged(gate: object) -> dict[str, str]:
+    """Tags that say what the champion gate said; ``gate`` as ``gate.hold_against_champion`` returns it, or None."""
+    if not isinstance(gate, Mapping):
+        return {"gate": "off"}
+    why = {name: str(gate[name]) for name in ("against", "unjudged") if name in gate}
+    return {"gate": "unjudged" if "unjudged" in gate else "passed", **why}
+
+
+def _run(client: MlflowClient, settings: Settings, tags: Mapping[str, str]) -> Run:
     run = client.create_run(_experiment(client, settings), run_name=f"{NAME}@{tags['ds']}")
-    run_id = run.info.run_id
     for key in tags:
-        client.set_tag(run_id, key, tags[key])
+        client.set_tag(run.info.run_id, key, tags[key])
+    return run
+
+
+def _entered(
+    client: MlflowClient, settings: Settings, folder: Path, tags: Mapping[str, str]
+) -> tuple[ModelVersion, bool]:
+    """The version of the model in ``folder``, and whether it is new: then its training is logged as a run.
+
+    The run has the parameters, the metrics with what the gate measured, and the manifest, which holds the SHA-256 of
+    every file.
+    """
+    name = model_name(settings)
+    facts = store.read_manifest(folder)
+    manifest = (folder / store.MANIFEST).read_text(encoding="utf-8")
+    digest = hashlib.sha256(manifest.encode()).hexdigest()
+    for known in _versions(client, name):
+        if _tag(known, "sha256") == digest:
+            return known, False
+    tags = {**tags, "sha256": digest, "folder": str(folder)}
+    run = _run(client, settings, tags)
+    run_id = run.info.run_id
     for key, value in flat(facts.get("parameters", {})).items():
         client.log_param(run_id, key, str(value)[:500])
-    for key, value in flat(facts.get("metrics", {})).items():
+    figures = flat(facts.get("metrics", {})) | flat({"gate": facts.get("gate", {})})
+    for key, value in figures.items():
         if isinstance(value, int | float):
             client.log_metric(run_id, key, float(value))
     client.log_text(run_id, manifest, f"{CHAMPION}/{store.MANIFEST}")
-    client.set_terminated(run_id)
+    client.set_terminated(run_id, "FAILED" if REFUSED in tags else "FINISHED")
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
     source = f"{run.info.artifact_uri}/{CHAMPION}"
-    return client.create_model_version(name, source=source, run_id=run_id, tags=dict(tags))
+    return client.create_model_version(name, source=source, run_id=run_id, tags=tags), True
 
 
 def _versions(client: MlflowClient, name: str, alias: str | None = None) -> list[ModelVersion]:

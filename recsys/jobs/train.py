@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ from recsys.jobs import register
 from recsys.jobs.gate import hold_against_champion
 from recsys.jobs.inputs import ALL_USERS, days_back, has_features, read_shop, read_snapshot
 from recsys.models import Recommender
-from recsys.ranking.champion import Champion, scorer_before
+from recsys.ranking.champion import CHALLENGER, Champion, scorer_before
 from recsys.ranking.judge import Scorer
 from recsys.ranking.replay import replay_pairs
 from recsys.ranking.shop import train_shop
@@ -25,6 +26,7 @@ from recsys.ranking.training import (
     fit_retrievers,
     label_pairs,
     make_retrievers,
+    ranker_parameters,
     train_scorer,
 )
 from recsys.ranking.tuned import Tuned
@@ -76,17 +78,22 @@ def run(settings: Settings, ds: date, *, progress: Callable[[str], None] | None 
     with the candidates that the evening before would have named. Every feature comes from the day before the outcome.
     A shop that restocks learns from replays of past months (``ranking.shop``), which tells ``progress``.
 
+    What was tried is in the manifest and, by ``register``, in the registry. A model that the champion gate refused is
+    kept beside the champions, as challenger.
+
     Raises:
         ModelError: too little data, or the gate refused; the old champion stays.
         WarehouseError: the features of ``ds`` are missing.
     """
+    shutil.rmtree(settings.models_dir / CHALLENGER / f"ds={ds}", ignore_errors=True)  # of an earlier attempt
     try:
         champion = _train(settings, ds, progress)
     except ModelError as error:
         register.refused(settings, ds, str(error))
         raise
     folder = champion.save(settings.models_dir, ds)
-    return {"model": champion.label, "folder": str(folder), **champion.facts}
+    told = {name: fact for name, fact in champion.facts.items() if name != "parameters"}
+    return {"model": champion.label, "folder": str(folder), **told}
 
 
 def _train(settings: Settings, ds: date, progress: Callable[[str], None] | None) -> Champion:
@@ -105,11 +112,30 @@ def _train(settings: Settings, ds: date, progress: Callable[[str], None] | None)
                 chosen=Tuned.read(settings.tuned_path),
             )
 
-        champion = trained(ds)
+        champion = _with_parameters(settings, trained(ds))
         if not settings.champion_gate:
             return champion
-        held = hold_against_champion(warehouse, settings, ds, trained)
+        try:
+            held = hold_against_champion(warehouse, settings, ds, trained)
+        except ModelError as error:
+            refused = replace(champion, facts={**champion.facts, "refused": str(error)})
+            refused.save(settings.models_dir, ds, CHALLENGER)
+            raise
         return replace(champion, facts={**champion.facts, "gate": held})
+
+
+def _with_parameters(settings: Settings, champion: Champion) -> Champion:
+    """``champion`` with what it was made with in its facts: each retriever's values, the tuned ones, price and cap."""
+    known = champion.facts["parameters"]
+    assert isinstance(known, dict)
+    told: dict[str, object] = {"price_exponent": settings.price_exponent, "price_cap": settings.price_cap}
+    chosen = Tuned.read(settings.tuned_path)
+    if chosen.values:
+        told["tuned"] = {"until": str(chosen.until), "models": sorted(chosen.values)}
+    retrievers = {name: model.parameters for name, model in champion.retrievers.items()}
+    return replace(
+        champion, facts={**champion.facts, "parameters": {**known, **told, "retrievers": retrievers}}
+    )
 
 
 def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion:
@@ -230,6 +256,10 @@ def _learn(settings: Settings, ds: date, examples: dict[date, Examples]) -> tupl
         "calibration_days": [str(day) for day in days[cut:]],
         "pairs": len(train.purchased) + len(later.purchased),
         "purchases": int(train.purchased.sum() + later.purchased.sum()),
-        "parameters": {"seed": settings.seed, "item_unit": settings.item_unit},
+        "parameters": {
+            "seed": settings.seed,
+            "item_unit": settings.item_unit,
+            "ranker": ranker_parameters(scorer),
+        },
     }
     return scorer, facts

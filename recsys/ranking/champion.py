@@ -17,7 +17,8 @@ from recsys.ranking.judge import Scorer
 from recsys.ranking.scorer import PairScorer
 from recsys.ranking.shop_scorer import ShopScorer
 
-NAME = "hybrid"
+NAME, CHALLENGER = "hybrid", "challenger"
+"""Folders of models: those that scoring reads, and those that the champion gate refused."""
 SCORERS: dict[str, type[Scorer]] = {s.kind: s for s in (PairScorer, BoostedScorer, ShopScorer)}
 """Scorers by the kind that their manifest names."""
 
@@ -46,13 +47,15 @@ class Champion:
         retrievers = {name: model.with_history(inside) for name, model in self.retrievers.items()}
         return replace(self, retrievers=retrievers)
 
-    def save(self, models_dir: Path, ds: date) -> Path:
+    def save(self, models_dir: Path, ds: date, kind: str = NAME) -> Path:
         """Write the champion of data day ``ds``; a reader sees all of it or none. Holds no user.
+
+        One that was refused is written as ``kind`` CHALLENGER, where scoring does not look.
 
         Raises:
             ModelError: the disk is full or not writable; the champion before stays.
         """
-        folder = models_dir / NAME / f"ds={ds}"
+        folder = models_dir / kind / f"ds={ds}"
         with store.replacing(folder) as aside:
             for name, model in self.retrievers.items():
                 model.save(aside / name, with_history=False)

@@ -19,7 +19,7 @@ MOST_OTHERS = 50_000
 def refuse_leaks(names: Sequence[str], features: np.ndarray, purchased: np.ndarray) -> None:
     """Refuse ``features`` [pairs, names] of which one alone tells the ``purchased`` pairs from the others.
 
-    It needs LEAST_PURCHASES purchases, and looks at MOST_OTHERS evenly spaced others.
+    It needs LEAST_PURCHASES purchases, and looks at MOST_OTHERS evenly spaced others. NaN counts as the lowest value.
 
     Raises:
         ModelError: naming the feature and its area under the curve, when that is above TOO_GOOD, or below 1 - TOO_GOOD.
@@ -29,7 +29,9 @@ def refuse_leaks(names: Sequence[str], features: np.ndarray, purchased: np.ndarr
         return
     others = others[:: max(1, len(others) // MOST_OTHERS)]
     for place, name in enumerate(names):
-        area = _area(features[bought, place], features[others, place])
+        column = features[:, place]
+        known = np.where(np.isnan(column), -np.inf, column)
+        area = _area(known[bought], known[others])
         if max(area, 1 - area) > TOO_GOOD:
             raise ModelError(
                 f"The feature {name} alone orders purchases with an area under the curve of {area:.3f}, as only what "

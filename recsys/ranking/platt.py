@@ -14,7 +14,7 @@ LEAST_FOR_SLOPE = 100
 """With fewer purchases on the calibration days only the level is calibrated, neither slope nor price."""
 PRICE = "log_price"
 PRIOR = 1.0
-"""Penalty on how far slope and tilt, per standard deviation, go from 1 and 0."""
+"""Penalty on slope and tilt, per standard deviation: both are drawn to 0, the slope by about 1 % at LEAST_FOR_SLOPE."""
 
 
 @dataclass(frozen=True)

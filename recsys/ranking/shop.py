@@ -30,6 +30,7 @@ from recsys.ranking.training import (
     fit_retrievers,
     label_pairs,
     make_retrievers,
+    ranker_parameters,
     train_scorer,
 )
 from recsys.ranking.tuned import UNTUNED, Tuned
@@ -101,7 +102,13 @@ def _train_logistic(
         "metrics": metrics,
         "training_days": [str(day) for day in sorted(days[1:])],
         "calibration_days": [str(days[0])],
-        "parameters": {"seed": seed, "item_unit": "item", "horizon_days": horizon, "kept": KEPT_NEGATIVES},
+        "parameters": {
+            "seed": seed,
+            "item_unit": "item",
+            "horizon_days": horizon,
+            "kept": KEPT_NEGATIVES,
+            "ranker": ranker_parameters(scorer),
+        },
     }
 
 

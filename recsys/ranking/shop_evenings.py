@@ -13,6 +13,7 @@ from recsys.features.shop_pairs import SHOP_FEATURES, shop_pair_features
 from recsys.features.tables import Members
 from recsys.models import Recommender
 from recsys.ranking.candidates import Candidates, Quotas, hybrid_candidates
+from recsys.ranking.segments import listed_as
 from recsys.ranking.shop_scorer import of_shop
 from recsys.ranking.snapshot import Snapshot
 from recsys.schema import ITEM_ID, USER_ID
@@ -82,6 +83,7 @@ class Evening:
         outcome: of all items, candidates or not.
         customers: float32 [users, CUSTOMER].
         user_ids: ids of the users.
+        price, category, seller_is_new: of the item of each pair.
     """
 
     ds: date
@@ -93,6 +95,9 @@ class Evening:
     outcome: Outcome
     customers: np.ndarray
     user_ids: pd.Index
+    price: np.ndarray
+    category: np.ndarray
+    seller_is_new: np.ndarray
 
     def wanted(self, horizon: float) -> np.ndarray:
         """Distinct items bought within ``horizon`` days by the user of each pair."""
@@ -133,6 +138,7 @@ def replay_evening(
         outcome,
         audience.customers,
         audience.user_ids,
+        **listed_as(snapshot.shelf, item),
     )
 
 

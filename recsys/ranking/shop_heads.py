@@ -19,12 +19,15 @@ SLOPE_ROWS = 200_000
 HARDLY = 1e-6
 """Penalty on the weights that join two models: none to speak of, with two weights and thousands of customers."""
 
-COMMON: Mapping[str, object] = {
+REGULAR: Mapping[str, object] = {
     "feature_fraction": 0.3,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "lambda_l2": 5.0,
     "max_bin": 63,
+}
+COMMON: Mapping[str, object] = {
+    **REGULAR,
     "num_threads": 1,
     "force_col_wise": True,
     "deterministic": True,

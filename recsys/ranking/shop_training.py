@@ -10,11 +10,15 @@ import lightgbm as lgb
 import numpy as np
 
 from recsys.errors import ModelError
+from recsys.features.shop_pairs import SHOP_FEATURES
 from recsys.ranking.calibration import calibration
 from recsys.ranking.candidates import Quotas
+from recsys.ranking.leaks import refuse_leaks
+from recsys.ranking.segments import judge_segments
 from recsys.ranking.shop_data import ShopData
 from recsys.ranking.shop_evenings import Evening, Outcome, replay_evening
 from recsys.ranking.shop_heads import (
+    REGULAR,
     Boost,
     Boosts,
     Lessons,
@@ -144,7 +148,7 @@ def train_boosted(
     calibrated with the two slopes and the level found on the customers of both halves.
 
     Raises:
-        ModelError: the gate refused.
+        ModelError: a feature knows the outcome, or the gate refused.
     """
     say = progress or (lambda message: None)
     evenings = replay(data, seed, planned=planned, recipe=recipe, chosen=chosen, say=say)
@@ -170,6 +174,7 @@ def train_boosted(
             "item_unit": "item",
             "horizon_days": recipe.horizon,
             "kept": recipe.kept,
+            "ranker": {"kind": scorer.kind, **REGULAR, **boost_values(recipe.boosts)},
         },
     }
     return scorer, facts
@@ -191,8 +196,12 @@ def replay(
 def learn(
     evenings: list[Evening], seed: int, recipe: Recipe, joined: Joined, say: Callable[[str], None]
 ) -> tuple[ShopScorer, int, int]:
-    """Fit all models on ``evenings``; also how many pairs they hold, and how many of them were bought."""
-    lessons = Lessons.of(evenings, [e.known for e in evenings], recipe.kept)
+    """Fit all models on ``evenings``; also how many pairs they hold, and how many of them were bought.
+
+    Raises:
+        ModelError: a feature knows the outcome.
+    """
+    lessons = _lessons(evenings, [e.known for e in evenings], recipe)
     back = fit_back(*returns(evenings, recipe.horizon), recipe.boosts.back, seed)
     pairs = len(lessons.bought)
     say(f"Learning P(purchase) from {pairs:,} pairs")
@@ -239,11 +248,17 @@ def _some(users: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     return users if len(users) <= most else np.sort(rng.choice(users, most, replace=False))
 
 
+def _lessons(evenings: Sequence[Evening], horizons: Sequence[int], recipe: Recipe) -> Lessons:
+    lessons = Lessons.of(evenings, horizons, recipe.kept)
+    refuse_leaks(SHOP_FEATURES, lessons.features, lessons.bought)
+    return lessons
+
+
 def _judged(
     older: Sequence[Evening], horizons: Sequence[int], later: Evening, seed: int, recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-odds of the pairs of ``later`` and of their customers' return, by what the older evenings taught."""
-    lessons = Lessons.of(older, horizons, recipe.kept)
+    lessons = _lessons(older, horizons, recipe)
     buys = lgb.Booster(model_str=fit_buys(lessons, recipe.boosts.buys, seed))
     whole = [e for e, horizon in zip(older, horizons, strict=True) if horizon >= recipe.horizon]
     back = lgb.Booster(model_str=fit_back(*returns(whole, recipe.horizon), recipe.boosts.back, seed))
@@ -276,5 +291,12 @@ def _calibrate(
         "ece": fit.ece,
         "purchase_rate": fit.positives / fit.rows,
         "purchases": float(fit.positives),
-    }
+    } | judge_segments(
+        p,
+        bought[judges],
+        users[judges],
+        price=later.price[judges],
+        category=later.category[judges],
+        seller_is_new=later.seller_is_new[judges],
+    )
     return {name: round(value, 8) for name, value in metrics.items()}, fit_joined(pair, customer, bought)

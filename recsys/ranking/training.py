@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from zlib import crc32
 
 import numpy as np
-import pandas as pd
 
 from recsys.errors import ModelError
 from recsys.features.interactions import Interactions
@@ -23,17 +22,21 @@ from recsys.models import (
     Transition,
     UserKNN,
 )
-from recsys.ranking.boosted import LEAST_CLICKS, LEAST_PURCHASES, BoostedScorer, fit_boosted
+from recsys.ranking.boosted import LEAST_CLICKS, LEAST_PURCHASES, BoostedScorer, Growth, fit_boosted
 from recsys.ranking.calibration import Calibration, calibration, log_losses, standard_error
 from recsys.ranking.judge import Scorer
 from recsys.ranking.leaks import refuse_leaks
-from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer, remembering
-from recsys.ranking.segments import (
-    calibration_gate,
-    price_decile_calibration,
-    segment_calibration,
-    segments_of,
+from recsys.ranking.platt import PRIOR
+from recsys.ranking.scorer import (
+    CLICK_PENALTY,
+    MEMORY,
+    PURCHASE_PENALTY,
+    PairScorer,
+    calibrated,
+    fit_scorer,
+    remembering,
 )
+from recsys.ranking.segments import judge_segments, listed_as
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.tuned import UNTUNED, Tuned
 
@@ -47,7 +50,6 @@ PROOF = 2.0
 
 LATE_SHARE = 0.2
 """Trees stop growing by the last training days, the fewest that hold this share of the purchases."""
-NEW_SELLER_DAYS = 30
 FeatureScorer = PairScorer | BoostedScorer
 """Rankers that are learned from PAIR_FEATURES."""
 
@@ -153,7 +155,6 @@ def label_pairs(
             scores = model.scores(snapshot.audience.user_ids[users])
             retrieved[name] = np.where(column >= 0, scores[place, column], -np.inf)
         parts.append(pair_features(snapshot.shelf, snapshot.audience, rows[part], items[part], retrieved))
-    shelf = snapshot.shelf
     return Examples(
         np.concatenate(parts),
         purchased,
@@ -161,9 +162,7 @@ def label_pairs(
         clicked,
         position,
         day=np.full(len(rows), snapshot.ds.toordinal()),
-        price=shelf.price[items],
-        category=shelf.category_ids.to_numpy(object)[shelf.category_code[items]],
-        seller_is_new=shelf.seller_days[items] < NEW_SELLER_DAYS,
+        **listed_as(snapshot.shelf, items),
     )
 
 
@@ -276,6 +275,15 @@ def fit_rankers(train: Examples, seed: int, kept: float = 1.0) -> list[FeatureSc
     return rankers
 
 
+def ranker_parameters(scorer: FeatureScorer) -> dict[str, object]:
+    """Kind of a ranker and the hyper-parameters that it was learned with, by name."""
+    if isinstance(scorer, BoostedScorer):
+        own: dict[str, object] = asdict(Growth())
+    else:
+        own = {"click_penalty": CLICK_PENALTY, "purchase_penalty": PURCHASE_PENALTY, "memory": MEMORY}
+    return {"kind": scorer.kind, **own, "calibration_penalty": PRIOR}
+
+
 def calibrate(raw: FeatureScorer, later: Examples) -> FeatureScorer:
     """``raw`` calibrated on pairs of later days.
 
@@ -288,17 +296,24 @@ def calibrate(raw: FeatureScorer, later: Examples) -> FeatureScorer:
 
 
 def _judge_segments(p: np.ndarray, unseen: Examples) -> dict[str, float]:
-    """The gate over price deciles and segments of listings that were shown; the mean error of the deciles."""
-    if unseen.price is None or unseen.position is None:
-        return {}
+    """The gate over price and segments, see ``judge_segments``; of replayed pairs it says the figures alone.
+
+    Those are bought without having been shown: a ranker that begins on them is held to nothing by kind of listing, and
+    the lists it makes are what its successor is judged by.
+    """
+    if unseen.price is None:
+        return {"cells_judged": 0.0}
     assert unseen.seller_is_new is not None
     assert unseen.category is not None
-    deciles = price_decile_calibration(p, unseen.purchased, unseen.price, unseen.users)
-    kinds = segments_of(unseen.price, unseen.seller_is_new, unseen.category)
-    cells = segment_calibration(p, unseen.purchased, kinds, unseen.users)
-    calibration_gate(pd.concat([deciles[cells.columns], cells], ignore_index=True))
-    error = (deciles["expected"] - deciles["observed"]).abs().sum() / max(deciles["observed"].sum(), 1)
-    return {"price_decile_error": float(error)}
+    return judge_segments(
+        p,
+        unseen.purchased,
+        unseen.users,
+        price=unseen.price,
+        category=unseen.category,
+        seller_is_new=unseen.seller_is_new,
+        may_refuse=unseen.position is not None,
+    )
 
 
 def gate(scorer: object, fit: Calibration, behind: tuple[float, float] | None = None) -> None:

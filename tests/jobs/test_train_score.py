@@ -272,7 +272,8 @@ def test_the_manifest_says_what_was_learned_from_what(played: Settings) -> None:
     metrics = facts["metrics"]
     assert isinstance(metrics, dict)
     known = {"log_loss", "prior_log_loss", "noise", "ece", "purchase_rate", "purchases"}
-    assert set(metrics) == known | {"pair_scorer_calibration_loss", "price_decile_error"}
+    judged = {"price_decile_error", "cells_judged", "price_cells_judged"}
+    assert set(metrics) == known | judged | {"pair_scorer_calibration_loss"}
 
 
 def test_a_refused_model_leaves_the_champion(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,13 @@ def test_a_planted_outcome_is_caught() -> None:
         refuse_leaks(("honest", "sold_later"), -leaking, purchased)
 
 
+def test_what_is_known_only_of_purchases_is_refused_too() -> None:
+    purchased = np.arange(5_000) % 10 == 0
+    only = np.where(purchased, 1.0, np.nan)
+    with pytest.raises(ModelError, match="sold_later"):
+        refuse_leaks(("sold_later",), only[:, None], purchased)
+
+
 def test_few_purchases_accuse_nobody() -> None:
     purchased = np.zeros(500)
     purchased[:10] = 1

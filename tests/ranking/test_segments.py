@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recsys.errors import ModelError
+from recsys.features.pairs import PAIR_FEATURES
+from recsys.ranking.platt import sigmoid
 from recsys.ranking.segments import (
     calibration_gate,
+    judge_segments,
     price_decile_calibration,
     segment_calibration,
     segments_of,
 )
+from recsys.ranking.training import Examples, train_scorer
 
 
 def market(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -78,3 +84,47 @@ def test_segments_by_hand() -> None:
     )
     assert found["price_band"].tolist() == ["up to 10", "up to 100", "above 100"]
     assert found["seller"].tolist() == ["new", "known", "known"]
+
+
+def listed(n: int, seed: int) -> dict[str, np.ndarray]:
+    """Price, a category in four and a seller in ten, by chance."""
+    rng = np.random.default_rng(seed)
+    category = np.where(rng.random(n) < 0.25, "boats", "books").astype(object)
+    return {"price": np.exp(rng.normal(3, 1, n)), "category": category, "seller_is_new": rng.random(n) < 0.1}
+
+
+def shown(n: int, seed: int, boats: float) -> Examples:
+    """Pairs of 400 users in which boats, which no feature knows of, sell ``boats`` times as often as the features say."""
+    rng = np.random.default_rng(seed)
+    about = listed(n, seed)
+    features = rng.normal(size=(n, len(PAIR_FEATURES))).astype(np.float32)
+    p = sigmoid(-3 + features[:, 0].astype(float)) * np.where(about["category"] == "boats", boats, 1.0)
+    users = np.array([f"u{i}" for i in rng.integers(0, 400, n)], object)
+    return Examples(features, rng.random(n) < p, users, position=np.ones(n), **about)
+
+
+def test_training_refuses_a_ranker_that_is_off_in_one_category() -> None:
+    _, metrics = train_scorer(shown(20_000, 1, 1.0), shown(20_000, 2, 1.0), 0)
+    assert (metrics["price_cells_judged"], metrics["cells_judged"]) == (10, 10 + 2 + 4 + 2)
+    with pytest.raises(ModelError, match="Gate: in category boats the ranker expects"):
+        train_scorer(shown(20_000, 1, 0.2), shown(20_000, 2, 0.2), 0)
+
+
+def test_pairs_that_were_not_shown_are_described_and_refuse_nothing() -> None:
+    train, later = (replace(shown(20_000, seed, 0.2), position=None) for seed in (1, 2))
+    _, metrics = train_scorer(train, later, 0)
+    assert metrics["price_decile_error"] > 0
+    assert metrics["cells_judged"] == metrics["price_cells_judged"] == 0
+
+
+def test_few_purchases_are_judged_by_thirds_of_price_and_fewer_not_at_all() -> None:
+    p, about = np.full(4_000, 0.03), listed(4_000, 3)
+    bought, users = np.arange(4_000) % 33 == 0, np.arange(4_000)
+    found = judge_segments(p, bought, users, **about)  # type: ignore[arg-type]
+    assert found["price_cells_judged"] == 3
+    dear = about["price"] > np.quantile(about["price"], 2 / 3)
+    with pytest.raises(ModelError, match="price_third 3"):
+        judge_segments(np.where(dear, 3 * p, p), bought, users, **about)  # type: ignore[arg-type]
+    few = {name: values[:400] for name, values in about.items()}
+    nothing = judge_segments(p[:400], bought[:400], users[:400], **few)  # type: ignore[arg-type]
+    assert nothing["cells_judged"] == 0

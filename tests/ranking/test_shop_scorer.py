@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from recsys.errors import ModelError
+from recsys.features.shop_pairs import SHOP_FEATURES
+from recsys.ranking import shop_training
 from recsys.ranking.champion import Champion, load_champion
 from recsys.ranking.pipeline import Ranker
 from recsys.ranking.revenue import Money
 from recsys.ranking.scorer import PairScorer
+from recsys.ranking.segments import judge_segments
 from recsys.ranking.shop import SHOP_QUOTAS, ShopData, train_shop
+from recsys.ranking.shop_evenings import Evening, replay_evening
 from recsys.ranking.shop_heads import Boost, Boosts, fit_joined
 from recsys.ranking.shop_scorer import ShopScorer, of_shop
 from recsys.ranking.shop_training import Recipe, plan_evenings, too_small
@@ -102,6 +107,34 @@ def test_it_finds_habits_and_what_they_cost(champion: Champion, data: ShopData) 
     again = top.dropna(subset=["times"])
     assert np.corrcoef(np.log(again["price_capped"]), np.log(again["paid"]))[0, 1] > 0.7
     assert abs(np.log(again["price_capped"] / again["paid"])).median() < 0.5
+
+
+def test_a_feature_that_knows_the_outcome_is_refused(data: ShopData, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = replay_evening
+
+    def leaking(*args: Any, **options: Any) -> Evening:
+        evening = honest(*args, **options)
+        evening.features[:, SHOP_FEATURES.index("own_total")] = np.where(evening.days < 99, 1.0, np.nan)
+        return evening
+
+    monkeypatch.setattr(shop_training, "replay_evening", leaking)
+    with pytest.raises(ModelError, match="The feature own_total alone"):
+        train_shop(data, DS, 7, recipe=SMALL)
+
+
+def test_a_ranker_that_is_off_for_what_is_dear_is_refused(
+    data: ShopData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, said = judge_segments, list[dict[str, float]]()
+
+    def judge(p: np.ndarray, *args: Any, **about: Any) -> dict[str, float]:
+        said.append(honest(p, *args, **about))
+        return honest(p * np.where(about["price"] > np.median(about["price"]), 3.0, 1.0), *args, **about)
+
+    monkeypatch.setattr(shop_training, "judge_segments", judge)
+    with pytest.raises(ModelError, match=r"Gate: in price_\w+ \d+ the ranker expects"):
+        train_shop(data, DS, 7, recipe=SMALL)
+    assert said[0]["cells_judged"] > said[0]["price_cells_judged"] > 0
 
 
 def test_probabilities_match_the_weeks_after(champion: Champion, data: ShopData) -> None:
