@@ -36,6 +36,7 @@ def test_an_override_of_none_counts_as_not_given() -> None:
         ("TIMEZONE", "../etc/passwd", "is no IANA zone"),
         ("SHARDS", "0", "has to be 1 or more"),
         ("DIVERSITY", "1.5", "from 0 to below 1"),
+        ("KEYWORD_RELEVANCE", "-0.1", "from 0 to below 1"),
         ("RATION", "-1", "has to be 0 or more"),
     ],
 )

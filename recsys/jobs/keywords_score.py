@@ -116,7 +116,9 @@ def read_previous(warehouse: Warehouse, ds: date, first_item: str, last_item: st
 
 def set_rules(settings: Settings) -> SetRules:
     """How sets are chosen in this installation."""
-    return SetRules(size=settings.keywords, margin=settings.keyword_margin)
+    return SetRules(
+        size=settings.keywords, margin=settings.keyword_margin, least_relevance=settings.keyword_relevance
+    )
 
 
 def propose(

@@ -58,7 +58,7 @@ class SetRules:
         own_bid: share of a keyword's sales that are new to a seller whose other campaign bids on it already.
         diversity: what sharing all words with a chosen keyword takes off a keyword's worth when it is compared.
         loyalty: by how much a newcomer has to beat a keyword of the last list, as a share of its worth.
-        least_relevance: keywords below it are left out.
+        least_relevance: keywords below it are left out, however many search them.
         steadiness: how many weeks' worth the mean week of the last four counts beside the last week, where it is known.
     """
 
@@ -69,7 +69,7 @@ class SetRules:
     own_bid: float = 0.5
     diversity: float = 0.1
     loyalty: float = 0.15
-    least_relevance: float = 0.0
+    least_relevance: float = 0.1
     steadiness: float = 3.0
 
     def __post_init__(self) -> None:

@@ -167,6 +167,12 @@ def test_what_is_irrelevant_or_never_searched_stays_out() -> None:
     assert choose(rows, items(), SetRules(least_relevance=0.2))["keyword"].tolist() == ["coat"]
 
 
+def test_what_does_not_fit_is_not_proposed_however_many_search_it() -> None:
+    rows = scored(phone=(100_000, 0.0001), coat=(50, 0.1)).assign(relevance=[0.01, 0.5])
+    assert choose(rows, items())["keyword"].tolist() == ["coat"]
+    assert choose(rows, items(), SetRules(least_relevance=0.0))["keyword"].tolist() == ["phone", "coat"]
+
+
 def many(rng: np.random.Generator, n: int = 60) -> tuple[pd.DataFrame, pd.DataFrame]:
     words = [f"w{number}" for number in range(25)]
     rows = [
