@@ -34,6 +34,7 @@ sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 from bench.keyword_world import WEEK, World, played, variants_of  # noqa: E402
 from bench.machine import describe  # noqa: E402
 from recsys.keywords.backtest import FULL, POPULARITY, System, ranked, systems  # noqa: E402
+from recsys.keywords.catalogue import canonical, renamed  # noqa: E402
 from recsys.keywords.choose import SetRules, choose  # noqa: E402
 from recsys.keywords.evaluate import (  # noqa: E402
     CLICKED,
@@ -201,6 +202,7 @@ def _steadiness(trial: Trial, lists: pd.DataFrame, eve: Frames, system: System) 
     items = eve.items[eve.items["is_live"] & eve.items["item_id"].isin(rates.index)]
     items = items.assign(ad_rate=items["item_id"].map(rates)).reset_index(drop=True)
     scored = system.scored(items, eve.catalogue, rates)
+    lists = renamed(lists, canonical(eve.variants))
     told: dict[str, float] = {"items": len(items)}
     for name, loyalty in (("loyalty as set", SetRules().loyalty), ("no loyalty", 0.0)):
         now = choose(scored, items, SetRules(loyalty=loyalty), previous=lists)
