@@ -324,6 +324,10 @@ def test_lists_of_an_evening_are_judged_by_the_week_after(copied: Settings, tmp_
     written = json.loads(out.read_text(encoding="utf-8"))["systems"]
     assert [row["system"] for row in written][::6] == ["popularity in the category", "the set"]
     assert "the set" in result.output
+    typed, everything = (
+        sum(written[0][f"{name}{end}"] for name in ("several", "single")) for end in ("", "_with_proposed")
+    )
+    assert 0 < typed < everything, "the box of this marketplace proposes a fifth of the keywords"
     with pytest.raises(KeywordError, match=f"less than a week after {DS}"):
         keywords_backtest.run(copied, DS, DS)
 
