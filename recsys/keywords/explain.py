@@ -69,7 +69,9 @@ def sentence(
     """One reason; ``covered`` is (words of the keyword that the item has, its words), NaN where it is not known."""
     parts = [_reach(searchers), _words(keyword, *covered), _conversion(conversion), _sales(weekly_sales)]
     if isinstance(warning, str):
-        parts.append(f"your item {warning.partition(':')[2]} bids on it already")
+        parts.append(
+            f"your item {warning.partition(':')[2]} bids on it already, and what that sells is not counted"
+        )
     text = "; ".join(part for part in parts if part)
     return f"{text[0].upper()}{text[1:]}."
 

@@ -129,6 +129,9 @@ def test_a_seller_is_warned_of_bidding_against_oneself() -> None:
     assert chosen.index.tolist() == ["hat", "coat"]
     assert chosen["warning"].to_dict() == {"hat": None, "coat": "own_item:i9"}
     assert chosen.loc["coat", "marginal_profit"] == pytest.approx(8 * 0.6 * 0.5)
+    # What is told is what is new to the seller, as what is added is.
+    assert chosen["expected_sales"].tolist() == pytest.approx([0.4, 0.6 * 0.5])
+    assert chosen["expected_profit"].tolist() == pytest.approx([8 * 0.4, 8 * 0.6 * 0.5])
 
 
 def test_a_keyword_of_last_week_goes_only_to_one_that_is_clearly_better() -> None:
