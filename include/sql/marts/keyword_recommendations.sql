@@ -10,7 +10,7 @@ WITH proposed AS (
         *,
         FIRST_VALUE(item_id) OVER (
             PARTITION BY seller_id, keyword
-            ORDER BY marginal_profit DESC, item_id
+            ORDER BY marginal_profit DESC, item_id ASC
         ) AS best_item
     FROM scoring.keyword_lists
     WHERE ds = @ds
