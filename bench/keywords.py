@@ -8,6 +8,7 @@ A marketplace is played once and kept in ``--dir``. On each evening of ``--cuts`
 cleaned, indexed and learned from what was known by then, and lists are made for the campaigns that start in the next
 seven days, most of them for listings that did not exist on the evening. Two weeks after the evening it is seen which
 campaigns sold, and with which of their keywords: NDCG@10 where several were clicked, MRR@10 where one was.
+Lists are judged by keywords that sellers typed themselves, and beside it by all: some came from the marketplace's box.
 
 Beside them stands who knows the simulator: for every listing the chance that its seller types a phrase, and the clicks
 and sales it would bring. What is left to know is which phrases a seller happened to type and who happened to come.
@@ -34,6 +35,7 @@ sys.path[:0] = [str(PROJECT)] if str(PROJECT) not in sys.path else []
 from bench.keyword_world import WEEK, World, played, variants_of  # noqa: E402
 from bench.machine import describe  # noqa: E402
 from recsys.keywords.backtest import FULL, POPULARITY, System, ranked, systems  # noqa: E402
+from recsys.keywords.catalogue import canonical, renamed  # noqa: E402
 from recsys.keywords.choose import SetRules, choose  # noqa: E402
 from recsys.keywords.evaluate import (  # noqa: E402
     CLICKED,
@@ -47,7 +49,7 @@ from recsys.keywords.evaluate import (  # noqa: E402
 from recsys.keywords.filters import load_policy  # noqa: E402
 from recsys.keywords.labels import Frames  # noqa: E402
 from recsys.keywords.retrieve import RETRIEVERS  # noqa: E402
-from recsys.keywords.trial import Trial  # noqa: E402
+from recsys.keywords.trial import WITH_PROPOSED, Trial  # noqa: E402
 from recsys.schema import ITEM_ID  # noqa: E402
 from recsys.synthetic import tables, wording  # noqa: E402
 from recsys.synthetic.config import preset  # noqa: E402
@@ -106,8 +108,8 @@ def run(setup: Setup, root: Path) -> dict[str, Any]:
     config = preset("demo", users=setup.users, campaign_share=setup.campaign_share, seed=setup.seed)
     world = played(config, setup.days, root, print)
     started, cpu = time.perf_counter(), time.process_time()
-    tables: dict[str, list[pd.DataFrame]] = {}
-    deep: dict[str, list[pd.DataFrame]] = {}
+    tables: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    deep: dict[tuple[str, str], list[pd.DataFrame]] = {}
     facts, sliced, steady = [], [], []
     before: tuple[Trial, pd.DataFrame] | None = None
     for cut in setup.cuts:
@@ -116,20 +118,22 @@ def run(setup: Setup, root: Path) -> dict[str, Any]:
         if before is not None:
             steady.append(_steadiness(before[0], before[1], trial.eve, system))
         before = (trial, made[FULL])
-        judged = {name: (lists, trial.wanted) for name, lists in made.items()}
-        judged[SEER] = (_foreseen(world, trial, setup.seed), _by_phrase(trial.wanted))
-        for name, (lists, wanted) in judged.items():
-            tables.setdefault(name, []).append(campaign_metrics(lists, wanted, K))
-            deep.setdefault(name, []).append(campaign_metrics(lists, wanted, DEEP))
+        for end, wanted in trial.judged_by.items():
+            judged = {name: (lists, wanted) for name, lists in made.items()}
+            judged[SEER] = (_foreseen(world, trial, setup.seed, own=not end), _by_phrase(wanted))
+            for name, (lists, phrases) in judged.items():
+                tables.setdefault((name, end), []).append(campaign_metrics(lists, phrases, K))
+                deep.setdefault((name, end), []).append(campaign_metrics(lists, phrases, DEEP))
         sliced.append(trial.wanted)
-        told = {name: summary(parts[-1]) for name, parts in tables.items()}
+        told = {f"{name}{end}": summary(parts[-1]) for (name, end), parts in tables.items()}
         print(f"cut {cut}, {time.process_time() - cpu:.0f} CPU s so far; NDCG@{K} and MRR@{K}:")
         print("\n".join(f"  {name}: {it.ndcg:.3f} {it.mrr:.3f}" for name, it in told.items()), flush=True)
-    figures = {
-        name: summary(pd.concat(parts)).as_dict(K) | {f"recall@{DEEP}": summary(pd.concat(deep[name])).recall}
-        for name, parts in tables.items()
-    }
-    best = pd.concat(tables[FULL])
+    figures: dict[str, dict[str, float]] = {}
+    for (name, end), parts in tables.items():
+        known = summary(pd.concat(parts)).as_dict(K)
+        known[f"recall@{DEEP}"] = summary(pd.concat(deep[name, end])).recall
+        figures.setdefault(name, {}).update({f"{metric}{end}": value for metric, value in known.items()})
+    best = pd.concat(tables[FULL, ""])
     return {
         "setup": {**vars(setup), "played_until": str(world.first + timedelta(days=setup.days - 1))},
         "machine": describe() | {"load": os.getloadavg()[0]},
@@ -165,19 +169,21 @@ def _cut(
     return trial, system, made, about
 
 
-def _foreseen(world: World, trial: Trial, seed: int) -> pd.DataFrame:
+def _foreseen(world: World, trial: Trial, seed: int, *, own: bool) -> pd.DataFrame:
     """Numbers of phrases by chance to be typed x expected gain for clicks and sales: [item_id, keyword, rank].
 
-    The truth is that of a week after the evening, when all listings of the trial are there.
+    With ``own`` the chance is that the seller types it, else that it is bid on, proposed or not. The truth is that of a
+    week after the evening, when all listings of the trial are there.
     """
     day = trial.eve.ds + timedelta(days=WEEK)
     state = world.state(day)
     truth = KeywordTruth(state, day, np.random.default_rng(seed))
     number = {item: at for at, item in enumerate(tables.item_ids(np.arange(state.n_items)))}
+    asked = (trial.wanted if own else trial.wanted_with_proposed)[ITEM_ID]
     parts = []
-    for item_id, rate in trial.rates()[lambda rates: rates.index.isin(trial.wanted[ITEM_ID])].items():
+    for item_id, rate in trial.rates()[lambda rates: rates.index.isin(asked)].items():
         item = number[str(item_id)]
-        typed = truth.typed(item)
+        typed = truth.typed(item, own=own)
         brings = truth.of_item(item, typed["query"].to_numpy(), float(rate), WEEK)
         clicks = brings["searches"] * brings["p_win"] * brings["p_click"].fillna(0.0)
         clicked, sold = (1 - np.exp(-values) for values in (clicks, brings["wishes"].fillna(0.0)))
@@ -201,6 +207,7 @@ def _steadiness(trial: Trial, lists: pd.DataFrame, eve: Frames, system: System) 
     items = eve.items[eve.items["is_live"] & eve.items["item_id"].isin(rates.index)]
     items = items.assign(ad_rate=items["item_id"].map(rates)).reset_index(drop=True)
     scored = system.scored(items, eve.catalogue, rates)
+    lists = renamed(lists, canonical(eve.variants))
     told: dict[str, float] = {"items": len(items)}
     for name, loyalty in (("loyalty as set", SetRules().loyalty), ("no loyalty", 0.0)):
         now = choose(scored, items, SetRules(loyalty=loyalty), previous=lists)
@@ -212,21 +219,28 @@ def _steadiness(trial: Trial, lists: pd.DataFrame, eve: Frames, system: System) 
 def show(figures: dict[str, Any]) -> None:
     """Print the table of systems, how the full one compares, and its slices."""
     table = pd.DataFrame(figures["systems"]).T
-    print(table.round(3).to_string())
-    ndcg, mrr = f"ndcg@{K}", f"mrr@{K}"
     single = [name for name in table.index if name in RETRIEVERS]
-    for metric in (ndcg, mrr):
-        full = table.loc[FULL, metric]
-        print(
-            f"{metric}: {full:.3f}, {full / table.loc[single, metric].max():.2f} x the best single retriever, "
-            f"{full / table.loc[POPULARITY, metric]:.2f} x popularity in the category"
-        )
+    for end, whose in (("", "what sellers typed"), (WITH_PROPOSED, "what was proposed to them, too")):
+        print(f"judged by {whose}:")
+        names = [name for name in table if name.endswith(WITH_PROPOSED) == bool(end)]
+        print(table[names].rename(columns=lambda name: name.removesuffix(WITH_PROPOSED)).round(3).to_string())
+        _compare(table, single, (f"ndcg@{K}{end}", f"mrr@{K}{end}"))
     for cut in figures["lists"]:
         print(pd.DataFrame(cut).T.round(2).to_string())
     for told in figures["stability"]:
         print("stability: " + ", ".join(f"{name} {value:.3f}" for name, value in told.items()))
     print(pd.DataFrame(figures["slices"]).round(3).to_string(index=False))
     print(f"{figures['cpu_seconds']} CPU s, {figures['seconds']} s; {figures['machine']}")
+
+
+def _compare(table: pd.DataFrame, single: list[str], metrics: tuple[str, str]) -> None:
+    """Print how many times the best of ``single`` retrievers, and popularity, the set is."""
+    for metric in metrics:
+        full = table.loc[FULL, metric]
+        print(
+            f"{metric}: {full:.3f}, {full / table.loc[single, metric].max():.2f} x the best single retriever, "
+            f"{full / table.loc[POPULARITY, metric]:.2f} x popularity in the category"
+        )
 
 
 if __name__ == "__main__":

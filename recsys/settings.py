@@ -126,6 +126,10 @@ class Settings:
     keyword_margin: float = _setting(
         0.6, "Share of the price that a sale leaves a seller before the fees of marketplace and campaign."
     )  # type: ignore[assignment]
+    keyword_relevance: float = _setting(
+        0.1,
+        "Keywords less relevant to a listing than this are not proposed for it: from 0 for all to below 1.",
+    )  # type: ignore[assignment]
     min_searchers: int = _setting(
         3, "People who must have typed a query before sellers see it as a keyword; fewer could be told by it."
     )  # type: ignore[assignment]
@@ -189,15 +193,12 @@ class Settings:
             raise SettingsError(
                 f"RECSYS_TIMEZONE is {self.timezone!r}, which is no IANA zone; use a name like 'Europe/Paris'."
             ) from error
-        for place in self.explored_places:
-            if place < 1:
+        self._refuse_places()
+        for name in ("diversity", "keyword_relevance"):
+            if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(
-                    f"RECSYS_EXPLORE is {self.explore!r}; name places of a list from 1 on, like 10,20, or none."
+                    f"RECSYS_{name.upper()} is {getattr(self, name)}; it is from 0 to below 1."
                 )
-        if len(set(self.explored_places)) < len(self.explored_places):
-            raise SettingsError(f"RECSYS_EXPLORE is {self.explore!r}; name each place once, like 10,20.")
-        if not 0 <= self.diversity < 1:
-            raise SettingsError(f"RECSYS_DIVERSITY is {self.diversity}; it is from 0 to below 1.")
         if not 0 < self.keyword_margin <= 1:
             raise SettingsError(
                 f"RECSYS_KEYWORD_MARGIN is {self.keyword_margin}; it is a share of the price, above 0 and at most 1."
@@ -215,6 +216,15 @@ class Settings:
                 f"RECSYS_EXPLORE is {self.explore!r}, and a list has no place {beyond[0]}: RECSYS_LIST_SIZE is "
                 f"{self.list_size}. Name places of the list, or none."
             )
+
+    def _refuse_places(self) -> None:
+        for place in self.explored_places:
+            if place < 1:
+                raise SettingsError(
+                    f"RECSYS_EXPLORE is {self.explore!r}; name places of a list from 1 on, like 10,20, or none."
+                )
+        if len(set(self.explored_places)) < len(self.explored_places):
+            raise SettingsError(f"RECSYS_EXPLORE is {self.explore!r}; name each place once, like 10,20.")
 
     @property
     def explored_places(self) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from recsys.jobs.keywords_inputs import WEEK, fill, read_frames
 from recsys.jobs.keywords_score import set_rules
 from recsys.jobs.keywords_train import WEEKS
 from recsys.keywords.backtest import backtest
+from recsys.keywords.trial import WITH_PROPOSED
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 
@@ -53,16 +54,30 @@ def run(
 
 
 def print_figures(figures: pd.DataFrame, k: int, console: Console) -> None:
-    """Print a row per system, simple ones first: how well it found what campaigns then sold with, and what it named."""
-    several, single = (int(figures[name].iloc[0]) for name in ("several", "single"))
+    """Print a row per system, simple ones first: how well it found what campaigns then sold with, and what it named.
+
+    What sellers typed themselves comes first; beside it what counts keywords that were proposed to them too.
+    """
+    several, single, *with_proposed = (
+        int(figures[f"{name}{end}"].iloc[0]) for end in ("", WITH_PROPOSED) for name in ("several", "single")
+    )
     console.print(
-        f"{several} campaigns sold with several keywords (NDCG), {single} with one (MRR); recall of both at {k}.",
+        f"{several} campaigns sold with several keywords that their sellers typed (NDCG), {single} with one (MRR); "
+        f"recall of both at {k}. With keywords that were proposed to them: {with_proposed[0]} and {with_proposed[1]}.",
         highlight=False,
     )
-    table = Table("system", "NDCG", "MRR", "recall", "relevance", "phrases", box=None)
+    columns = {
+        "NDCG": f"ndcg@{k}",
+        "MRR": f"mrr@{k}",
+        "recall": f"recall@{k}",
+        "NDCG with proposed": f"ndcg@{k}{WITH_PROPOSED}",
+        "MRR with proposed": f"mrr@{k}{WITH_PROPOSED}",
+        "relevance": "relevance",
+        "phrases": "phrases",
+    }
+    table = Table("system", *columns, box=None)
     for row in figures.to_dict("records"):
-        told = [row[name] for name in (f"ndcg@{k}", f"mrr@{k}", f"recall@{k}", "relevance", "phrases")]
-        table.add_row(str(row["system"]), *(f"{value:.3f}" for value in told))
+        table.add_row(str(row["system"]), *(f"{row[name]:.3f}" for name in columns.values()))
     console.print(table)
 
 

@@ -19,6 +19,7 @@ from recsys.jobs.keywords_inputs import (
 )
 from recsys.jobs.keywords_plan import TABLE
 from recsys.jobs.plan_shards import NOBODY
+from recsys.keywords.catalogue import canonical, renamed
 from recsys.keywords.champion import KeywordModel
 from recsys.keywords.choose import SetRules, choose
 from recsys.keywords.explain import explain
@@ -44,13 +45,14 @@ class Market:
     """What lists are made from, beside the listings: the keywords of ``ds`` and the campaigns that run.
 
     ``campaigns`` is as of ``keywords_inputs.running``; ``bids`` are [seller_id, keyword, item_id]; ``usual_rate`` is
-    the median ad rate of what runs.
+    the median ad rate of what runs; ``forms`` are the keywords of ``ds`` by text.
     """
 
     catalogue: pd.DataFrame
     campaigns: pd.DataFrame
     bids: pd.DataFrame
     usual_rate: float
+    forms: pd.Series
 
 
 def run(
@@ -100,14 +102,14 @@ def read_market(warehouse: Warehouse, ds: date) -> Market:
     variants, history = read_variants(warehouse, ds), read_history(warehouse, ds)
     catalogue = read_catalogue(warehouse, ds, history, variants)
     campaigns = running(history)
-    canonical = variants.dropna(subset=["keyword"]).set_index("raw")["keyword"]
-    bids = history[history["ended_at"].isna()].assign(keyword=lambda rows: rows["keyword"].map(canonical))
+    forms = canonical(variants)
+    bids = history[history["ended_at"].isna()].assign(keyword=lambda rows: rows["keyword"].map(forms))
     rate = campaigns["ad_rate"].median() if len(campaigns) else USUAL_RATE
-    return Market(catalogue, campaigns, bids.dropna(subset=["keyword"]), float(rate))
+    return Market(catalogue, campaigns, bids.dropna(subset=["keyword"]), float(rate), forms)
 
 
 def read_previous(warehouse: Warehouse, ds: date, first_item: str, last_item: str) -> pd.DataFrame | None:
-    """The lists of the week before, None where nothing was published: [item_id, keyword]."""
+    """The lists of the week before, in its texts, None where nothing was published: [item_id, keyword]."""
     if not warehouse.exists(PUBLISHED, ds - WEEK):
         return None
     asked = {"day": ds - WEEK, "first_item": first_item, "last_item": last_item}
@@ -116,7 +118,9 @@ def read_previous(warehouse: Warehouse, ds: date, first_item: str, last_item: st
 
 def set_rules(settings: Settings) -> SetRules:
     """How sets are chosen in this installation."""
-    return SetRules(size=settings.keywords, margin=settings.keyword_margin)
+    return SetRules(
+        size=settings.keywords, margin=settings.keyword_margin, least_relevance=settings.keyword_relevance
+    )
 
 
 def propose(
@@ -130,13 +134,15 @@ def propose(
 ) -> pd.DataFrame:
     """The keywords of each listing of ``shelf``, with what is expected of them and why, as of ``TABLE`` without ds.
 
-    ``shelf`` is as of ``read_shelf``, and may have a column ``budget``, see ``choose``. ``ad_rate`` stands for what the
+    ``shelf`` is as of ``read_shelf``, and may have a column ``budget``, see ``choose``. ``previous`` is as of
+    ``read_previous``: a keyword whose cluster goes by another text now is the same. ``ad_rate`` stands for what the
     campaigns pay.
     """
     items = shelf.merge(market.campaigns[[ITEM_ID, "campaign_id", "ad_rate"]], on=ITEM_ID, how="left")
     items["ad_rate"] = items["ad_rate"].fillna(market.usual_rate) if ad_rate is None else ad_rate
     rates = items.set_index(ITEM_ID)["ad_rate"]
     scored = model.system.scored(items, market.catalogue, rates)
+    previous = None if previous is None else renamed(previous, market.forms)
     chosen = choose(scored, items, rules, previous=previous, bids=market.bids)
     chosen["reason"] = explain(chosen, scored, rules.weeks)
     facts = items.set_index(ITEM_ID)[["campaign_id", "ad_rate"]]

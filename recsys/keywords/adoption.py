@@ -2,7 +2,8 @@
 
 What is proposed and not taken sells nothing, so a proposal is worth the chance that it is taken times what it then
 sells. Sellers also know what no text of a listing says; what many of them type for items like this one tells some of
-it. What they type badly is left to the other factors: whether it wins a slot, is clicked, and sells.
+it. What was proposed to them and taken is not learned from: it would teach that what was proposed before is wanted.
+What they type badly is left to the other factors: whether it wins a slot, is clicked, and sells.
 """
 
 from __future__ import annotations
@@ -39,18 +40,21 @@ class Adoption:
     def fit(
         cls,
         candidates: pd.DataFrame,
-        typed: pd.DataFrame,
+        bids: pd.DataFrame,
         items: pd.DataFrame,
         catalogue: pd.DataFrame,
         known: Known,
         *,
         seed: int,
     ) -> Self:
-        """Learn from the campaigns that started after an eve.
+        """Learn from what sellers typed for the campaigns that started after an eve.
+
+        A keyword that was proposed and taken tells nothing for its campaign, and a campaign of such keywords alone
+        nothing at all: what the seller would have typed is not known.
 
         Args:
             candidates: as of ``Retrieval.candidates``, fitted on the eve, of the items of these campaigns.
-            typed: [campaign_id, item_id, keyword], canonical, what they bid on.
+            bids: [campaign_id, item_id, keyword, own], canonical, what they bid on, and whether the seller typed it.
             items: as known on the eve, or when they were listed.
             catalogue: as known on the eve.
             known: what the ranker had learned by the eve.
@@ -59,11 +63,17 @@ class Adoption:
         Raises:
             KeywordError: no candidate was typed by any of the campaigns.
         """
-        campaigns = typed.groupby(ITEM_ID)[CAMPAIGN_ID].nunique()
-        took = typed.drop_duplicates([CAMPAIGN_ID, "keyword"]).groupby([ITEM_ID, "keyword"]).size()
-        key = pd.MultiIndex.from_frame(candidates[[ITEM_ID, "keyword"]])
-        good = took.reindex(key).fillna(0).to_numpy(np.float64)
-        tried = candidates[ITEM_ID].map(campaigns).fillna(0).to_numpy(np.float64)
+        own = bids[bids["own"]]
+        given = bids[~bids["own"] & bids[CAMPAIGN_ID].isin(set(own[CAMPAIGN_ID]))]
+        pairs = pd.MultiIndex.from_frame(candidates[[ITEM_ID, "keyword"]])
+
+        def campaigns_with(rows: pd.DataFrame) -> np.ndarray:
+            counted = rows.groupby([ITEM_ID, "keyword"])[CAMPAIGN_ID].nunique()
+            return np.asarray(counted.reindex(pairs).fillna(0), np.float64)
+
+        good = campaigns_with(own)
+        typing = candidates[ITEM_ID].map(own.groupby(ITEM_ID)[CAMPAIGN_ID].nunique()).fillna(0)
+        tried = typing.to_numpy(np.float64) - campaigns_with(given)
         if not good.any():
             raise KeywordError(
                 "No campaign typed a keyword that was named for its item. Give more weeks of campaigns."

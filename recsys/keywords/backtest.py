@@ -68,7 +68,7 @@ class System:
         trial = Trial.of(before, eve, days=(eve.ds - before.ds).days)
         adoption = Adoption.fit(
             fitted(before).candidates(trial.items),
-            trial.typed,
+            trial.bids,
             trial.items,
             before.catalogue,
             week_knowledge(weeks[at]),
@@ -130,8 +130,9 @@ def backtest(
         k: places that count.
 
     Returns:
-        One row per system: ``system``, what ``ListMetrics.as_dict`` and ``about_lists`` tell; and the slices of the
-        set, see ``evaluate.slices``.
+        One row per system: ``system``, what ``ListMetrics.as_dict`` tells by what sellers typed themselves, and again
+        with what was proposed to them (names end in WITH_PROPOSED), and what ``about_lists`` tells; and the slices of
+        the set by what sellers typed, see ``evaluate.slices``.
 
     Raises:
         KeywordError: fewer than three evenings, or no campaign started in the week.
@@ -141,7 +142,11 @@ def backtest(
     relevance = scored[[ITEM_ID, "keyword", "relevance"]]
     rows = []
     for name, lists in made.items():
-        told = summary(campaign_metrics(lists, trial.wanted, k)).as_dict(k)
+        told = {
+            f"{metric}{end}": value
+            for end, wanted in trial.judged_by.items()
+            for metric, value in summary(campaign_metrics(lists, wanted, k)).as_dict(k).items()
+        }
         shown = lists.merge(relevance, on=[ITEM_ID, "keyword"], how="left")
         rows.append({"system": name, **told, **about_lists(shown, past[-1].catalogue, k)})
     return pd.DataFrame(rows), slices(campaign_metrics(made[FULL], trial.wanted, k), trial.wanted)

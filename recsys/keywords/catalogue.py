@@ -37,9 +37,9 @@ def catalogue(
         ds: the day at whose end a campaign has to run to count.
         timezone: whose midnight ends a day.
     """
-    canonical = _canonical(variants)
-    searched = demand.assign(keyword=demand["query"].map(canonical)).dropna(subset=_ROW)
-    bid = history.assign(keyword=history[KEYWORD].map(canonical)).dropna(subset=_ROW)
+    forms = canonical(variants)
+    searched = demand.assign(keyword=demand["query"].map(forms)).dropna(subset=_ROW)
+    bid = history.assign(keyword=history[KEYWORD].map(forms)).dropna(subset=_ROW)
     clicked = searched.groupby(_ROW)[list(BOUGHT)].sum()
     advertised = bid.groupby(_ROW)[list(ADVERTISED.values())].sum()
     advertised.columns = pd.Index(list(ADVERTISED))
@@ -57,8 +57,8 @@ def catalogue(
 
 def engagement(engaged: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
     """Clicks and purchases by (keyword, item_id) in that order, from [query, item_id, clicks, purchases]."""
-    canonical = _canonical(variants)
-    mapped = engaged.assign(keyword=engaged["query"].map(canonical)).dropna(subset=[KEYWORD])
+    forms = canonical(variants)
+    mapped = engaged.assign(keyword=engaged["query"].map(forms)).dropna(subset=[KEYWORD])
     return mapped.groupby([KEYWORD, ITEM_ID], as_index=False)[["clicks", "purchases"]].sum()
 
 
@@ -73,9 +73,20 @@ def end_of(ds: date, timezone: str = "UTC") -> pd.Timestamp:
     return midnight.tz_localize(timezone, ambiguous=True, nonexistent="shift_forward")
 
 
-def _canonical(variants: pd.DataFrame) -> pd.Series:
+def canonical(variants: pd.DataFrame) -> pd.Series:
     """Raw text to keyword, without what was rejected."""
     return variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
+
+
+def renamed(lists: pd.DataFrame, forms: pd.Series) -> pd.DataFrame:
+    """Lists of an earlier day with the keywords that ``forms`` has for their texts; what is not there stays.
+
+    Example:
+        >>> lists = pd.DataFrame({"item_id": "i1", "keyword": ["levis", "coat"]})
+        >>> renamed(lists, pd.Series({"levis": "levi"}))["keyword"].tolist()
+        ['levi', 'coat']
+    """
+    return lists.assign(**{KEYWORD: lists[KEYWORD].map(forms).fillna(lists[KEYWORD])})
 
 
 def _reach(searched: pd.DataFrame) -> pd.DataFrame:

@@ -58,7 +58,7 @@ class SetRules:
         own_bid: share of a keyword's sales that are new to a seller whose other campaign bids on it already.
         diversity: what sharing all words with a chosen keyword takes off a keyword's worth when it is compared.
         loyalty: by how much a newcomer has to beat a keyword of the last list, as a share of its worth.
-        least_relevance: keywords below it are left out.
+        least_relevance: keywords below it are left out, however many search them.
         steadiness: how many weeks' worth the mean week of the last four counts beside the last week, where it is known.
     """
 
@@ -69,7 +69,7 @@ class SetRules:
     own_bid: float = 0.5
     diversity: float = 0.1
     loyalty: float = 0.15
-    least_relevance: float = 0.0
+    least_relevance: float = 0.1
     steadiness: float = 3.0
 
     def __post_init__(self) -> None:
@@ -99,7 +99,8 @@ def choose(
 
     An item whose fees eat its margin, or whose budget does not cover the fee of one sale, gets no keyword.
     ``expected_sales`` and ``expected_profit`` are of the keyword alone, ``marginal_profit`` is what it adds to those
-    before it: the sum is the profit of the set. ``warning`` names another item with which the seller bids already.
+    before it: the sum is the profit of the set. ``warning`` names another item with which the seller bids already; all
+    three are then of the sales that are new to the seller.
 
     Args:
         scored: [item_id, keyword, sources, p_click, p_purchase, p_win, relevance, searches_7d, searchers_7d] and, where
@@ -119,6 +120,7 @@ def choose(
     if pool.empty:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in CHOSEN})
     pool["warning"] = _warnings(pool, bids)
+    pool["new_sales"] = pool["sales"] * np.where(pool["warning"].isna(), 1.0, rules.own_bid)
     pool["kept"] = _kept(pool, previous)
     overlap = Overlap.of(pd.Index(pool["keyword"].unique(), dtype=object), co_search)
     pool["code"] = overlap.keywords.get_indexer(pd.Index(pool["keyword"]))
@@ -127,7 +129,7 @@ def choose(
     chosen = pool.iloc[np.concatenate([part[0] for part in parts])].copy()
     chosen[RANK] = np.concatenate([part[1] for part in parts])
     chosen["marginal_profit"] = np.concatenate([part[2] for part in parts]) * chosen["earned"]
-    chosen["expected_sales"] = capped_sales(chosen["sales"].to_numpy(), chosen["cap"].to_numpy())
+    chosen["expected_sales"] = capped_sales(chosen["new_sales"].to_numpy(), chosen["cap"].to_numpy())
     chosen["expected_profit"] = chosen["expected_sales"] * chosen["earned"]
     return chosen.sort_values(["row", RANK])[list(CHOSEN)].reset_index(drop=True)
 
@@ -252,12 +254,11 @@ class _Grid:
             made[item, place] = values
             return made
 
-        new = np.where(pool["warning"].isna(), 1.0, rules.own_bid)
         cap = pool["cap"].to_numpy(np.float64)[np.flatnonzero(place == 0)]
         return cls(
             spread(np.arange(len(pool)), np.int64),
             spread(pool["code"].to_numpy(), np.int64),
-            spread(pool["sales"].to_numpy() * new, np.float64),
+            spread(pool["new_sales"].to_numpy(), np.float64),
             spread(pool["taken"].to_numpy() * (1.0 + rules.loyalty * pool["kept"].to_numpy()), np.float64),
             spread(pool["p_win"].to_numpy(np.float64), np.float64),
             cap,

@@ -1,7 +1,8 @@
 """Are the keywords of successful campaigns in the lists? And how relevant, far-reaching, varied and steady lists are.
 
 A campaign succeeded when an ad of it sold. What it should have been offered are its keywords that were clicked; one
-that sold counts more. Campaigns of several such keywords are judged by NDCG, those of one by the reciprocal rank.
+that sold counts more. Whose keywords, the seller's own or any, is for the caller to say (see ``trial.Trial``).
+Campaigns of several such keywords are judged by NDCG, those of one by the reciprocal rank.
 """
 
 from __future__ import annotations

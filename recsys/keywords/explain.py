@@ -11,7 +11,6 @@ from recsys.keywords.text import Bags
 from recsys.schema import ITEM_ID
 
 UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-FACTORS = ("keyword", "searchers_7d", "covered_words", "conversion_similar", "expected_sales")
 
 
 def explain(chosen: pd.DataFrame, scored: pd.DataFrame, weeks: float = 1.0) -> pd.Series:
@@ -19,24 +18,24 @@ def explain(chosen: pd.DataFrame, scored: pd.DataFrame, weeks: float = 1.0) -> p
 
     Args:
         chosen: what ``choose`` returned.
-        scored: [item_id, keyword, covered_words, conversion_similar]: words of the keyword that the item has, and
-            purchases per click of similar items' ads; a missing value is not spoken of.
+        scored: [item_id, keyword, covered_words, category_conversion]: words of the keyword that the item has, and
+            purchases per click after searches of it in the item's category; a missing value is not spoken of.
         weeks: as in the ``SetRules`` the set was chosen by.
 
     Example:
         >>> chosen = pd.DataFrame({"item_id": ["i1"], "keyword": ["red coat"], "searchers_7d": [1240],
         ...                        "expected_sales": [0.25], "warning": [None]})
         >>> scored = pd.DataFrame({"item_id": ["i1"], "keyword": ["red coat"], "covered_words": [2],
-        ...                        "conversion_similar": [0.03]})
+        ...                        "category_conversion": [0.03]})
         >>> for part in explain(chosen, scored)[0].split("; "):
         ...     print(part)
         1,240 buyers searched this last week
         your item covers all its words
-        similar items sold 3 in 100 clicks
+        in its category 3 in 100 clicks after this search led to a sale
         expect one sale in about 4 weeks.
     """
     facts = chosen[[ITEM_ID, "keyword"]].merge(
-        scored[[ITEM_ID, "keyword", "covered_words", "conversion_similar"]],
+        scored[[ITEM_ID, "keyword", "covered_words", "category_conversion"]],
         on=[ITEM_ID, "keyword"],
         how="left",
         validate="many_to_one",
@@ -47,7 +46,7 @@ def explain(chosen: pd.DataFrame, scored: pd.DataFrame, weeks: float = 1.0) -> p
         facts["keyword"],
         chosen["searchers_7d"],
         facts["covered_words"].astype("float64"),
-        facts["conversion_similar"].astype("float64"),
+        facts["category_conversion"].astype("float64"),
         chosen["expected_sales"].astype("float64") / weeks,
         chosen["warning"] if "warning" in chosen else [None] * len(chosen),
     )
@@ -70,7 +69,9 @@ def sentence(
     """One reason; ``covered`` is (words of the keyword that the item has, its words), NaN where it is not known."""
     parts = [_reach(searchers), _words(keyword, *covered), _conversion(conversion), _sales(weekly_sales)]
     if isinstance(warning, str):
-        parts.append(f"your item {warning.partition(':')[2]} bids on it already")
+        parts.append(
+            f"your item {warning.partition(':')[2]} bids on it already, and what that sells is not counted"
+        )
     text = "; ".join(part for part in parts if part)
     return f"{text[0].upper()}{text[1:]}."
 
@@ -99,8 +100,8 @@ def _conversion(share: float) -> str:
         return ""
     for clicks in (100, 1_000, 10_000):
         if round(share * clicks) >= 1:
-            return f"similar items sold {round(share * clicks)} in {clicks:,} clicks"
-    return "similar items have hardly sold by such clicks"
+            return f"in its category {round(share * clicks)} in {clicks:,} clicks after this search led to a sale"
+    return "in its category clicks after this search have hardly led to sales"
 
 
 def _sales(weekly: float) -> str:

@@ -17,7 +17,6 @@ from scipy import sparse
 from recsys.features.content import words
 from recsys.keywords.affinity import Affinity
 from recsys.keywords.association import Association
-from recsys.keywords.catalogue import KEYWORD
 from recsys.keywords.pairs import COUNTED, Pairs
 from recsys.keywords.text import pack, unpack
 from recsys.schema import CATEGORY_ID
@@ -198,14 +197,7 @@ def _brand_in(text: str, known: frozenset[str], longest: int = 4) -> str:
 
 def _share(pairs: Pairs) -> np.ndarray:
     """The part of the keyword's clicks that are in the item's category; NaN for a keyword nobody searched."""
-    table = pairs.catalogue
-    place = pd.MultiIndex.from_arrays([table[KEYWORD], table[CATEGORY_ID]]).get_indexer(
-        pd.MultiIndex.from_arrays(
-            [pairs.keywords.index[pairs.keyword], pairs.items[CATEGORY_ID].to_numpy(object)[pairs.item]]
-        )
-    )
-    share = np.append(table["share"].to_numpy(np.float64), 0.0)[place]
-    return np.where(pairs.of_keyword("searches_28d") > 0, share, np.nan)
+    return np.where(pairs.of_keyword("searches_28d") > 0, pairs.in_category("share"), np.nan)
 
 
 def _demand(pairs: Pairs, known: Known) -> dict[str, np.ndarray]:

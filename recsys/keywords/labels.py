@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import KeywordError
-from recsys.keywords.catalogue import KEYWORD, catalogue, end_of
+from recsys.keywords.catalogue import KEYWORD, canonical, catalogue, end_of
 from recsys.schema import ITEM_ID
 
 CAMPAIGN_ID: Final = "campaign_id"
@@ -75,9 +75,9 @@ class Frames:
         timezone: str = "UTC",
     ) -> Frames:
         """Bring the frames of ``ds``, with texts as typed, into the canonical forms of ``variants``."""
-        canonical = _forms(variants)
-        bid = history.assign(keyword=history[KEYWORD].map(canonical)).dropna(subset=[KEYWORD])
-        clicked = engaged.assign(keyword=engaged["query"].map(canonical)).dropna(subset=[KEYWORD])
+        forms = canonical(variants)
+        bid = history.assign(keyword=history[KEYWORD].map(forms)).dropna(subset=[KEYWORD])
+        clicked = engaged.assign(keyword=engaged["query"].map(forms)).dropna(subset=[KEYWORD])
         clicked = clicked.groupby([KEYWORD, ITEM_ID], as_index=False)[["clicks", "purchases"]].sum()
         typed = {"demand": demand, "history": history, "engaged": engaged}
         table = catalogue(demand, history, variants, ds, timezone)
@@ -89,7 +89,7 @@ class Frames:
         A cluster may take another text from one week to the next; what it did in between is told under the old one.
         So is a text of this week alone: in the form that its keyword had, or else most texts of its cluster.
         """
-        old, new = _forms(before.variants), _forms(self.variants)
+        old, new = canonical(before.variants), canonical(self.variants)
         form = new.map(old).fillna(new.map(_renamed(old, new))).fillna(new)
         known = form.index.isin(before.variants["raw"])
         form = pd.concat([old, form[~known]])
@@ -100,11 +100,6 @@ class Frames:
             timezone=self.timezone,
             **self.typed,
         )
-
-
-def _forms(variants: pd.DataFrame) -> pd.Series:
-    """The canonical form of each text that has one."""
-    return variants.dropna(subset=[KEYWORD]).drop_duplicates("raw").set_index("raw")[KEYWORD]
 
 
 def _renamed(old: pd.Series, new: pd.Series) -> pd.Series:

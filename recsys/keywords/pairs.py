@@ -11,7 +11,7 @@ import pandas as pd
 
 from recsys.keywords.catalogue import ADVERTISED, KEYWORD, REACH
 from recsys.keywords.text import Bags, item_text
-from recsys.schema import ITEM_ID
+from recsys.schema import CATEGORY_ID, ITEM_ID
 
 COUNTED: Final = ("clicks_28d", "purchases_28d", *ADVERTISED)
 
@@ -61,6 +61,13 @@ class Pairs:
         """The words of the keywords."""
         return Bags.of(pd.Series(self.keywords.index))
 
+    @cached_property
+    def place(self) -> np.ndarray:
+        """The row of the catalogue with the keyword in the item's leaf category, -1 for none: int64 [pairs]."""
+        category = self.items[CATEGORY_ID].to_numpy(object)[self.item]
+        asked = pd.MultiIndex.from_arrays([self.keywords.index[self.keyword], category])
+        return pd.MultiIndex.from_frame(self.catalogue[[KEYWORD, CATEGORY_ID]]).get_indexer(asked)
+
     def __len__(self) -> int:
         return len(self.item)
 
@@ -71,6 +78,10 @@ class Pairs:
     def of_keyword(self, name: str) -> np.ndarray:
         """A column of the keywords, by pair: float64."""
         return self.table(name)[self.keyword]
+
+    def in_category(self, name: str) -> np.ndarray:
+        """A column of the keywords in the items' leaf categories, 0 where nothing is known, by pair: float64."""
+        return np.append(self.catalogue[name].to_numpy(np.float64), 0.0)[self.place]
 
     def table(self, name: str) -> np.ndarray:
         """A column of the keywords: float64 [keywords]."""

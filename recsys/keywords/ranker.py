@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recsys.errors import KeywordError
-from recsys.keywords.features import FEATURES, Known, pair_features, shrunk, word_counts
+from recsys.keywords.features import FEATURES, Known, pair_features, word_counts
 from recsys.keywords.labels import Week
 from recsys.keywords.pairs import Pairs
 from recsys.keywords.rankers import calibrate
@@ -43,8 +43,10 @@ SCORED: Final = (
     "title_words",
     "searches_7d",
     "searchers_7d",
-    "conversion_similar",
+    "category_conversion",
 )
+LEAST_CLICKS: Final = 100
+"""Clicks after searches of a keyword in a category, of four weeks, below which no rate of purchases is told of them."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ class KeywordRanker:
         p_click is per ad shown, p_purchase per click of it, p_win per search of the keyword: searches x p_win x p_click
         x p_purchase are purchases. ``relevance`` orders pairs by how well searchers of the keyword are served;
         ``covered_words`` are the words of the keyword that the item has, ``title_words`` those of its title, brand and
-        size; ``conversion_similar`` are purchases per click of what buyers of the keyword turned to, shrunk.
+        size; ``category_conversion`` is purchases per click after searches of the keyword in the item's leaf category,
+        as counted in four weeks, NaN where there were fewer than LEAST_CLICKS.
 
         Args:
             candidates: [item_id, keyword, ...].
@@ -136,9 +139,6 @@ class KeywordRanker:
         click, purchase = self.predict(features)
         winning = self.winning.logit(win_features(pairs, rate, np.log(click / (1 - click)), features))
         counts = word_counts(pairs)
-        conversion = shrunk(
-            pairs.of_keyword("purchases_28d"), pairs.of_keyword("clicks_28d"), self.known.rates[0]
-        )
         return candidates.assign(
             p_click=click,
             p_purchase=purchase,
@@ -148,7 +148,7 @@ class KeywordRanker:
             title_words=counts["title_words"].astype(np.int64),
             searches_7d=pairs.of_keyword("searches_7d").astype(np.int64),
             searchers_7d=pairs.of_keyword("searchers_7d").astype(np.int64),
-            conversion_similar=conversion,
+            category_conversion=_conversion(pairs),
         )
 
     def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -252,6 +252,11 @@ def _fit_winning(
     ]
     outcomes = pd.concat([week.outcomes for week in weeks], ignore_index=True)
     return fit_winning(np.concatenate(features), outcomes)
+
+
+def _conversion(pairs: Pairs) -> np.ndarray:
+    clicks, bought = pairs.in_category("clicks_28d"), pairs.in_category("purchases_28d")
+    return np.where(clicks >= LEAST_CLICKS, np.minimum(bought / np.maximum(clicks, 1), 1.0), np.nan)
 
 
 def _rates(candidates: pd.DataFrame, ad_rate: float | pd.Series) -> np.ndarray:

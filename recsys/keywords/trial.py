@@ -14,6 +14,10 @@ from recsys.keywords.labels import Frames, week
 from recsys.schema import CATEGORY_ID, ITEM_ID, SELLER_ID
 
 DAYS = 7
+SELLER = "seller"
+"""Origin of a keyword that a seller typed; one that was proposed and taken tells the proposal, not the wish."""
+WITH_PROPOSED = "_with_proposed"
+"""Ends the names of figures that count such keywords too."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,17 @@ class Trial:
 
     ``eve`` is what was known when lists were made. ``campaigns``: [campaign_id, item_id, seller_id, category_id,
     ad_rate, started_at, age_days], the age of the listing when its campaign started. ``items``: their listings as on
-    the eve, or as they were listed after it. ``typed`` [campaign_id, item_id, keyword]: what they bid on.
-    ``wanted``: what they sold with, as of ``targets``.
+    the eve, or as they were listed after it. ``bids`` [campaign_id, item_id, keyword, own]: what they bid on, and
+    whether the seller typed a form of it. ``wanted``: what they sold with of their own, as of ``targets``;
+    ``wanted_with_proposed``: the same with keywords that were proposed to them (of which a list may find itself).
     """
 
     eve: Frames
     campaigns: pd.DataFrame
     items: pd.DataFrame
-    typed: pd.DataFrame
+    bids: pd.DataFrame
     wanted: pd.DataFrame
+    wanted_with_proposed: pd.DataFrame
 
     @classmethod
     def of(cls, eve: Frames, later: Frames, days: int = DAYS) -> Trial:
@@ -50,18 +56,29 @@ class Trial:
         first = first[first[ITEM_ID].isin(set(items[ITEM_ID]))]
         listed = pd.to_datetime(first[ITEM_ID].map(items.set_index(ITEM_ID)["listed_at"]), utc=True)
         first = first.assign(age_days=(first["started_at"] - listed).dt.total_seconds() / 86_400)
-        of_them = later.history[CAMPAIGN_ID].isin(set(first[CAMPAIGN_ID]))
-        typed = later.history.loc[of_them, [CAMPAIGN_ID, ITEM_ID, "keyword"]].drop_duplicates(
-            ignore_index=True
-        )
+        bids = _bids(later.history, first[CAMPAIGN_ID])
         facts = first[[CAMPAIGN_ID, ITEM_ID, CATEGORY_ID, "age_days"]]
         did = after.outcomes[[CAMPAIGN_ID, "keyword", "clicks", "purchases"]].merge(facts, on=CAMPAIGN_ID)
-        return cls(eve, first.reset_index(drop=True), items, typed, targets(did))
+        own = did.merge(bids.loc[bids["own"], [CAMPAIGN_ID, "keyword"]], on=[CAMPAIGN_ID, "keyword"])
+        return cls(eve, first.reset_index(drop=True), items, bids, targets(own), targets(did))
+
+    @property
+    def judged_by(self) -> dict[str, pd.DataFrame]:
+        """What lists are judged by, first of all what sellers typed themselves, by the end of the names of figures."""
+        return {"": self.wanted, WITH_PROPOSED: self.wanted_with_proposed}
 
     def rates(self) -> pd.Series:
         """The ad rate of each item's campaign."""
         rates: pd.Series = self.campaigns.set_index(ITEM_ID)["ad_rate"]
         return rates
+
+
+def _bids(history: pd.DataFrame, campaigns: pd.Series) -> pd.DataFrame:
+    """What ``campaigns`` bid on: [campaign_id, item_id, keyword, own], one row per keyword, in that order."""
+    typed = history[history[CAMPAIGN_ID].isin(set(campaigns))].assign(
+        own=lambda rows: rows["origin"] == SELLER
+    )
+    return typed.groupby([CAMPAIGN_ID, ITEM_ID, "keyword"], as_index=False)["own"].any()
 
 
 def _started(eve: Frames, later: Frames, days: int) -> pd.DataFrame:

@@ -119,16 +119,21 @@ class KeywordTruth:
                 }
             )
 
-    def typed(self, item: int, draws: int = 2_000, least: float = 0.005) -> pd.DataFrame:
+    def typed(
+        self, item: int, draws: int = 2_000, least: float = 0.005, *, own: bool = False
+    ) -> pd.DataFrame:
         """What sellers who promote a listing type, each with the chance that a campaign of it holds the phrase.
 
-        Counted over ``draws`` keywords; slips, what is no phrase, and phrases rarer than ``least`` are left out.
+        Counted over ``draws`` keywords; slips, what is no phrase, and phrases rarer than ``least`` are left out; with
+        ``own`` what the box proposes is, too.
 
         Returns:
             query (number of the phrase), chance; most likely first.
         """
         drawn = campaigns.draw_keywords(self._state, self._rng, np.full(draws, item))
         readable = (drawn["query"] >= 0) & ~wording.slipped(drawn["wording"])
+        if own:
+            readable &= drawn["origin"] == 0
         query, count = np.unique(drawn["query"][readable], return_counts=True)
         query, count = query[count >= least * draws], count[count >= least * draws]
         many = np.arange(campaigns.LEAST_KEYWORDS, campaigns.MOST_KEYWORDS + 1)

@@ -29,6 +29,8 @@ from recsys.jobs import (
     simulate,
 )
 from recsys.jobs.keywords_inputs import FEATURES, PUBLISHED, VARIANTS, running
+from recsys.keywords.champion import newest_model
+from recsys.keywords.choose import SetRules
 from recsys.keywords.labels import Frames
 from recsys.keywords.ranker import KeywordRanker
 from recsys.settings import Settings
@@ -175,6 +177,33 @@ def test_last_weeks_keywords_stay_unless_clearly_beaten(copied: Settings) -> Non
     adoption = read(copied, "monitoring.keyword_adoption").set_index("origin")
     assert adoption.loc["all", "kept_share"] == 1.0
     assert adoption.loc["all", "offered_items"] == tail["item_id"].nunique()
+
+
+def test_a_keyword_of_last_week_stays_when_its_cluster_goes_by_another_text(copied: Settings) -> None:
+    """The last lists were published under one text of their clusters, which are called by another one today."""
+    variants, lists = read(copied, VARIANTS), read(copied, PUBLISHED)
+    others = variants[variants["keyword"].notna() & (variants["raw"] != variants["keyword"])]
+    old = others.drop_duplicates("keyword").set_index("keyword")["raw"]
+    tail = lists[lists["keyword"].isin(old.index)]
+    tail = tail.sort_values(["item_id", "rank"]).drop_duplicates("item_id", keep="last")
+    with open_warehouse(copied) as warehouse:
+        model, market = newest_model(copied.models_dir, DS), keywords_score.read_market(warehouse, DS)
+        shelf = keywords_score.read_shelf(warehouse, DS, tail["item_id"].min(), tail["item_id"].max())
+    shelf = shelf[shelf["item_id"].isin(tail["item_id"])].reset_index(drop=True)
+    rules = SetRules(loyalty=1e6)
+    then = tail[["item_id", "keyword"]]
+    for text in (then["keyword"], then["keyword"].map(old)):
+        now = keywords_score.propose(model, market, shelf, rules, then.assign(keyword=text))
+        first = now[now["rank"] == 1].set_index("item_id")["keyword"]
+        assert len(then) > 10
+        assert (first.reindex(then["item_id"]).to_numpy() == then["keyword"].to_numpy()).all()
+
+
+def test_the_floor_of_relevance_is_a_setting(made: Settings) -> None:
+    strict = replace(made, keyword_relevance=0.9)
+    assert keywords_score.set_rules(strict).least_relevance == 0.9
+    item = str(read(made, PUBLISHED)["item_id"].iloc[0])
+    assert len(keywords_item.run(strict, item)) < len(keywords_item.run(made, item))
 
 
 def test_a_ranker_that_predicts_worse_than_one_rate_is_refused(
@@ -331,6 +360,11 @@ def test_lists_of_an_evening_are_judged_by_the_week_after(copied: Settings, tmp_
     written = json.loads(out.read_text(encoding="utf-8"))["systems"]
     assert [row["system"] for row in written][::6] == ["popularity in the category", "the set"]
     assert "the set" in result.output
+    typed, everything = (
+        sum(written[0][f"{name}{end}"] for name in ("several", "single")) for end in ("", "_with_proposed")
+    )
+    assert 0 <= typed <= everything
+    assert "proposed" in result.output
     with pytest.raises(KeywordError, match=f"less than a week after {DS}"):
         keywords_backtest.run(copied, DS, DS)
 

@@ -23,6 +23,8 @@ from recsys.keywords.backtest import (
     systems,
 )
 from recsys.keywords.labels import Frames
+from recsys.keywords.rankers.base import Examples
+from recsys.keywords.rankers.boosted import LightGBM
 from recsys.keywords.trial import Trial
 from tests.keywords.ads import FIRST, world
 
@@ -63,7 +65,7 @@ def system(frames: list[Frames]) -> System:
 def test_a_trial_holds_the_campaigns_of_its_week_alone(frames: list[Frames]) -> None:
     trial = Trial.of(frames[2], frames[4])
     assert set(trial.campaigns["campaign_id"].str[1:].astype(int) % WEEKS) == {2}
-    assert set(trial.items["item_id"]) == set(trial.campaigns["item_id"]) == set(trial.typed["item_id"])
+    assert set(trial.items["item_id"]) == set(trial.campaigns["item_id"]) == set(trial.bids["item_id"])
     assert trial.campaigns["age_days"].unique().tolist() == [3 + 7 * 2 + 2]
     later = frames[4].history.set_index(["campaign_id", "keyword"])
     for row in trial.wanted.itertuples():
@@ -74,6 +76,41 @@ def test_a_trial_holds_the_campaigns_of_its_week_alone(frames: list[Frames]) -> 
     assert (sold[trial.wanted["campaign_id"].unique()] > 0).all()
     with pytest.raises(KeywordError, match="No campaign started"):
         Trial.of(frames[4], replace(frames[4], ds=frames[4].ds + timedelta(days=7)))
+
+
+def test_what_was_proposed_is_no_wish_of_the_sellers(frames: list[Frames]) -> None:
+    """A list that is found again in what was taken over from a list says nothing."""
+    whole = Trial.of(frames[2], frames[4])
+    history = frames[4].typed["history"]
+    first = whole.wanted["campaign_id"].unique()[0]
+    kept = history["keyword"].where(history["campaign_id"] == first)
+    proposed = history.assign(origin=history["origin"].where(kept.notna(), "recommended"))
+    again = history[history["campaign_id"] == first].assign(origin="recommended")  # the same text from both
+    both = Trial.of(frames[2], changed(frames[4], pd.concat([proposed, again], ignore_index=True)))
+    assert both.bids.loc[both.bids["own"], "campaign_id"].unique().tolist() == [first]
+    assert both.wanted["campaign_id"].unique().tolist() == [first]
+    pairs = ["campaign_id", "keyword"]
+    assert both.wanted_with_proposed[pairs].to_numpy().tolist() == whole.wanted[pairs].to_numpy().tolist()
+
+
+def test_what_was_proposed_does_not_teach_what_sellers_take(
+    frames: list[Frames], system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an item with a keyword typed and one proposed, the second is unknown; of one with none typed, all are."""
+    given: list[Examples] = []
+    monkeypatch.setattr(LightGBM, "fit", lambda examples, *_, **__: given.append(examples))
+    trial = Trial.of(frames[-2], frames[-1])
+    items = trial.items["item_id"].iloc[:3]
+    named = system.retrieval.candidates(trial.items[trial.items["item_id"].isin(items)])
+    lists = {item: rows["keyword"].tolist() for item, rows in named.groupby("item_id")}
+    a, b, c = items
+    rows = [(a, lists[a][0], True), (a, lists[a][1], False), (b, lists[b][0], False), (c, lists[c][0], True)]
+    bids = pd.DataFrame(rows, columns=["item_id", "keyword", "own"]).assign(
+        campaign_id=lambda t: t["item_id"]
+    )
+    Adoption.fit(named, bids, trial.items, trial.eve.catalogue, system.ranker.known, seed=1)
+    assert given[0].good.sum() == 2
+    assert given[0].tried.sum() == len(given[0].tried) == len(lists[a]) - 1 + len(lists[c])
 
 
 def test_what_ran_before_midnight_of_the_marketplace_was_known_on_the_eve(frames: list[Frames]) -> None:
@@ -108,6 +145,7 @@ def test_every_system_is_judged_and_what_sellers_take_tells_most(frames: list[Fr
     told = figures.set_index("system")
     assert list(told.index) == [POPULARITY, "graph", UNION, SOLD, TAKEN_AND_SOLD, FULL]
     assert told["mrr_all@10"].between(0, 1).all()
+    assert told["several"].tolist() == told["several_with_proposed"].tolist(), "nothing was proposed here"
     assert told.loc[FULL, "mrr_all@10"] > 1.5 * told.loc[POPULARITY, "mrr_all@10"]
     assert told["several"].nunique() == told["single"].nunique() == 1
     assert parts.loc[parts["slice"] == "age", "value"].tolist() == ["7 days or more"]
@@ -137,7 +175,7 @@ def test_adoption_tells_what_sellers_type_and_is_the_same_after_a_reload(
 ) -> None:
     trial = Trial.of(frames[-2], frames[-1])
     scored = systems(trial, system)[1]
-    typed = pd.MultiIndex.from_frame(trial.typed[["item_id", "keyword"]])
+    typed = pd.MultiIndex.from_frame(trial.bids[["item_id", "keyword"]])
     took = pd.MultiIndex.from_frame(scored[["item_id", "keyword"]]).isin(typed)
     assert scored.loc[took, "p_adopt"].mean() > 3 * scored.loc[~took, "p_adopt"].mean()
     system.adoption.save(tmp_path / "adoption")
@@ -151,7 +189,7 @@ def test_adoption_needs_somebody_who_took_a_candidate(frames: list[Frames], syst
     with pytest.raises(KeywordError, match="typed"):
         Adoption.fit(
             candidates,
-            trial.typed.assign(keyword="never named"),
+            trial.bids.assign(keyword="never named"),
             trial.items,
             trial.eve.catalogue,
             system.ranker.known,

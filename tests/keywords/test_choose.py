@@ -129,6 +129,9 @@ def test_a_seller_is_warned_of_bidding_against_oneself() -> None:
     assert chosen.index.tolist() == ["hat", "coat"]
     assert chosen["warning"].to_dict() == {"hat": None, "coat": "own_item:i9"}
     assert chosen.loc["coat", "marginal_profit"] == pytest.approx(8 * 0.6 * 0.5)
+    # What is told is what is new to the seller, as what is added is.
+    assert chosen["expected_sales"].tolist() == pytest.approx([0.4, 0.6 * 0.5])
+    assert chosen["expected_profit"].tolist() == pytest.approx([8 * 0.4, 8 * 0.6 * 0.5])
 
 
 def test_a_keyword_of_last_week_goes_only_to_one_that_is_clearly_better() -> None:
@@ -165,6 +168,12 @@ def test_what_is_irrelevant_or_never_searched_stays_out() -> None:
     rows = scored(coat=(50, 0.1), hat=(40, 0.1), scarf=(0, 0.1))
     rows.loc[1, "relevance"] = 0.1
     assert choose(rows, items(), SetRules(least_relevance=0.2))["keyword"].tolist() == ["coat"]
+
+
+def test_what_does_not_fit_is_not_proposed_however_many_search_it() -> None:
+    rows = scored(phone=(100_000, 0.0001), coat=(50, 0.1)).assign(relevance=[0.01, 0.5])
+    assert choose(rows, items())["keyword"].tolist() == ["coat"]
+    assert choose(rows, items(), SetRules(least_relevance=0.0))["keyword"].tolist() == ["phone", "coat"]
 
 
 def many(rng: np.random.Generator, n: int = 60) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -41,10 +41,10 @@ def test_which_words_the_item_has(keyword: str, covered: tuple[float, int], told
         (0.031, "3 in 100 clicks"),
         (0.004, "4 in 1,000 clicks"),
         (0.0002, "2 in 10,000 clicks"),
-        (0.0, "hardly sold"),
+        (0.0, "hardly led to sales"),
     ],
 )
-def test_how_often_similar_items_sold(share: float, told: str) -> None:
+def test_how_often_the_search_led_to_a_sale(share: float, told: str) -> None:
     assert told in sentence("coat", 5, (1, 1), share, 0.1)
 
 
@@ -84,13 +84,14 @@ def test_each_row_has_the_reason_of_its_own_numbers() -> None:
             "item_id": ["i2", "i1"],
             "keyword": "coat",
             "covered_words": [0, 1],
-            "conversion_similar": [0.02, np.nan],
+            "category_conversion": [0.02, np.nan],
         }
     )
     assert explain(chosen, scored).to_dict() == {
         5: "7 buyers searched this last week; your item covers its word; expect one sale in about 2 weeks.",
-        3: "7 buyers searched this last week; your item has none of its words; similar items sold 2 in 100 clicks; "
-        "expect about 2 sales a week; your item i9 bids on it already.",
+        3: "7 buyers searched this last week; your item has none of its words; in its category 2 in 100 clicks "
+        "after this search led to a sale; expect about 2 sales a week; your item i9 bids on it already, and what that "
+        "sells is not counted.",
     }
 
 
@@ -104,5 +105,5 @@ def test_a_word_said_twice_is_one_word() -> None:
             "warning": [None],
         }
     )
-    scored = chosen[["item_id", "keyword"]].assign(covered_words=2, conversion_similar=np.nan)
+    scored = chosen[["item_id", "keyword"]].assign(covered_words=2, category_conversion=np.nan)
     assert "covers all its words" in explain(chosen, scored).item()

@@ -47,7 +47,7 @@ def test_the_frame_keeps_the_candidates_and_their_order(ranker: KeywordRanker, w
     pd.testing.assert_frame_equal(
         found[["item_id", "keyword"]], weeks[-1].outcomes[["item_id", "keyword"]], check_dtype=False
     )
-    assert found[list(SCORED)].notna().all().all()
+    assert found[list(SCORED)].drop(columns="category_conversion").notna().all().all()
     empty = ranker.score(found.iloc[:0, :3], weeks[-1].items, weeks[-1].catalogue, 0.1)
     assert list(empty.columns) == list(found.columns)
 
@@ -65,6 +65,24 @@ def test_relevance_is_learned_from_searches(ranker: KeywordRanker, weeks: list[W
     found = scored(ranker, weeks[-1])
     covered = found["covered_words"] == 2
     assert found.loc[covered, "relevance"].min() > found.loc[~covered, "relevance"].median()
+
+
+def test_what_searches_led_to_is_counted_in_the_items_category(
+    ranker: KeywordRanker, weeks: list[Week]
+) -> None:
+    """Few clicks there, or clicks elsewhere, tell nothing: whatever the rate of all is."""
+    last = weeks[-1]
+    coats = last.items[last.items["category_id"] == "c0"].head(1)
+    candidates = pd.DataFrame(
+        {"item_id": coats["item_id"].item(), "keyword": ["red coat", "blue coat", "red shirt", "new words"]}
+    )
+    table = last.catalogue.set_index(["keyword", "category_id"])
+    table.loc[("red coat", "c0"), ["clicks_28d", "purchases_28d"]] = 200, 7
+    table.loc[("blue coat", "c0"), ["clicks_28d", "purchases_28d"]] = 99, 50
+    table.loc[("red shirt", "c1"), ["clicks_28d", "purchases_28d"]] = 900, 300
+    found = ranker.score(candidates, coats, table.reset_index(), 0.05)["category_conversion"]
+    assert found[0] == pytest.approx(7 / 200)
+    assert found[1:].isna().all()
 
 
 def test_it_is_the_same_after_a_reload(ranker: KeywordRanker, weeks: list[Week], tmp_path: Path) -> None:
@@ -89,7 +107,7 @@ def test_a_rate_by_item_moves_the_slot_alone(ranker: KeywordRanker, weeks: list[
 
 def test_a_campaign_that_pays_nothing_is_scored_like_any(ranker: KeywordRanker, weeks: list[Week]) -> None:
     free, paid = scored(ranker, weeks[-1], 0.0), scored(ranker, weeks[-1], 0.05)
-    assert free[list(SCORED)].notna().all(axis=None)
+    assert free[["p_click", "p_purchase", "p_win"]].notna().all(axis=None)
     assert free["p_win"].between(0, 1).all()
     np.testing.assert_array_equal(free["p_click"], paid["p_click"])
 

@@ -71,6 +71,23 @@ def test_what_is_typed_is_known_by_its_chance(world: World) -> None:
     assert hits == pytest.approx(sum(frame["chance"].sum() for frame in said), rel=0.1)
 
 
+def test_what_sellers_type_themselves_leaves_out_what_the_box_proposes(world: World) -> None:
+    morning, _, _, truth = world
+    promoted = np.unique(morning.campaigns["item"])[:300]
+    keywords = morning.keywords
+    own = keywords["origin"] == 0
+    held = set(
+        zip(
+            morning.campaigns["item"][keywords["campaign"][own]].tolist(),
+            keywords["query"][own].tolist(),
+            strict=True,
+        )
+    )
+    said = [truth.typed(int(item), own=True).assign(item=item) for item in promoted]
+    hits = sum((row.item, row.query) in held for frame in said for row in frame.itertuples())
+    assert hits == pytest.approx(sum(frame["chance"].sum() for frame in said), rel=0.1)
+
+
 def test_a_higher_rate_wins_more_and_a_better_fit_sells_more(world: World) -> None:
     morning, _, _, truth = world
     item = int(morning.campaigns["item"][-1])
