@@ -47,3 +47,52 @@ def test_an_override_of_none_counts_as_not_given() -> None:
         ("MAX_GB", "nan", "has to be a number"),
         ("SEED", "-1", "0 or more"),
         ("KEYWORD_RELEVANCE", "-0.1", "from 0 to below 1"),
+    ],
+)
+def test_bad_values_name_the_setting(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.load({f"RECSYS_{name}": value})
+
+
+def test_an_unknown_setting_in_the_environment_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"RECSYS_HISTRY_DAYS .* Did you mean RECSYS_HISTORY_DAYS\?"):
+        Settings.load({"RECSYS_HISTRY_DAYS": "400"})
+    with pytest.raises(SettingsError, match=r"no such setting. Known: RECSYS_WAREHOUSE, "):
+        Settings.load({"RECSYS_XYZ": "1"})
+    others = {"RECSYS_WAREHOUSE_DIR": "/data", "RECSYS_XYZ": "", "AIRFLOW_HOME": "/airflow"}
+    assert Settings.load(others) == Settings.load({})
+
+
+def test_an_unknown_setting_in_the_profile_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "marketplace.yaml").write_text("histroy_days: 400\n")
+    with pytest.raises(SettingsError, match="unknown settings: histroy_days"):
+        Settings.load({"RECSYS_WAREHOUSE": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-1-5", "20260105", "2026-02-30", "yesterday", "", "2026-01-05; DROP TABLE x"]
+)
+def test_a_malformed_ds_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(SettingsError, match="write it as YYYY-MM-DD"):
+        parse_ds(text)
+
+
+def test_a_leap_day_is_a_ds() -> None:
+    assert parse_ds("2028-02-29") == date(2028, 2, 29)
+
+
+def test_places_to_explore_are_places() -> None:
+    assert Settings.load({"RECSYS_EXPLORE": "3, 12"}).explored_places == (3, 12)
+    assert Settings.load({"RECSYS_EXPLORE": "none"}).explored_places == ()
+    for odd in ("0", "first", "-2", "3,,4", "10,10"):
+        with pytest.raises(SettingsError, match="RECSYS_EXPLORE"):
+            Settings.load({"RECSYS_EXPLORE": odd})
+
+
+def test_places_to_explore_are_on_the_list() -> None:
+    assert Settings.load({"RECSYS_EXPLORE": "10", "RECSYS_LIST_SIZE": "10"}).explored_places == (10,)
+    for size, told in (("50", "no place 60: RECSYS_LIST_SIZE is 50. Name places"), ("12", "no place 60")):
+        with pytest.raises(SettingsError, match=told):
+            Settings.load({"RECSYS_EXPLORE": "10,60", "RECSYS_LIST_SIZE": size})
+    with pytest.raises(SettingsError, match="RECSYS_EXPLORE is '10,20', and a list has no place 20"):
+        Settings.load({"RECSYS_LIST_SIZE": "12"})
