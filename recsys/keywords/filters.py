@@ -16,7 +16,7 @@ import yaml
 from recsys.errors import KeywordError
 from recsys.experiments.definition.fields import Fields
 from recsys.keywords.codes import without_codes
-from recsys.keywords.normalise import lowered, normalise
+from recsys.keywords.normalise import lowered, normalise, singular
 
 FIELDS: Final = ("most_characters", "most_words", "url", "contact", "policy")
 RULE_FIELDS: Final = ("words", "patterns", "except")
@@ -212,17 +212,25 @@ def _excepting(rule: Mapping[Any, Any], refused: tuple[str, ...], problems: list
 
 
 def _any_word(words: Iterable[str]) -> str:
-    """One expression for any of the words as it stands in a normalised text."""
+    """One expression for any of the words, in the singular or the plural, as it stands in a normalised text."""
     forms = [form for form in normalise(list(words)).to_pylist() if form]
-    spaced = "|".join(re.escape(form) for form in forms if not _UNSPACED.search(form))
+    spaced = "|".join(_one_or_many(form) for form in forms if not _UNSPACED.search(form))
     unspaced = [re.escape(form) for form in forms if _UNSPACED.search(form)]
     return "|".join(([rf"(?:^|\s)(?:{spaced})(?:\s|$)"] if spaced else []) + unspaced)
+
+
+def _one_or_many(form: str, joined: str = " ") -> str:
+    """An expression for words of which the last is in the singular or the plural, with ``joined`` between them."""
+    *before, last = form.split()
+    last = re.escape(singular(last))
+    last = rf"(?:{last}(?:e?s)?|{last[:-1]}ies)" if last.endswith("y") else rf"{last}(?:e?s)?"
+    return joined.join([*map(re.escape, before), last])
 
 
 def _any_phrase(phrases: Iterable[str]) -> str:
     """One expression for any of the phrases, whole words (Japanese: anywhere) with whatever signs between them."""
     forms = [form for form in normalise(list(phrases)).to_pylist() if form]
-    joined = {form: r"[^\p{L}\p{N}]+".join(map(re.escape, form.split())) for form in forms}
+    joined = {form: _one_or_many(form, r"[^\p{L}\p{N}]+") for form in forms}
     spaced = "|".join(joined[form] for form in forms if not _UNSPACED.search(form))
     unspaced = [joined[form] for form in forms if _UNSPACED.search(form)]
     edge = r"[^\p{L}\p{N}\p{M}]"

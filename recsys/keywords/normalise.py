@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 
 _APOSTROPHES: Final = "['\u2018\u2019\u02bc`\u00b4]"
 _POINT, _AMPERSAND = "\ue000", "\ue001"
-"""Private-use characters that stand for a decimal point and an ampersand while other signs are taken out."""
+"""Private-use characters that stand for a decimal point and an ampersand while other signs are taken out; those that
+were typed, like the pictures of some telephones, are taken out first."""
 _FOLDS: Final = (
+    (r"\p{Co}+", " "),
     (rf"{_APOSTROPHES}+", ""),
     (r"([\p{Katakana}ー])[\x{2010}-\x{2015}\x{2212}]", r"\1ー"),
     (r"(\d)[.](\d)", rf"\1{_POINT}\2"),

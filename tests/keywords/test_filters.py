@@ -156,6 +156,16 @@ def test_a_policy_of_its_own() -> None:
     assert parse_policy(None, "p.yaml") == Policy()
 
 
+def test_a_word_is_refused_in_the_plural_too_and_so_is_its_exception() -> None:
+    policy = parse_policy(
+        {"policy": {"p": {"words": ["replica", "aaa copy", "vapes"], "except": ["prop replica"]}}}, "p"
+    )
+    raw = pa.array(
+        ["replicas", "rolex replicas", "aaa copies", "vape", "prop replicas", "replicate", "copies"]
+    )
+    assert reasons(raw, normalise(raw), policy).tolist() == [*["policy:p"] * 4, None, None, None]
+
+
 def test_a_word_is_fine_inside_a_phrase_that_is_excepted() -> None:
     rules = {
         "fakes": {"words": ["replica"], "patterns": ["レプリカ"], "except": ["Prop-Replica", "レプリカ帽"]}

@@ -34,6 +34,10 @@ def test_one_written_form(typed: str, written: str) -> None:
     assert normalise([typed]).to_pylist()[0].replace("i̇", "i") == written
 
 
+def test_private_signs_that_were_typed_are_no_points() -> None:
+    assert normalise(["red\ue001dress", "3\ue0005mm", "\ue000"]).to_pylist() == ["red dress", "3 5mm", ""]
+
+
 def test_writing_twice_changes_nothing() -> None:
     once = normalise(["Ｒｅｄ　DRESS!! 3.5", "H&M ﾜﾝﾋﾟｰｽ", "a-b_c", "é ß ½", None])
     assert normalise(once).equals(once)
