@@ -21,12 +21,12 @@ FALSE_WORDS = {"0", "false", "no", "off"}
 PREFIX = "RECSYS_"
 LEAST = {
     0: (
-        "late_days", "quarantine_days", "reserve_size", "price_cap", "price_exponent", "popularity_penalty", "ration",
-        "seed", "max_gb",
+        "late_days", "quarantine_days", "experiment_days", "reserve_size", "price_cap", "price_exponent",
+        "popularity_penalty", "ration", "seed", "max_gb",
     ),
     1: (
-        "history_days", "archive_days", "active_days", "experiment_days", "list_size", "shards", "per_seller",
-        "per_category", "keywords", "min_searchers",
+        "history_days", "archive_days", "active_days", "list_size", "shards", "per_seller", "per_category",
+        "keywords", "min_searchers",
     ),
 }  # fmt: skip
 """The least that a number can be."""

@@ -40,7 +40,7 @@ def test_an_override_of_none_counts_as_not_given() -> None:
         ("RESERVE_SIZE", "-5", "RECSYS_RESERVE_SIZE is -5; it has to be a number, 0 or more"),
         ("LATE_DAYS", "-1", "0 or more"),
         ("QUARANTINE_DAYS", "-1", "0 or more"),
-        ("EXPERIMENT_DAYS", "0", "1 or more"),
+        ("EXPERIMENT_DAYS", "-1", "0 or more"),
         ("PRICE_EXPONENT", "nan", "RECSYS_PRICE_EXPONENT is nan; it has to be a number, 0 or more"),
         ("PRICE_CAP", "inf", "has to be a number"),
         ("POPULARITY_PENALTY", "-0.1", "0 or more"),

@@ -56,7 +56,7 @@ def run(
     """
     if ad_rate is not None and not 0 < ad_rate < 1:
         raise KeywordError(f"The ad rate is {ad_rate}; give a share of the price, above 0 and below 1.")
-    if budget is not None and budget <= 0:
+    if budget is not None and not budget > 0:
         raise KeywordError(f"The budget is {budget}; give money, more than 0.")
     with open_warehouse(settings) as warehouse:
         day = ds or max(warehouse.partitions(DEMAND), default=None)
