@@ -150,6 +150,15 @@ ACTS = (
     {"event_type": "search", "user_id": "u2", "item_id": None, "seller_id": None, "query": "RED  shoes"},
 )
 """What users do on ds in every world: through a search, a listing or neither, with a seller or with themselves."""
+PLANTED: dict[str, tuple[Row, ...]] = {
+    "staging.events": tuple(act | {"event_id": f"act{number}"} for number, act in enumerate(ACTS)),
+    "experiments.metrics": ({"experiment_id": "x2", "metric": "rpu", "kind": "mean"},),
+    "experiments.metrics_daily": (
+        {"experiment_id": "x2", "metric": "rpu", "scope": "cumulative", "segment": "all"},
+    ),
+    "experiments.unit_totals": ({"experiment_id": "x2", "scope": "cumulative"},),
+}
+"""Rows of ds in every world, where chance seldom makes those that go together."""
 
 
 def world(scenario: Scenario) -> World:
@@ -173,12 +182,13 @@ class _Table:
     def rows(self) -> list[Row]:
         """Rows with a unique key within their partition, but for events, which may come twice."""
         found: dict[tuple[Any, ...], Row] = {}
+        planted = PLANTED.get(self.contract.name, ())
         for number in range(self.scenario.rows * (1 if self.contract.partition is None else 3)):
             row = self._row()
             if self.contract.partition and number < len(AROUND):  # none of them is left to chance
                 row[self.contract.partition] = self.scenario.ds + timedelta(days=AROUND[number])
-            elif self.contract.name == "staging.events" and number < len(AROUND) + len(ACTS):
-                row |= ACTS[number - len(AROUND)] | {"ds": self.scenario.ds, "event_id": f"act{number}"}
+            elif 0 <= number - len(AROUND) < len(planted):
+                row |= planted[number - len(AROUND)] | {"ds": self.scenario.ds}
             key = tuple(row[name] for name in dict.fromkeys((*self.contract.key, *self._partition())))
             found[(*key, number) if self.contract.name == "marketplace.events" else key] = row
         return list(found.values())

@@ -196,6 +196,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
         "policy": "hybrid",
         "experiment": "x2",
         "lead": 1,
+        "places": 5,
         "use_at": MEASURES.index("keywords_adopted"),
         "start": datetime.combine(ds, time(), UTC),
         **dict.fromkeys(("salt", *(f"draw{n}_salt" for n in range(3))), "s"),
