@@ -46,7 +46,6 @@ def played(endpoint, folder, tmp_path_factory):
         for settings in both:
             with mode.environ(mode.as_environment(settings)):
                 demo.run(settings, DAYS, "small", Console(quiet=True))
-                airflow_run.run_dag("keywords_weekly", PLAYED[-1])
     return both
 
 

@@ -84,8 +84,7 @@ def _create_backfills(airflow):
     _until(lambda: set(DAGS) <= {dag["dag_id"] for dag in api.get("dags")["dags"]}, DEADLINE_SECONDS)
     first, last = BACKFILLED[0].isoformat(), BACKFILLED[-1].isoformat()
     for dag_id in reversed(DAGS[1:]):
-        asked = {"dag_id": dag_id, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z"}
-        _until(lambda body=asked: api.takes("backfills", **body), DEADLINE_SECONDS)
+        api.post("backfills", dag_id=dag_id, from_date=f"{first}T00:00:00Z", to_date=f"{last}T00:00:00Z")
     airflow.cli("backfill", "create", "--dag-id", DAGS[0], "--from-date", first, "--to-date", last)
     return api
 
@@ -103,8 +102,11 @@ class Api:
     def get(self, path):
         return self._send(f"/api/v2/{path}")
 
-    def takes(self, path, **body):
-        """Whether it was taken; what Airflow refuses while another holds its database may be asked again."""
+    def post(self, path, **body):
+        """Asked again as long as Airflow refuses it for another that holds its database."""
+        _until(lambda: self._takes(path, body), DEADLINE_SECONDS)
+
+    def _takes(self, path, body):
         try:
             self._send(f"/api/v2/{path}", body)
         except HTTPError as error:

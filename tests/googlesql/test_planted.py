@@ -124,7 +124,7 @@ def transpile(
             "experiments.exposures",
             "WHERE TRUE\n",
             "",
-            153,
+            170,
             "QUALIFY clause must be used in conjunction with WHERE",
         ),
         ("features.item_group", "items.condition,", "items.condition_,", 15, "condition_"),
@@ -154,7 +154,7 @@ def test_what_duckdb_alone_would_take(tmp_path: Path) -> None:
     assert gate.warehouse_at(place.folder).query(text.sql, values, ds=edges.SCENARIOS[0].ds).num_rows >= 0
     found = gate.compare(text, place.content, place.folder, edges.SCENARIOS[0].ds, place.settings).differences
     assert len(found) == 1
-    assert found[0].startswith("GoogleSQL raises line 153: QUALIFY")
+    assert found[0].startswith("GoogleSQL raises line 170: QUALIFY")
 
 
 def test_a_file_that_reads_the_future_fails() -> None:
