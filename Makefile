@@ -53,7 +53,7 @@ test: $(INSTALLED) lint  ## Run the linters, the type checker, the layer contrac
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-neural: neural  ## Run the tests of the models with PyTorch, which "make test" does without.
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/models tests/keywords
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/models tests/keywords
 
 lint: $(INSTALLED)  ## Run ruff, mypy, import-linter and sqlfluff.
 	@$(BIN)/ruff check .
