@@ -6,8 +6,8 @@ Triage
 - `check_sources` failed: the data of the day is broken or late. The log names table, rule and rows, and
   `monitoring.check_results` keeps them (`make run` builds Data Docs at its end, no DAG does). Mend the source, then
   clear the task: nothing downstream has changed.
-- Snapshots (`staging.items`, `.users`, `.sellers`) are kept when a day runs again. After mending one of their sources:
-  `recsys build staging.items staging.users staging.sellers --ds D --refresh`, then clear from `check_sources` on.
+- Snapshots (`staging.items`, `.users`, `.sellers`, `.campaigns`) are kept when a day runs again. After mending one of
+  their sources: `recsys build staging.items staging.campaigns --ds D --refresh`, then clear from `check_sources` on.
 - `check_features` warns `window_is_complete`: an earlier day was never built, so the windows lack it. A failed day does
   not stop the days after it. Once it is mended, run them again too, in order:
   `airflow backfill create --dag-id features_daily --from-date D --to-date LAST --reprocess-behavior completed`.

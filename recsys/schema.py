@@ -96,6 +96,8 @@ _USER = "user_id STRING!, registered_at TIMESTAMP!, birth_year INT64, gender STR
 _SELLER = """seller_id STRING!, registered_at TIMESTAMP!, rating FLOAT64, rating_count INT64, is_verified BOOL,
     ships_within_days INT64"""
 _CATEGORY = "category_id STRING!, parent_id STRING, name STRING!, level INT64!"
+_CAMPAIGN = """campaign_id STRING!, seller_id STRING!, item_id STRING!, category_id STRING!, ad_rate FLOAT64!,
+    started_at TIMESTAMP!, ended_at TIMESTAMP"""
 _COUNTS = """impressions INT64!, clicks INT64!, views INT64!, likes INT64!, offers INT64!, carts INT64!,
     bids INT64!, purchases INT64!, cancels INT64!, quantity INT64!, revenue NUMERIC!, cancelled_revenue NUMERIC!"""
 _LIST = """user_id STRING!, rank INT64!, item_id STRING!, is_reserve BOOL!, policy STRING!, experiment_id STRING,
@@ -132,14 +134,7 @@ SOURCES: Final = (
         divided="changed_at",
     ),
     _table("marketplace.events", "event_id", _EVENT, partition="event_date"),
-    _table(
-        "marketplace.campaigns",
-        "campaign_id",
-        """campaign_id STRING!, seller_id STRING!, item_id STRING!, category_id STRING!, ad_rate FLOAT64!,
-        started_at TIMESTAMP!, ended_at TIMESTAMP""",
-        optional=True,
-        divided="ended_at",
-    ),
+    _table("marketplace.campaigns", "campaign_id", _CAMPAIGN, optional=True, divided="ended_at"),
     _table(
         "marketplace.campaign_keywords",
         "campaign_id, keyword",
@@ -169,11 +164,12 @@ STAGING: Final = (
         f"{_EVENT}, arrival INT64!, reason STRING!, ds DATE!",
         "ds",
     ),
-    # The shelf, the users, the sellers and the category tree as they were known at the end of ds.
+    # The shelf, the users, the sellers, the category tree and the campaigns as they were known at the end of ds.
     _table("staging.items", "item_id", f"{_ITEM.format(description='')}, is_live BOOL!, ds DATE!", "ds"),
     _table("staging.item_category", "category_id", f"{_CATEGORY}, ds DATE!", "ds"),
     _table("staging.users", "user_id", f"{_USER}, ds DATE!", "ds"),
     _table("staging.sellers", "seller_id", f"{_SELLER}, ds DATE!", "ds"),
+    _table("staging.campaigns", "campaign_id", f"{_CAMPAIGN}, ds DATE!", "ds"),
     _table(
         "staging.user_item_daily",
         "user_id, item_id, event_date",

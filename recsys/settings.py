@@ -130,6 +130,11 @@ class Settings:
         0.1,
         "Keywords less relevant to a listing than this are not proposed for it: from 0 for all to below 1.",
     )  # type: ignore[assignment]
+    keyword_model: str = _setting(
+        "logistic",
+        "Ranker of keywords; docs/keywords.md sets them side by side.",
+        ("logistic", "lightgbm", "xgboost", "network", "network_int8"),
+    )  # type: ignore[assignment]
     min_searchers: int = _setting(
         3, "People who must have typed a query before sellers see it as a keyword; fewer could be told by it."
     )  # type: ignore[assignment]

@@ -23,7 +23,7 @@ from recsys.errors import ExperimentError, did_you_mean, nearest
 TABLES_OF = {
     "user": ("features.user_daily", "staging.users"),
     "seller": ("features.seller_daily", "staging.sellers"),
-    "campaign": ("marketplace.campaigns",),
+    "campaign": ("staging.campaigns",),
     "cluster": ("staging.item_category",),
 }
 """Tables that can say who is eligible, by unit; the first is asked where a definition names none."""

@@ -32,16 +32,12 @@ WHERE ds BETWEEN GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY)) 
 GROUP BY {unit}
 """
 CAMPAIGNS = """
-SELECT
-  campaign_id AS unit_id,
-  GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY), DATE(started_at, @timezone)) AS first_assigned_on
-FROM marketplace.campaigns
-WHERE DATE(started_at, @timezone) <= @ds
-  AND (
-    ended_at IS NULL
-    OR ended_at >= TIMESTAMP(GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY)), @timezone)
-  )
+SELECT campaign_id AS unit_id, MIN(ds) AS first_assigned_on
+FROM staging.campaigns
+WHERE ds BETWEEN GREATEST(@first, DATE_SUB(@ds, INTERVAL @experiment_days DAY)) AND @ds
+  AND (ended_at IS NULL OR ended_at >= TIMESTAMP(ds, @timezone))
   AND {where}
+GROUP BY 1
 """
 CLUSTERS = """
 SELECT CONCAT(categories.category_id, '|', regions.region) AS unit_id, MIN(categories.ds) AS first_assigned_on
@@ -84,7 +80,7 @@ def first_day(experiment: Experiment) -> date:
 def queries(experiment: Experiment, ds: date, settings: Settings) -> Iterator[Query]:
     """One query per step of the ramp that has begun by ``ds``; no unit is in two of them.
 
-    Of ``settings`` it takes the time zone, in which campaigns begin and end, and the most days that an experiment
+    Of ``settings`` it takes the time zone, in which campaigns end, and the most days that an experiment
     runs: further back nothing is read, so the cost of a day does not grow with an experiment that nobody ends.
     """
     before = 0

@@ -85,11 +85,8 @@ def _missing_days(warehouse: Warehouse, settings: Settings, experiment: Experime
         WarehouseError: the table, or its partition ``ds``, is missing.
     """
     name = eligibility_table(experiment)
-    is_daily = schema.table(name).partition is not None
-    if not warehouse.exists(name, ds if is_daily else None):
-        raise WarehouseError(warehouse.missing(name, ds if is_daily else None))
-    if not is_daily:
-        return []
+    if not warehouse.exists(name, ds):
+        raise WarehouseError(warehouse.missing(name, ds))
     there = set(warehouse.partitions(name))
     first = max(first_day(experiment), ds - timedelta(days=settings.experiment_days))
     since = (first + timedelta(days=n) for n in range((ds - first).days))

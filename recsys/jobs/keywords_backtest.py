@@ -50,7 +50,15 @@ def run(
         past = [read_frames(warehouse, day, cut, variants) for day in days if day <= cut]
         later = read_frames(warehouse, end, end, variants_of(warehouse, settings, end, variants))
         eve = read_frames(warehouse, cut, end, variants)  # with the listings that were advertised since
-        return backtest(past, later, eve=eve, seed=settings.seed, rules=set_rules(settings), k=k)
+        return backtest(
+            past,
+            later,
+            eve=eve,
+            seed=settings.seed,
+            model=settings.keyword_model,
+            rules=set_rules(settings),
+            k=k,
+        )
 
 
 def print_figures(figures: pd.DataFrame, k: int, console: Console) -> None:

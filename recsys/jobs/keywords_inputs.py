@@ -25,6 +25,7 @@ STANDS_ON = (
     "staging.item_daily",
     "staging.items",
     "staging.item_category",
+    "staging.campaigns",
 )
 WEEK = timedelta(days=7)
 

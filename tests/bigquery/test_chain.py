@@ -26,7 +26,7 @@ HISTORY_DAYS, FEATURE_DAYS, DAYS = 18, 6, 3
 PLAYED = [LAST_HISTORY + timedelta(days=n) for n in range(1, DAYS + 1)]
 YOUNG = {"scoring.keyword_lists", "marts.keyword_recommendations"}
 """Empty: the marketplace has not seen three weeks of campaigns, from which keywords are learned."""
-SNAPSHOTS = ("staging.items", "staging.users", "staging.sellers", "staging.item_category")
+SNAPSHOTS = tuple(f"staging.{name}" for name in ("items", "users", "sellers", "item_category", "campaigns"))
 
 
 def seconds(job):

@@ -102,6 +102,7 @@ def stage(warehouse: Warehouse, known: pd.DataFrame, ds: date) -> None:
         ],
         "staging.sellers": [],
         "staging.item_category": [],
+        "staging.campaigns": [],
         "staging.item_daily": [],
         "experiments.assignments": [
             {

@@ -109,4 +109,4 @@ def test_every_allowed_table_has_the_unit_and_its_days() -> None:
         for name in tables:
             contract = schema.table(name)
             assert unit == "cluster" or contract.key == (f"{unit}_id",)
-            assert contract.partition == (None if unit == "campaign" else "ds")
+            assert contract.partition == "ds"

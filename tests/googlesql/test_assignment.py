@@ -22,7 +22,7 @@ WHERE = {
     "staging.users": "birth_year BETWEEN 1950 AND 2000 OR gender IS NULL",
     "features.seller_daily": "cancel_rate < 1 AND is_verified = TRUE AND sold_90d <= closed_90d",
     "staging.sellers": "rating IS NOT NULL AND 10 <= rating_count",
-    "marketplace.campaigns": "ad_rate > 0.01 AND item_id <> ''",
+    "staging.campaigns": "ad_rate > 0.01 AND item_id <> ''",
     "staging.item_category": "level = 0",
 }
 COLUMNS = [("unit_id", "STRING"), ("first_assigned_on", "DATE"), ("bucket", "INT64")]

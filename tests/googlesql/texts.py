@@ -50,7 +50,7 @@ FILLS: dict[frozenset[str], tuple[dict[str, str], ...]] = {
 _WHERE = {
     "features.user_daily": "purchases_90d >= 1 OR region IN ('x') OR NOT is_new OR region IS NOT NULL",
     "staging.item_category": "level <= 1 OR name <> 'x'",
-    "marketplace.campaigns": "ad_rate >= 0 AND seller_id IS NOT NULL",
+    "staging.campaigns": "ad_rate >= 0 AND seller_id IS NOT NULL",
 }
 """Conditions of definitions: what stands in a statement is what ``Condition`` writes of them."""
 _DAILY, _CATEGORIES, _CAMPAIGNS = (

@@ -171,11 +171,19 @@ def campaigns(settings: Settings) -> None:
         "c4": (START + 9 * day, None),  # begins later
     }
     times = {c: [pd.Timestamp(t, tz="UTC") if t else None for t in life] for c, life in lives.items()}
-    rows = [
-        {"campaign_id": campaign, "started_at": begun, "ended_at": ended, "ad_rate": 0.1}
-        for campaign, (begun, ended) in times.items()
-    ]
-    fill(settings, "marketplace.campaigns", None, rows)
+    for ds in (EVE, START, START + day):
+        end = pd.Timestamp(ds + day, tz="UTC")
+        rows = [
+            {
+                "campaign_id": campaign,
+                "started_at": begun,
+                "ended_at": ended if ended is not None and ended < end else None,
+                "ad_rate": 0.2 if campaign == "c1" and ds > START else 0.1,
+            }
+            for campaign, (begun, ended) in times.items()
+            if begun < end
+        ]
+        fill(settings, "staging.campaigns", ds, rows)
 
 
 def sellers(settings: Settings) -> None:
@@ -204,7 +212,8 @@ def clusters(settings: Settings) -> None:
         ("seller", sellers, None, {"s0": EVE, "s1": EVE, "s2": EVE}),
         ("seller", sellers, "live_listings >= 2", {"s2": EVE}),
         ("campaign", campaigns, None, {"c1": EVE, "c2": START}),
-        ("campaign", campaigns, "ad_rate > 0.1", {}),
+        ("campaign", campaigns, "ad_rate > 0.2", {}),
+        ("campaign", campaigns, "ad_rate > 0.1", {"c1": START + timedelta(days=1)}),
         ("cluster", clusters, None, {"a|north": EVE, "b|north": EVE, "a|south": START, "b|south": START}),
         ("cluster", clusters, "level = 1", {"a1|north": EVE, "a1|south": START}),
     ],
@@ -230,7 +239,7 @@ def test_missing_days_are_told_and_a_missing_day_is_an_error(settings: Settings)
     with pytest.raises(WarehouseError, match=r"features\.user_daily has no partition 2026-02-13"):
         assign.run(settings, later + timedelta(days=1))
     define(settings, "c", unit="campaign")
-    with pytest.raises(WarehouseError, match=r"marketplace\.campaigns is empty"):
+    with pytest.raises(WarehouseError, match=r"staging\.campaigns has no partition 2026-02-09"):
         assign.run(settings, EVE)
 
 

@@ -31,8 +31,9 @@ from recsys.jobs import (
 from recsys.jobs.keywords_inputs import FEATURES, PUBLISHED, VARIANTS, running
 from recsys.keywords.champion import newest_model
 from recsys.keywords.choose import SetRules
+from recsys.keywords.features import FEATURES as KEYWORD_FEATURES
 from recsys.keywords.labels import Frames
-from recsys.keywords.ranker import KeywordRanker
+from recsys.keywords.ranker import MODELS, KeywordRanker
 from recsys.settings import Settings
 from recsys.synthetic import preset
 from recsys.warehouse import open_warehouse
@@ -43,6 +44,7 @@ DS = FIRST + timedelta(days=DAYS - 1)
 WEEK = timedelta(days=7)
 LISTS = "scoring.keyword_lists"
 CAMPAIGNS = ("marketplace.campaigns", "marketplace.campaign_keywords", "marketplace.campaign_daily")
+STAGED = "staging.campaigns"
 
 
 def week_of(settings: Settings, ds: date) -> dict[str, object]:
@@ -130,7 +132,10 @@ def test_training_builds_the_weeks_it_lacks_and_says_what_it_learned_from(made: 
         assert warehouse.partitions("features.keyword_items") == [DS - back * WEEK for back in (3, 2, 1, 0)]
     manifest = json.loads((made.models_dir / "keywords" / f"ds={DS}" / "manifest.json").read_text())
     assert manifest["weeks"] == [str(DS - back * WEEK) for back in (3, 2, 1)]
-    assert manifest["metrics"].keys() >= {"log_loss", "log_loss_of_one_rate"}
+    assert manifest["metrics"].keys() >= {"log_loss", "log_loss_of_one_rate", "auc", "ece", "purchase_ratio"}
+    assert manifest["ranker"] == "logistic"
+    assert manifest["coefficients"]["click"].keys() >= set(KEYWORD_FEATURES)
+    assert any(weight != 0 for weight in manifest["coefficients"]["click"].values())
 
 
 def test_the_lists_of_a_week_have_the_same_bytes_when_they_are_made_again(copied: Settings) -> None:
@@ -206,6 +211,19 @@ def test_the_floor_of_relevance_is_a_setting(made: Settings) -> None:
     assert len(keywords_item.run(strict, item)) < len(keywords_item.run(made, item))
 
 
+def test_the_ranker_is_a_setting(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keywords_train, "CONFIDENT", 1e9)
+    trained = keywords_train.run(replace(copied, keyword_model="lightgbm"), DS)
+    model = newest_model(copied.models_dir, DS)
+    assert (trained["ranker"], model.system.ranker.click.kind) == ("lightgbm", "lightgbm")
+    assert model.facts["coefficients"].keys() == {"winning", "relevance"}  # type: ignore[attr-defined]
+
+
+def test_every_ranker_of_keywords_can_be_set() -> None:
+    for name in MODELS:
+        assert Settings.load({"RECSYS_KEYWORD_MODEL": name}).keyword_model == name
+
+
 def test_a_ranker_that_predicts_worse_than_one_rate_is_refused(
     copied: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,9 +278,10 @@ def test_a_marketplace_without_campaigns_gets_empty_lists(market: Settings, tmp_
     with open_warehouse(settings) as warehouse:
         for table in CAMPAIGNS:
             shutil.rmtree(Path(settings.warehouse) / table.replace(".", "/"), ignore_errors=True)
-        for table in FEATURES:
+        for table in (*FEATURES, STAGED):
             for day in warehouse.partitions(table):
                 warehouse.drop(table, day)
+    build.run(settings, DS, table=STAGED)
     assert "skipped" in week_of(settings, DS)
     assert read(settings, PUBLISHED).empty
     variants = read(settings, VARIANTS)
@@ -272,6 +291,20 @@ def test_a_marketplace_without_campaigns_gets_empty_lists(market: Settings, tmp_
     assert (people < settings.min_searchers).any(), "nothing rare was typed, so nothing is shown by this"
     assert len(variants) > 50
     assert people[variants["raw"]].min() >= settings.min_searchers
+
+
+def test_what_a_seller_pays_later_leaves_an_earlier_week_as_it_was(copied: Settings) -> None:
+    before = prints(copied, "features", "staging")
+    with open_warehouse(copied) as warehouse:
+        campaigns = warehouse.read("marketplace.campaigns")
+        warehouse.write("marketplace.campaigns", campaigns.assign(ad_rate=campaigns["ad_rate"] * 2))
+    build.history(copied, DS, DS, [STAGED])
+    for table in FEATURES:
+        build.run(copied, DS, table=table)
+    assert prints(copied, "features", "staging") == before
+    build.run(copied, DS, table=STAGED, refresh=True)
+    build.run(copied, DS, table="features.campaign_history")
+    assert prints(copied, "features", "staging") != before
 
 
 def test_one_listing_is_answered_for_whether_published_or_just_put_up(copied: Settings) -> None:

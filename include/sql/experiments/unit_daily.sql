@@ -11,7 +11,7 @@
 -- partition: ds
 -- cluster: unit, unit_id
 -- upstream: staging.events, staging.items, staging.user_item_daily, staging.item_daily, staging.users, staging.sellers,
--- staging.item_category, marketplace.campaigns, marketplace.campaign_keywords, marketplace.campaign_daily
+-- staging.item_category, staging.campaigns, marketplace.campaign_keywords, marketplace.campaign_daily
 -- params: timezone, late_days
 WITH days AS (
     SELECT
@@ -245,11 +245,10 @@ ads AS (
         1 AS campaigns,
         0 AS keywords,
         0 AS keywords_adopted
-    FROM marketplace.campaigns
+    FROM staging.campaigns
     WHERE
-        started_at >= TIMESTAMP(@ds, @timezone)
-        AND started_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
-        AND (ended_at IS NULL OR ended_at >= TIMESTAMP(@ds, @timezone))
+        ds = @ds
+        AND started_at >= TIMESTAMP(@ds, @timezone)
     UNION ALL
     SELECT
         campaign_id,
@@ -272,15 +271,15 @@ advertisers AS (
         campaign_id,
         'campaign' AS unit,
         campaign_id AS unit_id
-    FROM marketplace.campaigns
-    WHERE ended_at IS NULL OR ended_at >= TIMESTAMP(@ds, @timezone)
+    FROM staging.campaigns
+    WHERE ds = @ds
     UNION ALL
     SELECT
         campaign_id,
         'seller' AS unit,
         seller_id AS unit_id
-    FROM marketplace.campaigns
-    WHERE ended_at IS NULL OR ended_at >= TIMESTAMP(@ds, @timezone)
+    FROM staging.campaigns
+    WHERE ds = @ds
 ),
 
 adverts AS (

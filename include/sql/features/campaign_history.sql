@@ -5,9 +5,9 @@
 -- grain: campaign_id, keyword
 -- partition: ds
 -- cluster: campaign_id
--- upstream: marketplace.campaigns, marketplace.campaign_keywords, marketplace.campaign_daily, staging.items
+-- upstream: staging.campaigns, marketplace.campaign_keywords, marketplace.campaign_daily, staging.items
 -- params: timezone, history_days, archive_days
-WITH ending AS (
+WITH known AS (
     SELECT
         campaigns.campaign_id,
         campaigns.seller_id,
@@ -18,22 +18,15 @@ WITH ending AS (
         LEAST(
             COALESCE(campaigns.ended_at, items.closed_at), COALESCE(items.closed_at, campaigns.ended_at)
         ) AS ended_at
-    FROM marketplace.campaigns AS campaigns
+    FROM staging.campaigns AS campaigns
     LEFT JOIN staging.items AS items
         ON campaigns.item_id = items.item_id AND items.ds = @ds
-    WHERE
-        campaigns.started_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
-        AND (
-            campaigns.ended_at IS NULL
-            OR campaigns.ended_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)
-        )
+    WHERE campaigns.ds = @ds
 ),
 
 running AS (
-    SELECT
-        * EXCEPT (ended_at),
-        IF(ended_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone), ended_at, NULL) AS ended_at
-    FROM ending
+    SELECT *
+    FROM known
     WHERE
         ended_at IS NULL
         OR ended_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL @history_days - 1 DAY), @timezone)

@@ -8,7 +8,7 @@
 -- grain: origin
 -- partition: ds
 -- cluster: origin
--- upstream: marts.keyword_recommendations, scoring.keyword_variants, marketplace.campaigns,
+-- upstream: marts.keyword_recommendations, scoring.keyword_variants, staging.campaigns,
 --   marketplace.campaign_keywords, marketplace.campaign_daily
 -- params: timezone, archive_days
 WITH published AS (
@@ -75,15 +75,11 @@ started AS (
         campaigns.campaign_id,
         campaigns.item_id,
         offered_items.item_id IS NOT NULL AS is_offered
-    FROM marketplace.campaigns AS campaigns
+    FROM staging.campaigns AS campaigns
     LEFT JOIN offered_items ON campaigns.item_id = offered_items.item_id
     WHERE
-        campaigns.started_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL 6 DAY), @timezone)
-        AND campaigns.started_at < TIMESTAMP(DATE_ADD(@ds, INTERVAL 1 DAY), @timezone)
-        AND (
-            campaigns.ended_at IS NULL
-            OR campaigns.ended_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL 6 DAY), @timezone)
-        )
+        campaigns.ds = @ds
+        AND campaigns.started_at >= TIMESTAMP(DATE_SUB(@ds, INTERVAL 6 DAY), @timezone)
 ),
 
 market AS (
