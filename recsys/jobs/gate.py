@@ -33,6 +33,11 @@ CONFIDENCE = 0.975
 LEAST_BUYERS = 50
 MOST_BUYERS = 2_000
 """Who judge an evening; of more, a part is drawn."""
+MOST_PROMISED = 3.0
+"""Times the purchases that the champion's lists promise. Nobody knows yet what a new model overestimates, and it may
+well promise half as many again as come true; one that goes beyond this is wrong of what no list held."""
+PROMISED_TO = 500
+"""Users, drawn, whose lists tell what a model promises."""
 LISTS, POPULAR = "marts.recommendations", "popularity"
 
 BOUGHT = """
@@ -53,17 +58,20 @@ Evenings = list[tuple[date, pd.DataFrame]]
 
 
 def hold_against_champion(
-    warehouse: Warehouse, settings: Settings, ds: date, rehearse: Callable[[date], Champion]
+    warehouse: Warehouse, settings: Settings, ds: date, model: Champion, rehearse: Callable[[date], Champion]
 ) -> dict[str, object]:
     """Refuse a new model that proves worse than the champion by more than MARGIN, in revenue or NDCG of PLACES places.
 
-    The model of ``ds`` has learned from all days up to it. So ``rehearse`` trains one in the same way as of a few days
-    earlier, and that one is judged with the champion by what users bought on the days since.
+    One whose own lists promise more than MOST_PROMISED times what the champion's do is refused before: what it knows of
+    listings that were shown cannot tell what it makes of those that were not. The ``model`` of ``ds`` has learned from
+    all days up to it. So ``rehearse`` trains one in the same way as of a few days earlier, and that one is judged with
+    the champion by what users bought on the days since.
 
     Returns:
         What the manifest says of it: "against" (data day of the champion), "days" (first and last), "buyers", and by
         metric the difference of the means over buyers, its interval and the margin; or "unjudged", and why. That there
         is a champion to serve on, and nobody could judge, is warned of; with RECSYS_UNJUDGED=refuse it refuses.
+        "promised" says how many times the purchases of the champion's lists its own promise, where they were seen.
 
     Raises:
         ModelError: it is refused; the champion stays.
@@ -81,6 +89,14 @@ def hold_against_champion(
     evenings = _evenings(warehouse, settings, cut, ds)
     buyers = sum(bought[USER_ID].nunique() for _, bought in evenings)
     about: dict[str, object] = {"against": str(before), "days": [str(cut + timedelta(days=1)), str(ds)]}
+    times = promised(warehouse, settings, ds, model, champion)
+    if times is not None:
+        about["promised"] = round(times, 4)
+        if times > MOST_PROMISED:
+            raise ModelError(
+                f"Gate: its own lists promise {times:.1f} times the purchases of the champion's, more than "
+                f"{MOST_PROMISED:g} times. The old champion stays."
+            )
     if buyers < LEAST_BUYERS:
         few = f"{buyers} buyers of these days had no list of a champion, fewer than {LEAST_BUYERS}"
         return about | _unjudged(settings, ds, few)
@@ -96,6 +112,29 @@ def hold_against_champion(
         for metric, v in found.items()
     }
     return about | {"buyers": buyers} | told
+
+
+def promised(
+    warehouse: Warehouse, settings: Settings, ds: date, model: Champion, champion: Champion
+) -> float | None:
+    """Purchases that the first PLACES of the lists of ``model`` promise per purchase that those of ``champion`` do.
+
+    Both make the lists of the same PROMISED_TO users of ``ds``. The champion's promises are set right by what came of
+    its lists; None where none was seen yet, as in a shop.
+    """
+    if settings.item_unit == "item":
+        return None
+    snapshot = read_snapshot(warehouse, settings, ds)
+    if (DEFAULT_POLICY, champion.label) not in snapshot.promises:
+        return None
+    everybody = len(snapshot.audience)
+    rng = np.random.default_rng((settings.seed, ds.toordinal()))
+    rows = np.sort(rng.choice(everybody, min(everybody, PROMISED_TO), replace=False))
+    sums = []
+    for one in (model, champion):
+        lists = ranker_of(settings, snapshot, one).rank(snapshot.audience, rows, DEFAULT_POLICY)
+        sums.append(float(lists.loc[lists[RANK] <= PLACES, "p_purchase"].sum()))
+    return sums[0] / max(sums[1], 1e-9)
 
 
 def _unjudged(settings: Settings, ds: date, why: str) -> dict[str, object]:

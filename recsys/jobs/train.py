@@ -116,7 +116,7 @@ def _train(settings: Settings, ds: date, progress: Callable[[str], None] | None)
         if not settings.champion_gate:
             return champion
         try:
-            held = hold_against_champion(warehouse, settings, ds, trained)
+            held = hold_against_champion(warehouse, settings, ds, champion, trained)
         except ModelError as error:
             refused = replace(champion, facts={**champion.facts, "refused": str(error)})
             refused.save(settings.models_dir, ds, CHALLENGER)

@@ -194,14 +194,23 @@ def remembering(new: PairScorer, before: PairScorer, memory: float = MEMORY) -> 
     The pairs of each training are those that the scorer before chose, and a straight line fits one choice by other
     weights than the next: what a list was full of looks worse than it is, what it held little of looks better, and
     lists swing from one to the other. Weights averaged over trainings (Polyak and Juditsky, 1992) fit what all of them
-    showed. Features keep the range that either has seen.
+    showed. Features keep the range that either has seen, and over it no more effect than either found over its own:
+    what hardly a list of the last days held has a narrow range there and, however little it does, a steep slope.
     """
     weights = before.platt.slope * before.coefficients / before.scale
     if PRICE in before.names:
         weights[before.names.index(PRICE)] += before.platt.tilt
-    mixed = (1 - memory) * new.coefficients + memory * weights * new.scale
     low, high = np.minimum(new.low, before.low), np.maximum(new.high, before.high)
+    own, theirs = (_part_of_range(scorer, low, high) for scorer in (new, before))
+    mixed = (1 - memory) * new.coefficients * own + memory * weights * new.scale * theirs
     return replace(new, coefficients=mixed, low=low, high=high)
+
+
+def _part_of_range(scorer: PairScorer, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """How much of the range from ``low`` to ``high`` a scorer has seen, by feature; 1 of one that has no end."""
+    span, seen = (np.asarray(b, np.float64) - a for a, b in ((low, high), (scorer.low, scorer.high)))
+    bounded = np.isfinite(span) & (span > 0)
+    return np.divide(seen, span, out=np.ones(np.broadcast(seen, span).shape), where=bounded)
 
 
 def calibrated(scorer: PairScorer, features: np.ndarray, purchased: np.ndarray) -> PairScorer:

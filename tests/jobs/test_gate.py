@@ -49,7 +49,7 @@ def hold(settings: Settings, model: Champion, ds: date = DS) -> tuple[dict[str, 
         return model
 
     with open_warehouse(settings) as warehouse:
-        return gate.hold_against_champion(warehouse, settings, ds, rehearse), days
+        return gate.hold_against_champion(warehouse, settings, ds, model, rehearse), days
 
 
 def backwards(champion: Champion) -> Champion:
@@ -136,8 +136,30 @@ def test_without_a_champion_or_buyers_or_a_model_of_then_nothing_is_judged(
         raise ModelError("Too little data.")
 
     with open_warehouse(copied) as warehouse:
-        told = gate.hold_against_champion(warehouse, copied, DS, refused)
+        told = gate.hold_against_champion(warehouse, copied, DS, champion, refused)
     assert told["unjudged"] == f"As of {CUT} there is no model to judge: Too little data."
+
+
+def test_a_model_whose_own_lists_promise_far_too_much_is_refused(
+    copied: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = load_champion(copied.models_dir, BEFORE)
+    monkeypatch.setattr(gate, "LEAST_BUYERS", 5)
+    scorer: Any = champion.scorer
+    offset = scorer.platt.offset + 3.0
+    wild = replace(champion, scorer=replace(scorer, platt=replace(scorer.platt, offset=offset)))
+    found, _ = hold(copied, wild)
+    assert "promised" not in found, (
+        "of the champion's lists none was seen, so nobody knows what they are worth"
+    )
+    with open_warehouse(copied) as warehouse:
+        seen = [("hybrid", champion.label, band, 50, 10.0, 10, DS) for band in range(12)]
+        columns = ["policy", "model", "price_band", "pairs", "expected", "purchases", "ds"]
+        warehouse.write("marts.list_calibration", pd.DataFrame(seen, columns=columns), DS)
+    found, _ = hold(copied, champion)
+    assert found["promised"] == 1.0
+    with pytest.raises(ModelError, match=r"its own lists promise \d+\.\d times .* The old champion stays"):
+        hold(copied, wild)
 
 
 def test_training_is_stopped_by_it_or_says_what_came_out(

@@ -256,7 +256,33 @@ def test_a_new_scorer_remembers_the_one_before() -> None:
         "what the new one has not seen is remembered"
     )
     price = mixed.coefficients[0] / mixed.scale[0]
-    assert price == pytest.approx(0.25 * 0.4 / 2 + 0.75 * (0.5 * 0.3 + 0.1))
+    assert price == pytest.approx(0.25 * 0.4 / 2 / 3 + 0.75 * (0.5 * 0.3 + 0.1)), (
+        "a third of the range was seen"
+    )
     kept = np.clip(x, -3, 3)
     np.testing.assert_allclose(mixed.logit(x * 100), mixed.logit(np.clip(x * 100, -3, 3)), rtol=1e-5)
     np.testing.assert_allclose(remembering(new, before, 0.0).logit(kept * 0), new.logit(kept * 0), rtol=1e-6)
+
+
+def test_what_the_last_lists_hardly_held_is_not_drawn_out_over_the_range_of_others() -> None:
+    """A week of lists with few auctions, none of them near its end, says nothing of those that end within hours."""
+    rng = np.random.default_rng(6)
+    names = ("log_price", "ends_soon")
+    n = 60_000
+
+    def week(auctions: float) -> tuple[np.ndarray, np.ndarray]:
+        held = rng.random(n) < auctions
+        features = np.column_stack([rng.normal(3, 1, n), held * rng.uniform(0.02, 1, n)]).astype(np.float32)
+        return features, rng.random(n) < sigmoid(-4 + 0.1 * features[:, 0] + 1.0 * features[:, 1])
+
+    many, few = (
+        fit_scorer(*week(share), names=names, rng=np.random.default_rng(0)) for share in (0.3, 0.012)
+    )
+    assert few.high[1] < 0.4 < many.high[1]
+    mixed = remembering(few, many)
+    steady = np.array([[3.0, 0.0], [3.0, 0.9]], np.float32)
+    rise = {
+        name: float(np.diff(scorer.logit(steady))[0]) for name, scorer in (("before", many), ("mixed", mixed))
+    }
+    assert 0.5 < rise["before"] < 1.5
+    assert 0 < rise["mixed"] < 1.2 * rise["before"]
