@@ -125,7 +125,7 @@ def promised(
     if settings.item_unit == "item":
         return None
     snapshot = read_snapshot(warehouse, settings, ds)
-    if (DEFAULT_POLICY, champion.label) not in snapshot.promises:
+    if (DEFAULT_POLICY, champion.label) not in snapshot.record.seen:
         return None
     everybody = len(snapshot.audience)
     rng = np.random.default_rng((settings.seed, ds.toordinal()))

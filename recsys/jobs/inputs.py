@@ -29,7 +29,8 @@ FEATURE_TABLES = tuple(
 """What ``read_snapshot`` needs the partition of."""
 COHORTS, PROMISES = "features.cohort_affinity", "marts.list_calibration"
 """Read where they are there: a day that was built without has no cohorts, and takes the ranker at its word."""
-PROMISE_DAYS = 3
+PROMISE_DAYS, SHAPE_DAYS = 3, 28
+"""How far back promises of a model count, and those of all models for where, by price, they are kept worst."""
 
 _ITEMS = """
 SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(items.price AS FLOAT64) AS price,
@@ -80,9 +81,12 @@ WHERE ds = @ds
 ORDER BY cohort, category_id
 """
 _PROMISES = """
-SELECT policy, model, price_band, SUM(expected) AS expected, SUM(purchases) AS purchases
+SELECT policy, model, price_band,
+  SUM(IF(ds > DATE_SUB(@ds, INTERVAL @days DAY), expected, 0)) AS expected,
+  SUM(IF(ds > DATE_SUB(@ds, INTERVAL @days DAY), purchases, 0)) AS purchases,
+  SUM(expected) AS expected_before, SUM(purchases) AS purchases_before
 FROM marts.list_calibration
-WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds
+WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @shape_days - 1 DAY) AND @ds
 GROUP BY policy, model, price_band
 ORDER BY policy, model, price_band
 """
@@ -185,7 +189,7 @@ def snapshot_queries(
             _TOUCHED, days=min(TOUCHED_DAYS, settings.history_days + 1), history_days=settings.history_days
         ),
         "cohorts": (_COHORTS, {}),
-        "promises": (_PROMISES, {"days": PROMISE_DAYS}),
+        "promises": (_PROMISES, {"days": PROMISE_DAYS, "shape_days": SHAPE_DAYS}),
         "demand": (_DEMAND, {"days": DEMAND_DAYS}),
         "brands": (_BRANDS, {}),
     }

@@ -172,5 +172,5 @@ def ranker_of(settings: Settings, snapshot: Snapshot, champion: Champion, *, sha
         rationing=Rationing(sales=settings.ration) if rations else None,
         share=share,
         seed=settings.seed,
-        promises=snapshot.promises,
+        record=snapshot.record,
     )

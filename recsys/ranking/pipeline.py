@@ -27,7 +27,7 @@ from recsys.ranking.explain import reasons
 from recsys.ranking.exploration import Exploration, chances
 from recsys.ranking.fit import Fit
 from recsys.ranking.judge import Judged
-from recsys.ranking.promises import Promises
+from recsys.ranking.promises import Record
 from recsys.ranking.rationing import Rationing, rationed
 from recsys.ranking.rerank import Variety, traits
 from recsys.ranking.revenue import Money, kept_share
@@ -45,8 +45,8 @@ class Ranker:
 
     ``list_size`` places are shown; ``reserve_size`` more are kept for when some are sold by then. The best ``pool``
     candidates of a user are what lists are arranged from. ``share`` of all users is the audience at hand, which
-    ``rationing`` goes by. ``seed`` decides, with the day and the user, what is drawn. ``promises`` are those that
-    earlier lists of a policy and a model made and kept; without any, what the scorer says stands.
+    ``rationing`` goes by. ``seed`` decides, with the day and the user, what is drawn. ``record`` tells what
+    came of what earlier lists of a policy and a model promised; without any, what the scorer says stands.
     """
 
     champion: Champion
@@ -64,7 +64,7 @@ class Ranker:
     rationing: Rationing | None = None
     share: float = 1.0
     seed: int = 0
-    promises: Mapping[tuple[str, str], Promises] = field(default_factory=dict)
+    record: Record = field(default_factory=Record)
 
     def __post_init__(self) -> None:
         """Look up what is the same for all users."""
@@ -215,7 +215,7 @@ class Ranker:
     def _value(self, found: Candidates, judged: Judged, policy: str) -> Scored:
         """What each candidate is worth, best first; as many of each user as a pool holds."""
         shelf, items = self.shelf, found.items
-        promises = self.promises.get((policy, self.champion.label), Promises())
+        promises = self.record.promises(policy, self.champion.label)
         p = promises.kept(judged.p_purchase, shelf.price[items])
         amount = shelf.price[items] if judged.amount is None else judged.amount
         earned = self.money.expected(p, amount, self.kept[items])

@@ -13,7 +13,7 @@ from recsys.features.interactions import Interactions, day_number
 from recsys.features.shelf import Shelf
 from recsys.features.shop_audience import ShopAudience
 from recsys.ranking.candidates import Trending, trending
-from recsys.ranking.promises import Promises, promises_of
+from recsys.ranking.promises import Record
 from recsys.schema import GROUP_ID, ITEM_ID, USER_ID, WEIGHT
 
 MOST_TRENDING = 200
@@ -22,14 +22,14 @@ MOST_TRENDING = 200
 @dataclass(frozen=True)
 class Snapshot:
     """``shelf`` and ``audience`` at the end of ``ds``; ``history``: what the retrievers know of the users, by group;
-    ``promises``: what the lists of each policy and model were worth, against what they promised."""
+    ``record``: what the lists of each policy and model were worth, against what they promised."""
 
     ds: date
     shelf: Shelf
     audience: Audience
     history: Interactions
     trending: Trending
-    promises: Mapping[tuple[str, str], Promises] = field(default_factory=dict)
+    record: Record = field(default_factory=Record)
 
     @classmethod
     def from_frames(cls, frames: Mapping[str, pd.DataFrame], ds: date) -> Snapshot:
@@ -64,7 +64,7 @@ class Snapshot:
             audience,
             Interactions.from_frame(history, as_of=ds, segments=regions),
             trending(shelf, frames["demand"], MOST_TRENDING),
-            promises_of(frames.get("promises")),
+            Record.of(frames.get("promises")),
         )
 
 

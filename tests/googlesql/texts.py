@@ -183,6 +183,7 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
     days["first"] = ds - timedelta(days=90)
     others: Mapping[str, Any] = days | {
         "days": 7,
+        "shape_days": 28,
         "shards": 3,
         "most": 1_000_000,
         "first_item": "i1",

@@ -8,30 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.ranking.promises import BANDS_PER_LOG, PRIOR, Promises, promises_of
+from recsys.ranking.promises import BANDS_PER_LOG, PRIOR, Promises, Record, shape_of
 
 CHANCES = st.floats(1e-6, 0.999)
 PRICES = st.floats(0.01, 1e5)
 
 
 def bands(*rows: tuple[int, float, int]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["price_band", "expected", "purchases"])
+    found = pd.DataFrame(rows, columns=["price_band", "expected", "purchases"])
+    return found.assign(expected_before=found["expected"], purchases_before=found["purchases"], model="m")
+
+
+def promises_of(*rows: tuple[int, float, int]) -> Promises:
+    return Promises.of(bands(*rows), shape_of(bands(*rows)))
 
 
 def test_of_nothing_known_the_ranker_is_taken_at_its_word() -> None:
-    for promises in (Promises(), Promises.of(bands()), promises_of(None).get(("hybrid", "m"), Promises())):
+    for promises in (
+        Promises(),
+        promises_of(),
+        Record.of(None).promises("hybrid", "m"),
+        Record().promises("a", "b"),
+    ):
         np.testing.assert_array_equal(promises.kept(np.array([0.2, 0.7]), np.array([1.0, 900.0])), [0.2, 0.7])
 
 
 def test_a_kept_promise_changes_nothing_and_few_purchases_hardly_anything() -> None:
-    kept = Promises.of(bands((3, 400, 400), (9, 250, 250)))
+    kept = promises_of((3, 400, 400), (9, 250, 250))
     np.testing.assert_allclose(kept.ratio, 1.0)
-    few = Promises.of(bands((3, 2, 0)))
-    assert 1 - 2 * 2 / PRIOR < few.ratio[0] < 1
+    few = promises_of((3, 2, 0))
+    assert 1 - 3 * 2 / PRIOR < few.ratio[0] < 1
 
 
 def test_bands_of_much_are_set_right_by_themselves() -> None:
-    promises = Promises.of(bands((3, 4000, 2000), (12, 3000, 6000)))
+    promises = promises_of((3, 4000, 2000), (12, 3000, 6000))
     np.testing.assert_allclose(promises.ratio, [0.5, 2.0], rtol=0.01)
     middles = np.exp((np.array([3, 12]) + 0.5) / BANDS_PER_LOG)
     small = np.array([1e-4, 1e-4])
@@ -48,7 +58,7 @@ def test_it_stays_a_probability_and_keeps_the_order_at_a_price(
     one: float, other: float, price: float, rows: list[tuple[int, float, int]]
 ) -> None:
     low, high = sorted((one, other))
-    p = Promises.of(bands(*rows)).kept(np.array([low, high]), np.array([price, price]))
+    p = promises_of(*rows).kept(np.array([low, high]), np.array([price, price]))
     assert 0 < p[0] <= p[1] < 1
 
 
@@ -56,8 +66,27 @@ def test_every_policy_and_every_model_has_its_own() -> None:
     rows = bands((5, 100, 50), (5, 100, 100), (5, 100, 200)).assign(
         policy=["hybrid", "popularity", "hybrid"], model=["old", "old", "new"]
     )
-    found = promises_of(rows)
+    found = Record.of(rows)
     old, popular, new = (
-        found[key].ratio[0] for key in (("hybrid", "old"), ("popularity", "old"), ("hybrid", "new"))
+        found.promises(*key).ratio[0] for key in (("hybrid", "old"), ("popularity", "old"), ("hybrid", "new"))
     )
     assert old < popular == 1.0 < new
+
+
+def test_at_which_prices_promises_fail_is_learned_from_all_models_and_by_how_much_from_its_own() -> None:
+    """Two models, one of which promises twice what the other does; both twice as much again of what is dear."""
+    weeks = bands((3, 1000, 1000), (12, 1000, 500), (3, 2000, 1000), (12, 2000, 500))
+    rows = weeks.assign(policy="hybrid", model=["a", "a", "b", "b"])
+    rows[["expected", "purchases"]] = 0  # none of the last days
+    record = Record.of(rows)
+    fresh = record.promises("hybrid", "c")
+    assert record.seen == {}
+    assert fresh.ratio[0] / fresh.ratio[1] == pytest.approx(2.0, rel=0.02)
+    assert fresh.ratio.prod() ** 0.5 == pytest.approx(1.0, rel=0.07), "a new model is believed in the mean"
+    few = rows.iloc[:1].assign(
+        model="c", expected=400.0, purchases=200, expected_before=400.0, purchases_before=200
+    )
+    known = Record.of(pd.concat([rows, few])).promises("hybrid", "c")
+    assert known.ratio[1] < 0.6 * fresh.ratio[1], (
+        "what its cheap listings brought says something of the dear ones"
+    )
