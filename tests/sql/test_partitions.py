@@ -57,6 +57,7 @@ OWN = {
     "last": DAY,
     "start": datetime(2026, 3, 31, tzinfo=UTC),
     "days": 7,
+    "shape_days": 28,
     "ranks": 8,
     "most": 1000,
     "item": "i1",
