@@ -68,6 +68,7 @@ class Loop:
     replications: int = 5
     ration: float = 0.0
     singles: bool = False
+    early: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -93,6 +94,14 @@ def main() -> None:
         "--dir", type=Path, default=PROJECT / "var" / "bench" / "loop", help="where worlds are kept"
     )
     parser.add_argument("--ration", type=float, default=Loop.ration, help="as RECSYS_RATION")
+    parser.add_argument(
+        "--early",
+        type=int,
+        nargs="*",
+        default=[],
+        metavar="DAY",
+        help="days after which to train too, like 2 4",
+    )
     parser.add_argument("--singles", action="store_true", help="also measure every retriever by itself")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     given = parser.parse_args()
@@ -106,6 +115,7 @@ def main() -> None:
         given.replications,
         given.ration,
         given.singles,
+        tuple(given.early),
     )
     result = run(loop, given.dir, lambda line: print(line, flush=True))
     print_figures(result)
@@ -134,6 +144,7 @@ def run(loop: Loop, root: Path, say: Callable[[str], None] = lambda line: None) 
         "history_days": loop.history_days,
     }
     setup |= {"days": loop.days, "replications": loop.replications, "ration": loop.ration}
+    setup |= {"early": list(loop.early)}
     return {"setup": setup, "seconds": round(time.perf_counter() - started), **figures(days, loop.seed)}
 
 
@@ -169,7 +180,7 @@ def _days(loop: Loop, settings: Settings, say: Callable[[str], None]) -> Iterato
             return
         simulate.run(settings, evening)
         build.history(settings, evening, evening, ["staging", "features"])
-        if number % TRAIN_EVERY == 0:
+        if number % TRAIN_EVERY == 0 or number in loop.early:
             try:
                 train.run(settings, evening)
             except ModelError as refused:

@@ -9,7 +9,7 @@ from datetime import date
 import pandas as pd
 
 from recsys.experiments.definition import Experiment
-from recsys.experiments.statistics import SRM_ALPHA, sample_ratio_p_value
+from recsys.experiments.statistics import FEW_CLUSTERS, SRM_ALPHA, sample_ratio_p_value
 
 ALL = "all"
 """Segment, and value of it, of what counts every unit."""
@@ -162,6 +162,18 @@ def no_pre_period() -> Check:
         "declared before the start."
     )
     return Check("pre_period", False, False, told, observed=NOT_CHECKED)
+
+
+def few_clusters(counts: Mapping[str, int]) -> Check:
+    """Whether every arm has clusters enough for its intervals; with few of them a result is a hint, and no verdict."""
+    success = min(counts.values(), default=0) >= FEW_CLUSTERS
+    told = (
+        f"Every arm has {FEW_CLUSTERS} clusters or more ({_listed(counts)})."
+        if success
+        else f"An arm has fewer than {FEW_CLUSTERS} clusters ({_listed(counts)}): intervals hold the truth less "
+        "often than they say. Draw smaller clusters, or hold the sums by cluster against statistics.permutation_test."
+    )
+    return Check("few_clusters", success, False, told, observed=_listed(counts))
 
 
 def guardrail(label: str, metric: str, arm: str, state: str, told: str) -> Check:

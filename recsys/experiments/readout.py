@@ -182,9 +182,9 @@ def _rows(
 def _estimate(metric: Metric, arm: _Arm, alpha: float, rng: np.random.Generator) -> Estimate | None:
     if arm.moments is not None:
         return estimate(cast(Kind, metric.kind), arm.moments, alpha=alpha)
-    if arm.values is None or arm.units < 2:
-        return None
     q = cast(float, metric.quantile)
+    if arm.values is None or not arm.values.can_tell(q):
+        return None
     drawn = arm.values.replicates(q, rng)
     low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
     return Estimate(

@@ -7,7 +7,15 @@ from typing import Any, cast
 
 import pandas as pd
 
-from recsys.experiments.checks import ALL, Check, guardrail, no_pre_period, pre_period, sample_ratios
+from recsys.experiments.checks import (
+    ALL,
+    Check,
+    few_clusters,
+    guardrail,
+    no_pre_period,
+    pre_period,
+    sample_ratios,
+)
 from recsys.experiments.decision import total
 from recsys.experiments.definition import Experiment
 from recsys.experiments.guardrails import guardrails
@@ -19,7 +27,7 @@ from recsys.experiments.statistics import Kind, compare
 def of_read_out(
     experiment: Experiment, metrics: Mapping[str, Metric], metrics_daily: pd.DataFrame, results: pd.DataFrame
 ) -> list[Check]:
-    """Sample ratio by segment, difference before the start by metric, and the guardrails.
+    """Sample ratio by segment, difference before the start by metric, the guardrails, and how many clusters there are.
 
     Args:
         experiment: its definition.
@@ -32,7 +40,10 @@ def of_read_out(
     so_far = metrics_daily[metrics_daily["scope"] == CUMULATIVE]
     segments = so_far[(so_far["metric"] == experiment.primary) & (so_far["segment"] != ALL)]
     guards = guardrails(experiment, total(results))
+    whole = so_far[(so_far["metric"] == experiment.primary) & (so_far["segment"] == ALL)]
+    counts = {str(row["arm"]): int(row["units"]) for row in records(whole)}
     return [
+        *([few_clusters(counts)] if experiment.unit == "cluster" else []),
         *sample_ratios(experiment, segments),
         *_before(experiment, metrics, so_far[so_far["segment"] == ALL]),
         *(

@@ -126,3 +126,12 @@ def test_rows_are_those_of_the_table() -> None:
     frame = checks.frame("e", [checks.interference(), checks.two_arms(5, 0)])
     assert set(frame.columns) | {"ds"} == set(table("experiments.checks").column_names)
     assert frame["experiment_id"].tolist() == ["e", "e"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "success"), [({"a": 30, "b": 44}, True), ({"a": 200, "b": 29}, False), ({}, False)]
+)
+def test_few_clusters_are_told_and_do_not_block(counts: dict[str, int], success: bool) -> None:
+    check = checks.few_clusters(counts)
+    assert (check.success, check.blocks) == (success, False)
+    assert all(f"{arm} {n}" in check.message for arm, n in counts.items())

@@ -202,7 +202,7 @@ def test_quantiles_are_drawn_from_counted_values() -> None:
     assert (row["mean"], row["difference"]) == (110.0, 20.0)
     assert row["difference_low"] < 20 < row["difference_high"]
     assert row["mean_low"] <= 110 <= row["mean_high"]
-    assert row["method"] == "bootstrap, percentile"
+    assert row["method"] == "bootstrap of the 0.9 quantile, percentile"
 
 
 def test_the_read_out_decides() -> None:
@@ -299,3 +299,11 @@ def test_what_cannot_be_set_beside_is_told_without_a_figure() -> None:
     assert beside(mine, METRICS, [mine, other], nothing) == [
         "by_cluster, split by cluster: nothing to compare yet"
     ]
+
+
+def test_a_split_by_cluster_is_told_how_many_clusters_it_has() -> None:
+    for content, expected in ((BY_USER, 0), (BY_CLUSTER, 1)):
+        mine = parse_experiment(content, "x")
+        rows = daily("rpu")
+        found = of_read_out(mine, METRICS, rows, made(rows, mine))
+        assert sum(check.check_id == "few_clusters" for check in found) == expected

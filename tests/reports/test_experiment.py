@@ -365,8 +365,46 @@ def test_markdown_cannot_be_broken_by_text() -> None:
     assert text.startswith("# planted\\_lists: Continue\n\n")
 
 
+@pytest.mark.parametrize(
+    ("kind", "shown", "left_out"),
+    [
+        (
+            "always_valid",
+            (
+                "−0.00596 to +0.0635\u00a0EUR",
+                "−4.5\u00a0% to +8.9\u00a0%",
+                "At every look",
+                "looks more than once",
+            ),
+            ("+1.1\u00a0% to +10.0\u00a0%",),
+        ),
+        ("fixed", ("+1.1\u00a0% to +10.0\u00a0%", "Interval"), ("At every look", "looks more than once")),
+    ],
+)
+def test_a_letter_of_a_design_that_looks_often_has_what_holds_at_every_look(
+    kind: str, shown: tuple[str, ...], left_out: tuple[str, ...]
+) -> None:
+    one = read_out(definition=planted.definition(design={"kind": kind}))
+    for text in (render_letter(one), render_markdown(one)):
+        figures = text[text.index("Arm's value" if "Arm's value" in text else "Arm&#39;s value") :]
+        assert [figure for figure in shown if figure not in figures] == []
+        assert [figure for figure in left_out if figure in figures] == []
+        assert ("< 0.0001" in text or "0.0024" in text) == (kind == "fixed")
+
+
+def test_a_page_says_what_a_p_value_of_a_design_that_looks_often_is() -> None:
+    often, once = (
+        render_page(read_out(definition=planted.definition(design={"kind": kind})))
+        for kind in ("always_valid", "fixed")
+    )
+    assert "p, one look" in often
+    assert "looks more than once" in often
+    assert "p, one look" not in once
+    assert "looks more than once" not in once
+
+
 def test_a_letter_has_the_figures_of_the_page() -> None:
-    one = read_out()
+    one = read_out(definition=planted.definition(design={"kind": "fixed"}))
     letter, page = render_letter(one), render_page(one)
     for figure in ("0.5460\u00a0EUR", "+5.5\u00a0%", "+1.1\u00a0% to +10.0\u00a0%", "One more weekend"):
         assert figure in letter

@@ -127,7 +127,7 @@ def analyse(
         counts,
         sample_ratio_p_value(counts, shares),
         tuple(results),
-        (*units.notes, *(note for metric in taken for note in metric.notes), *use_notes),
+        (*units.notes, *(note for metric in taken for note in metric.notes), *_unlike(pairs), *use_notes),
         None if users is None else by_use(pairs, users, alpha),
     )
 
@@ -165,6 +165,24 @@ def _result(
     )
 
 
+def _unlike(pairs: Sequence[tuple[Values, tuple[str, str], tuple[int, int]]]) -> list[str]:
+    """Where arms differ in the covariate by more than chance: chance drew the arms, so it is not of the time before."""
+    notes = []
+    for metric, names, places in pairs:
+        before = metric.covariate if metric.cuped else None
+        if before is None:
+            continue
+        theirs, ours = (before.of(place) for place in places)
+        found = compare_rows(before.kind, ours, theirs, alpha=SRM_ALPHA)
+        if found is not None and found.p_value < SRM_ALPHA:
+            notes.append(
+                f"{metric.name}: the covariate is {found.mean:.4g} in {names[0]} and {before.value(ours):.4g} in "
+                f"{names[1]} (p {found.p_value:.1g}), and should be alike. Either it is not of the time before, or the "
+                "arms were not drawn by chance; do not believe what is adjusted by it"
+            )
+    return notes
+
+
 def _without_interval(metric: Values, names: tuple[str, str], ours: Floats, theirs: Floats) -> Result:
     """Tell what is known of arms whose spread is not: their values, without the covariate."""
     reason = _reason(metric, ours, theirs)
@@ -178,6 +196,8 @@ def _without_interval(metric: Values, names: tuple[str, str], ours: Floats, thei
 def _reason(metric: Values, ours: Floats, theirs: Floats) -> str:
     if min(len(theirs), len(ours)) < 2:
         return "too few units"
+    if metric.kind == "quantile":
+        return f"too few units for the {metric.quantile:.10g} quantile"
     empty = any(metric.value(rows) is None for rows in (ours, theirs))
     return "empty denominator" if empty else "negative denominator"
 

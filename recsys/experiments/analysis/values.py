@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.asked import Asked
 from recsys.experiments.analysis.units import Floats, Units
+from recsys.experiments.statistics.quantile import Values as Counted
 from recsys.experiments.statistics.winsorise import pooled_cap
 
 Flags = npt.NDArray[np.bool_]
@@ -35,6 +36,12 @@ class Values:
     def of(self, arm: int) -> Floats:
         """Rows of one arm."""
         return self.columns[self.arm == arm]
+
+    @property
+    def covariate(self) -> Values:
+        """The covariate as a metric of its own: what units did before; for a metric that has one."""
+        kind, own = ("ratio", 2) if self.kind == "ratio" else ("mean", 1)
+        return replace(self, kind=kind, columns=self.columns[:, own:], cuped=False)
 
     def value(self, rows: Floats) -> float | None:
         """Mean, ratio or quantile of some rows, shape (n, k); None without a row or with an empty denominator."""
@@ -76,10 +83,17 @@ def values(units: Units, asked: Asked, covariate: tuple[str, ...], winsorise: fl
         cap = pooled_cap([columns[0]], winsorise)
         notes += [f"{asked.name}: {np.sum(columns[0] > cap):,} values above {cap:g} count as {cap:g}"]
         columns[0] = np.minimum(columns[0], cap)
+    if kind == "quantile" and _is_lumpy(columns[0], units.arm[there], asked.quantile or 0.5):
+        notes += [
+            f"{asked.name}: few different values lie about the {asked.quantile or 0.5:.10g} quantile, like whole hours "
+            "or pieces, so it jumps from one to the next: the interval is wide and the p-value large. Give finer "
+            "values, or compare the mean or the share above a limit"
+        ]
     cuped = bool(covariate) and kind != "quantile"
     if covariate and not cuped:
         notes += [f"{asked.name}: a quantile is compared without the covariate"]
     if cuped:
+        _refuse_itself(asked, covariate)
         columns += _covariate(units, covariate, kind, there, winsorise)
     return Values(
         asked.name,
@@ -91,6 +105,11 @@ def values(units: Units, asked: Asked, covariate: tuple[str, ...], winsorise: fl
         tuple(notes),
         np.flatnonzero(there),
     )
+
+
+def _is_lumpy(column: Floats, arm: npt.NDArray[np.int64], quantile: float) -> bool:
+    arms = (Counted.of(column[arm == place]) for place in np.unique(arm))
+    return any(values.can_tell(quantile) and values.is_lumpy(quantile) for values in arms)
 
 
 def _is_binary(raw: Floats) -> bool:
@@ -107,6 +126,15 @@ def _missing_note(units: Units, name: str, there: Flags) -> list[str]:
     )
     told = ", ".join(f"{arm} {share:.2%}" for arm, share in zip(units.arms, shares, strict=True))
     return [f"{name}: {len(absent):,} unit{'s' if len(absent) > 1 else ''} without a value left out ({told})"]
+
+
+def _refuse_itself(asked: Asked, covariate: tuple[str, ...]) -> None:
+    own = {asked.numerator, asked.denominator} & set(covariate)
+    if own:
+        raise ExperimentError(
+            f"The covariate {min(own, key=str)} is part of the metric {asked.name}, and would take its effect away. "
+            "Name a column of the time before the experiment."
+        )
 
 
 def _covariate(

@@ -5,6 +5,7 @@ docs/experiments-statistics.md has the formulas, their sources and what was chos
 
 from recsys.experiments.statistics.bayes import Posterior, best_arm
 from recsys.experiments.statistics.cluster import (
+    FEW_CLUSTERS,
     Permutation,
     compare_clusters,
     permutation_test,
@@ -39,6 +40,7 @@ from recsys.experiments.statistics.switchback import Cells, switchback
 from recsys.experiments.statistics.winsorise import pooled_cap, winsorise
 
 __all__ = [
+    "FEW_CLUSTERS",
     "SRM_ALPHA",
     "Bounds",
     "Cells",

@@ -16,7 +16,7 @@ from recsys.errors import ExperimentError
 from recsys.experiments.statistics.compare import Comparison, compare
 from recsys.experiments.statistics.moments import Floats, Moments
 
-FEW = 30
+FEW_CLUSTERS = 30
 """With fewer clusters than this in an arm the interval holds the truth less often than it says; permute instead."""
 _AT_ONCE = 2_000_000
 

@@ -28,6 +28,9 @@ from recsys.experiments.statistics.moments import Floats
 
 REPLICATES = 10_000
 _POINTS = 2_000
+LEAST = 2
+"""Units that have to be expected on either side of a quantile: with fewer its replicates cannot go beyond the values at
+hand, and two arms without any difference would differ in a tenth of all experiments and more."""
 _SMOOTH = 10
 """Different values that have to lie within a standard deviation of the quantile's place for it to count as smooth."""
 
@@ -84,6 +87,27 @@ class Values:
         low, high = self.values[np.searchsorted(self.counts.cumsum(), places, side="right")]
         return float(low + (high - low) * (rank - math.floor(rank)))
 
+    def can_tell(self, q: float) -> bool:
+        """Whether there are units enough on either side of the quantile for an interval; see LEAST.
+
+        Example:
+            >>> Values.of(range(19)).can_tell(0.9), Values.of(range(20)).can_tell(0.9)
+            (False, True)
+        """
+        return self.units * min(q, 1 - q) >= LEAST * (1 - 1e-9)
+
+    def is_lumpy(self, q: float) -> bool:
+        """Whether few different values lie about the quantile, as of whole hours.
+
+        Then it stays on one value in most samples and jumps in some: intervals are wide, p-values large, and what a
+        power of so much is promised for comes out otherwise.
+
+        Example:
+            >>> Values.of([1, 2, 3] * 100).is_lumpy(0.5), Values.of(range(300)).is_lumpy(0.5)
+            (True, False)
+        """
+        return self.units > 0 and self._near(q, self.units) < _SMOOTH
+
     def replicates(self, q: float, rng: np.random.Generator, count: int = REPLICATES) -> Floats:
         """Bootstrap replicates of the quantile, spread as far as quantiles of samples are: shape (count,).
 
@@ -108,7 +132,8 @@ class Values:
     def standard_error(self, q: float, units: int) -> float:
         """Standard error of the quantile of ``units`` units like these, over evenly spaced points of its distribution.
 
-        It needs no rank as large as the units at hand, and no density, so it holds for few units and lumpy values.
+        It needs no rank as large as the units at hand, and no density. Of lumpy values (``is_lumpy``) it is what it is
+        on average, and no guide to how often a difference is found.
 
         Raises:
             ExperimentError: when no unit has a value.
@@ -126,9 +151,14 @@ class Values:
         0 where few different values lie about the quantile: they are lumps, on which replicates stay.
         """
         spread = math.sqrt(q * (1 - q) / units)
+        return 1 / (math.sqrt(math.pi) * self.units * spread) if self._near(q, units) >= _SMOOTH else 0.0
+
+    def _near(self, q: float, units: int) -> int:
+        """Different values within a standard deviation of the place of the quantile of ``units``."""
+        spread = math.sqrt(q * (1 - q) / units)
         ends = np.clip([q - spread, q + spread], 0, 1)
         first, last = np.searchsorted(self.counts.cumsum() / self.units, ends, side="left")
-        return 1 / (math.sqrt(math.pi) * self.units * spread) if last - first >= _SMOOTH else 0.0
+        return int(last - first)
 
     def _check(self) -> None:
         if not self.units:
@@ -147,7 +177,7 @@ def compare_quantiles(
     rng: np.random.Generator,
     replicates: int = REPLICATES,
 ) -> Comparison | None:
-    """Treatment's quantile minus control's; None when an arm has fewer than two units.
+    """Treatment's quantile minus control's; None when an arm has too few units for it (``Values.can_tell``).
 
     Intervals are those of the percentile bootstrap, of the difference and of the relative lift. The p-value is twice
     the share of replicates on the other side of 0, ties counted by half, and never below 2 / (replicates + 1).
@@ -163,7 +193,7 @@ def compare_quantiles(
     for name, share in (("quantile", q), ("alpha", alpha)):
         if not 0 < share < 1:
             raise ExperimentError(f"{name} is {share}; it has to lie between 0 and 1.")
-    if min(control.units, treatment.units) < 2:
+    if not (control.can_tell(q) and treatment.can_tell(q)):
         return None
     old, new = control.replicates(q, rng, replicates), treatment.replicates(q, rng, replicates)
     steps = new - old
@@ -179,7 +209,7 @@ def compare_quantiles(
         high=float(high),
         **_lift(before, after, old, new, alpha),
         p_value=min(2 * tail, 1.0),
-        method="bootstrap, percentile",
+        method=f"bootstrap of the {q:.10g} quantile, percentile",
         variance=float(steps.var(ddof=1)),
         degrees=math.inf,
     )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from recsys.reports.experiment.answers import answers
-from recsys.reports.experiment.evidence import Lift
+from recsys.reports.experiment.evidence import Interval, Lift
 from recsys.reports.experiment.page import GUARD_WORD, checked, environment, facts
 from recsys.reports.experiment.readout import ReadOut
-from recsys.reports.experiment.words import effect_of_use, measure, p_value, percent, percents
+from recsys.reports.experiment.words import NONE, effect_of_use, measure, measures, p_value, percent, percents
+
+OFTEN_NOTE = (
+    "This design looks more than once: intervals are those of the difference, and hold at every look. There is no "
+    "p-value, since that of one look finds something by chance when it is read every day."
+)
 
 
 def render_letter(one: ReadOut) -> str:
@@ -23,6 +28,8 @@ def _content(one: ReadOut) -> dict[str, object]:
     believed = one.is_valid  # figures of a broken experiment are not sent around
     return {
         "one": one,
+        "often_note": "" if one.is_fixed else OFTEN_NOTE,
+        "interval": "Interval" if one.is_fixed else "At every look",
         "answers": answers(one),
         "facts": facts(one),
         "metrics": [_row(lift, one) for lift in (*one.primary, *one.others) if believed],
@@ -41,9 +48,24 @@ def _row(lift: Lift, one: ReadOut) -> dict[str, str]:
         "control": measure(lift.control_mean, lift, unit),
         "mean": measure(lift.mean.value if lift.mean else None, lift, unit),
         "lift": percent(lift.relative.value if lift.relative else None),
-        "interval": percents(lift.relative),
-        "p": p_value(lift.p_value if lift.p_adjusted is None else lift.p_adjusted),
+        "interval": _interval(lift, one),
+        "p": p_value(lift.p_value if lift.p_adjusted is None else lift.p_adjusted) if one.is_fixed else NONE,
     }
+
+
+def _interval(lift: Lift, one: ReadOut) -> str:
+    """Of the lift; where a design looks often, of the difference, and at every look: a letter may go out each day."""
+    return percents(lift.relative) if one.is_fixed else measures(lift.bound, lift, one.unit(lift))
+
+
+def _of_control(lift: Lift) -> Interval | None:
+    """What holds at every look as a part of the control's value, as the margin beside it is."""
+    bound, control = lift.bound, abs(lift.control_mean or 0.0)
+    return (
+        Interval(*(end / control for end in (bound.value, bound.low, bound.high)))
+        if bound and control
+        else None
+    )
 
 
 def _use(lift: Lift, one: ReadOut) -> dict[str, str]:
@@ -68,7 +90,7 @@ def _guardrail(lift: Lift, one: ReadOut) -> dict[str, str]:
     return {
         "metric": _metric(lift, one),
         "arm": lift.arm,
-        "interval": percents(lift.relative),
+        "interval": percents(lift.relative if one.is_fixed else _of_control(lift)),
         "margin": percent(lift.margin, sign=False),
         "state": GUARD_WORD[lift.guarded],
     }

@@ -132,6 +132,35 @@ def test_a_ratio_takes_a_covariate_of_one_column_or_two() -> None:
         of(frame, "revenue", covariate=("clicks_before", "views_before"))
 
 
+@pytest.mark.parametrize(("metric", "covariate"), [("revenue", "before"), ("clicks/views", "before")])
+def test_a_covariate_that_sets_the_arms_apart_is_told(metric: str, covariate: str) -> None:
+    frame = table()
+    assert not any("the covariate is" in note for note in of(frame, metric, covariate=(covariate,)).notes)
+    apart = frame.assign(before=frame["before"] + frame["before"].std() * (frame["arm"] == "treatment"))
+    told = [note for note in of(apart, metric, covariate=(covariate,)).notes if "the covariate is" in note]
+    assert len(told) == 1
+    assert "do not believe" in told[0]
+
+
+@pytest.mark.parametrize(("metric", "covariate"), [("revenue", "revenue"), ("clicks/views", "views")])
+def test_a_metric_is_no_covariate_of_itself(metric: str, covariate: str) -> None:
+    with pytest.raises(ExperimentError, match=f"The covariate {covariate} is part of the metric"):
+        of(table(), metric, covariate=(covariate,))
+
+
+def test_a_quantile_of_whole_hours_is_told_and_one_of_few_units_has_no_interval() -> None:
+    frame = table()
+    assert not any("few different values" in note for note in of(frame, "before:p50").notes)
+    hours = frame.assign(hours=frame["before"].mod(3).round())
+    assert any("few different values" in note for note in of(hours, "hours:p50").notes)
+    found = only(of(frame.groupby("arm").head(10), "before:p90"))
+    assert (found.method, found.difference_ci, found.p_value) == (
+        "too few units for the 0.9 quantile",
+        (None, None),
+        None,
+    )
+
+
 def test_a_missing_covariate_keeps_the_unit() -> None:
     frame = table()
     gaps = frame.assign(before=frame["before"].where(frame.index % 3 > 0))

@@ -414,3 +414,24 @@ def test_what_cannot_be_compared_is_named() -> None:
         compare("proportion", Moments.of([1.0, 2.0]), one, alpha=0.05)
     with pytest.raises(ExperimentError, match="alpha is 5"):
         compare("mean", one, one, alpha=5)
+
+
+def arms_of_few(rng: np.random.Generator, sizes: tuple[int, int], rate: float) -> list[Moments]:
+    """Two arms alike of units that convert at ``rate``; the covariate is what they did before."""
+    made = []
+    for units in sizes:
+        taste = rng.beta(0.5, 0.5 / rate - 0.5, units)
+        made.append(Moments.of(*((rng.random(units) < taste).astype(float) for _ in range(2))))
+    return made
+
+
+def test_a_rare_conversion_is_tested_without_its_covariate() -> None:
+    rng, runs, alpha = np.random.default_rng(5), 1_500, 0.05
+    pairs = [arms_of_few(rng, (2_000, 200), 0.01) for _ in range(runs)]
+    found = [compare("proportion", *pair, alpha=alpha, cuped=True) for pair in pairs]
+    plain = [compare("proportion", *pair, alpha=alpha) for pair in pairs]
+    assert found == plain
+    rejected = np.mean([one is not None and one.p_value < alpha for one in found])
+    assert rejected < alpha + 3 * (alpha * (1 - alpha) / runs) ** 0.5
+    many = compare("proportion", *arms_of_few(rng, (20_000, 20_000), 0.01), alpha=alpha, cuped=True)
+    assert many is not None and many.method == "welch cuped, fieller"

@@ -110,12 +110,16 @@ def test_the_bootstrap_equals_a_slow_one_of_the_same_draws(
     found = compare_quantiles(
         Values.of(old), Values.of(new), q, alpha=alpha, rng=np.random.default_rng(seed), replicates=count
     )
+    if min(sizes) * min(q, 1 - q) < 2:
+        assert found is None
+        return
     again = np.random.default_rng(seed)
     before, after = (slow_replicates(values, q, again, count) for values in (old, new))
     steps = sorted(second - first for first, second in zip(before, after, strict=True))
     low, high = (slow_quantile(steps, share) for share in (alpha / 2, 1 - alpha / 2))
     scale, middle = max(map(abs, before + after)), math.fsum(steps) / count
     assert found is not None
+    assert found.method == f"bootstrap of the {q:.10g} quantile, percentile"
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9, abs=1e-13 * scale)
     assert found.difference == pytest.approx(
         slow_quantile(sorted(new), q) - slow_quantile(sorted(old), q), rel=1e-9, abs=1e-13 * scale
@@ -230,3 +234,36 @@ def test_what_cannot_be_compared_is_named() -> None:
         ):
             with pytest.raises(ExperimentError, match="No unit has a value"):
                 ask(nothing)
+
+
+@pytest.mark.parametrize(("q", "least"), [(0.5, 4), (0.9, 20), (0.99, 200), (0.999, 2_000), (0.1, 20)])
+def test_no_interval_is_given_where_hardly_a_unit_lies_beyond_the_quantile(q: float, least: int) -> None:
+    enough, too_few = Values.of(range(least)), Values.of(range(least - 1))
+    rng = np.random.default_rng(1)
+    assert compare_quantiles(enough, enough, q, alpha=0.05, rng=rng) is not None
+    for pair in ((enough, too_few), (too_few, enough)):
+        assert compare_quantiles(*pair, q, alpha=0.05, rng=rng) is None
+
+
+@pytest.mark.parametrize(("q", "units"), [(0.5, 4), (0.9, 20), (0.99, 200), (0.999, 2_000)])
+def test_the_fewest_units_that_get_an_interval_keep_the_error_rate(q: float, units: int) -> None:
+    rng, runs = np.random.default_rng(3), 1_000
+    found = [
+        compare_quantiles(
+            *(Values.of(rng.lognormal(1, 1, units)) for _ in range(2)),
+            q,
+            alpha=0.05,
+            rng=rng,
+            replicates=1_000,
+        )
+        for _ in range(runs)
+    ]
+    assert (
+        np.mean([one is not None and one.p_value < 0.05 for one in found])
+        < 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
+    )
+
+
+@pytest.mark.parametrize(("kind", "lumpy"), [("smooth", False), ("lumps", True)])
+def test_whole_hours_are_lumps(kind: str, lumpy: bool) -> None:
+    assert Values.of(drawn(kind, np.random.default_rng(2), 4_000)).is_lumpy(0.5) is lumpy
