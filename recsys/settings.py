@@ -10,9 +10,8 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-
 from recsys.errors import SettingsError, did_you_mean, nearest
+from recsys.yaml_files import read_yaml
 
 PROFILE_NAME = "marketplace.yaml"
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -322,7 +321,9 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _read_profile(path: Path) -> dict[str, object]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    content = read_yaml(path, SettingsError) or {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} has to be a list of `setting: value`, found {content!r}.")
     known = {f.name for f in fields(Settings)} - {"warehouse", "home", "files"}
     unknown = sorted(set(content) - known)
     if unknown:

@@ -69,6 +69,12 @@ def test_an_unknown_setting_in_the_profile_is_refused(tmp_path: Path) -> None:
         Settings.load({"RECSYS_WAREHOUSE": str(tmp_path)})
 
 
+def test_a_profile_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "marketplace.yaml").write_text("item_unit\n")
+    with pytest.raises(SettingsError, match=r"marketplace\.yaml has to be a list of `setting: value`"):
+        Settings.load({"RECSYS_WAREHOUSE": str(tmp_path)})
+
+
 @pytest.mark.parametrize(
     "text", ["2026-1-5", "20260105", "2026-02-30", "yesterday", "", "2026-01-05; DROP TABLE x"]
 )

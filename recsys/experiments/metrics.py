@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from recsys.errors import ExperimentError, did_you_mean, nearest
+from recsys.yaml_files import read_yaml
 
 KINDS = ("mean", "proportion", "ratio", "quantile")
 UNITS = ("user", "seller", "campaign", "advertiser", "any")
@@ -126,10 +125,7 @@ def load_metrics(path: Path) -> dict[str, Metric]:
     Raises:
         ExperimentError: names the file, the metric, the field, the value and what is allowed.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ExperimentError(f"{path} cannot be read as YAML: {error}") from error
+    content = read_yaml(path, ExperimentError)
     if not isinstance(content, Mapping) or not content:
         raise ExperimentError(f"{path}: expected metrics by name, got {type(content).__name__}.")
     return {str(name): parse_metric(str(name), fields, str(path)) for name, fields in content.items()}

@@ -16,6 +16,7 @@ from recsys.sources.importer import Staged, main_span, stage_folder, stage_mappe
 from recsys.sources.mapping import load_mapping
 from recsys.warehouse import BuildResult, open_warehouse
 from recsys.warehouse.tables import load_spec
+from recsys.yaml_files import read_yaml
 
 EVENTS = "marketplace.events"
 Progress = Callable[[str], None]
@@ -69,7 +70,7 @@ def read_profile(path: Path, mapping: Path | None) -> dict[str, object]:
     file = path / PROFILE_NAME
     if not file.is_file():
         return {}
-    content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    content = read_yaml(file, ContractError) or {}
     if not isinstance(content, dict):
         raise ContractError(f"{file} has to be a list of `setting: value`, found {content!r}.")
     return content

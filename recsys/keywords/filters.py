@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from recsys.errors import KeywordError
 from recsys.experiments.definition.fields import Fields
 from recsys.keywords.codes import without_codes
 from recsys.keywords.normalise import lowered, normalise, singular
+from recsys.yaml_files import read_yaml
 
 FIELDS: Final = ("most_characters", "most_words", "url", "contact", "policy")
 RULE_FIELDS: Final = ("words", "patterns", "except")
@@ -56,13 +56,7 @@ def load_policy(path: Path) -> Policy:
     Raises:
         KeywordError: when it is missing or no YAML, or tells every field, value and expression that is wrong.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise KeywordError(
-            f"{path}: cannot be read as YAML ({error}); correct it or name another file."
-        ) from error
-    return parse_policy(content, str(path))
+    return parse_policy(read_yaml(path, KeywordError), str(path))
 
 
 def parse_policy(content: object, source: str) -> Policy:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from recsys.errors import RuleError, did_you_mean, nearest
 from recsys.experiments.definition import POLICIES
 from recsys.features.shelf import Shelf
+from recsys.yaml_files import read_yaml
 
 ACTIONS = ("pin", "boost", "bury", "block")
 NAMED = ("item_id", "group_id", "seller_id", "category_id", "brand")
@@ -125,7 +125,8 @@ def load_rules(folder: Path) -> Rules:
         RuleError: names the file, the rule, the value and what is allowed; also two rules with one id, or two pins
             that may meet at one place.
     """
-    rules = [rule for path in sorted(folder.glob("*.yaml")) for rule in parse_rules(_read(path), str(path))]
+    files = sorted(folder.glob("*.yaml"))
+    rules = [rule for path in files for rule in parse_rules(read_yaml(path, RuleError), str(path))]
     for one, other in combinations(rules, 2):
         if one.id == other.id:
             raise RuleError(f"{other.source}: rule {one.id!r} is in {one.source} too; give each its own id.")
@@ -260,13 +261,6 @@ def _day(value: object, at: str) -> date | None:
     if value is None or (isinstance(value, date) and type(value) is date):
         return value
     raise RuleError(f"{at} is {value!r}; write a day without quotes or time, like 2026-01-31.")
-
-
-def _read(path: Path) -> object:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RuleError(f"{path} is no valid YAML: {error}") from error
 
 
 def _short(value: object) -> str:

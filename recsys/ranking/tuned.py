@@ -8,10 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recsys.errors import ModelError, did_you_mean, nearest
 from recsys.models import Recommender
+from recsys.yaml_files import read_yaml
 
 RANKER = "ranker"
 """The name that the ranker's values stand under, beside the retrievers'."""
@@ -78,7 +77,7 @@ def read_entries(path: Path) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = read_yaml(path, ModelError) or {}
         entries = content.get("models") or {}
         for name, entry in entries.items():
             values = entry.get("values") or {}
@@ -86,7 +85,7 @@ def read_entries(path: Path) -> dict[str, dict[str, Any]]:
                 raise TypeError(f"the values of {name} are {values!r}")
             date.fromisoformat(str(entry.get("read_until", date.min)))
         return dict(entries)
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+    except (ModelError, AttributeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ModelError(
             f"{path} is not of the form models: {{NAME: {{values: {{FIELD: VALUE}}, read_until: DAY}}}}: {reason}. Put "

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import yaml
 
 from recsys import schema
 from recsys.errors import ContractError, SqlError
 from recsys.sources.casts import ACCEPTED, DUCKDB_TYPES
 from recsys.sources.reader import SourceFile, describe, first_line, quote_name
 from recsys.warehouse.dialect import translate
+from recsys.yaml_files import read_yaml
 
 KEYS = ("description", "settings", "skip", "with", "tables")
 FILE_ROWS, SORTED_ROWS, SOURCE = "file_rows", "sorted_rows", "source"
@@ -49,14 +49,9 @@ def load_mapping(path: Path) -> SourceMapping:
     Raises:
         ContractError: when the file is absent, is no YAML, or has an unknown key or table; says which are known.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ContractError(
-            f"The mapping {path} does not exist; examples/online_retail.yaml is a model."
-        ) from error
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path} is no YAML that can be read: {error}") from error
+    if not path.exists():
+        raise ContractError(f"The mapping {path} does not exist; examples/online_retail.yaml is a model.")
+    content = read_yaml(path, ContractError)
     if not isinstance(content, dict):
         raise ContractError(
             f"{path} has to hold the keys {', '.join(KEYS)}; examples/online_retail.yaml is a model."

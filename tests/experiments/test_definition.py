@@ -106,7 +106,27 @@ def test_a_missing_field_and_a_repeated_id_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("a: [")
-    with pytest.raises(ExperimentError, match=r"broken\.yaml is no valid YAML"):
+    with pytest.raises(ExperimentError, match=r"broken\.yaml cannot be read as YAML"):
+        load_experiments(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("end: 2026-02-30", r"2026-02-30 is no timestamp \(day is out of range for month\)"),
+        ("guardrails: {cancel_rate: 0.05}\nguardrails: {}", "the key 'guardrails' stands in line 1 already"),
+        (
+            "arms: {off: {weight: 0.5}, on: {weight: 0.5}}",
+            "the key off is read as bool, not as a text; quote it",
+        ),
+    ],
+)
+def test_what_yaml_takes_for_something_else_is_told_with_the_file(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    kept = {name: value for name, value in content().items() if name not in line}
+    (tmp_path / "mine.yaml").write_text(f"{line}\n{yaml.safe_dump(kept)}")
+    with pytest.raises(ExperimentError, match=rf"mine\.yaml cannot be read as YAML: {told}"):
         load_experiments(tmp_path)
 
 
@@ -149,6 +169,14 @@ END = date(2026, 3, 9)
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        (
+            {"id": "lists/2026"},
+            "id is 'lists/2026'; it is part of its page's address, so write A-Z, a-z, 0-9",
+        ),
+        ({"id": ".."}, r"id is '\.\.'; .* no \. first"),
+        ({"id": "e\n"}, r"id is 'e\\n'; it is part"),
+        ({"id": "é"}, "id is 'é'; it is part"),
+        ({"control": False}, "control is False; quote it"),
         ({"hypothesis": ""}, "hypothesis is ''; write a text"),
         ({"start": None}, "start is None; write the first day of serving"),
         ({"start": datetime(2026, 2, 10, 1)}, "write a date as YYYY-MM-DD"),

@@ -152,7 +152,7 @@ def test_rules_that_cannot_hold_together_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("rules: [", "no valid YAML"), ("- a", "expected one field"), ("rules: all", "rules is 'all'")],
+    [("rules: [", "cannot be read as YAML"), ("- a", "expected one field"), ("rules: all", "rules is 'all'")],
 )
 def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "some.yaml").write_text(text)

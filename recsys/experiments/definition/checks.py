@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
@@ -20,10 +21,14 @@ from recsys.experiments.metrics import SEGMENTS, Metric, pick
 RESERVED = ("holdout:", "layer:", "ramp:")
 """Salts of the other draws begin so; an experiment's may not, or its arms would follow them."""
 
+ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+"""The page of an experiment has its id in its address, which takes no slash."""
+
 
 def problems_of(experiment: Experiment) -> list[str]:
     """What is wrong with one definition; empty where nothing is."""
     return [
+        *_id(experiment),
         *_days_and_draws(experiment),
         *_arms(experiment),
         *_policies(experiment),
@@ -31,6 +36,15 @@ def problems_of(experiment: Experiment) -> list[str]:
         *_metrics(experiment),
         *_eligibility(experiment),
         *_beside(experiment),
+    ]
+
+
+def _id(experiment: Experiment) -> list[str]:
+    if not experiment.id or ID.fullmatch(experiment.id):
+        return []
+    return [
+        f"id is {experiment.id!r}; it is part of its page's address, so write A-Z, a-z, 0-9, _, - and . alone, and no "
+        ". first"
     ]
 
 

@@ -32,6 +32,9 @@ class Fields:
         if value is None or isinstance(value, list | Mapping) or not str(value).strip():
             self.problem(name, value, "write a text")
             return default
+        if isinstance(value, bool):
+            self.problem(name, value, "quote it; YAML reads on, off, yes and no as true and false")
+            return default
         return str(value)
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:

@@ -7,8 +7,6 @@ from dataclasses import fields as fields_of
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
 from recsys.errors import ExperimentError
 from recsys.experiments.definition.checks import problems_between, problems_of
 from recsys.experiments.definition.fields import Fields, is_number, refuse
@@ -26,6 +24,7 @@ from recsys.experiments.definition.model import (
 )
 from recsys.experiments.eligibility import TABLES_OF
 from recsys.experiments.limits import MOST_LOOKS
+from recsys.yaml_files import read_yaml
 
 FIELDS = tuple(field.name for field in fields_of(Experiment))
 REQUIRED = ("id", "hypothesis", "unit", "salt", "start", "control", "arms")
@@ -39,7 +38,8 @@ def load_experiments(folder: Path) -> list[Experiment]:
         ExperimentError: names the file, the field, the value and what is allowed; also when two files share an id or a
             salt, or claim the same units of a layer at the same time.
     """
-    experiments = [parse_experiment(_read(path), str(path)) for path in sorted(folder.glob("*.yaml"))]
+    files = sorted(folder.glob("*.yaml"))
+    experiments = [parse_experiment(read_yaml(path, ExperimentError), str(path)) for path in files]
     refuse(str(folder), problems_between(experiments))
     return experiments
 
@@ -92,13 +92,6 @@ def parse_experiment(content: object, source: str) -> Experiment:
     )
     refuse(source, problems + problems_of(experiment))
     return experiment
-
-
-def _read(path: Path) -> object:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ExperimentError(f"{path} is no valid YAML: {error}") from error
 
 
 def _arms(read: Fields) -> tuple[Arm, ...]:
