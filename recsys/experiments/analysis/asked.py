@@ -54,6 +54,8 @@ def parse_metrics(texts: Sequence[str], columns: Collection[str]) -> list[Asked]
 def parse_metric(text: str, columns: Collection[str]) -> Asked:
     """Read ``COLUMN``, ``COLUMN:KIND`` or ``NUMERATOR/DENOMINATOR[:ratio]``; a column of just that name comes first.
 
+    So do two columns of just those names: ``ns:clicks/ns:views`` has no kind where the table has both.
+
     A kind is mean, proportion, ratio, quantile (the median), median, or a percentile such as p90 or p99.9, in any case.
 
     Raises:
@@ -67,12 +69,18 @@ def parse_metric(text: str, columns: Collection[str]) -> Asked:
     """
     if text in columns:
         return Asked(text, None, text)
+    whole = _divided(text, columns)
+    if whole is not None:
+        return Asked(text, "ratio", *whole)
     name, colon, kind = text.rpartition(":")
     if not colon:
         name, kind = text, ""
     kind = kind.strip().lower()
     quantile = _quantile(kind)
+    over = _divided(name, columns)
     if kind and kind not in KINDS and quantile is None:
+        if name not in columns and over is None:  # a name with a colon, misspelled
+            raise ExperimentError(f"Metric {text!r}: {_unknown(text, columns)}")
         raise ExperimentError(
             f"Metric {text!r} has kind {kind!r}; choose {', '.join(KINDS)}, median or a percentile such as p90."
         )
@@ -82,7 +90,6 @@ def parse_metric(text: str, columns: Collection[str]) -> Asked:
                 f"Metric {text!r} is a ratio of one column; write it as NUMERATOR/DENOMINATOR."
             )
         return Asked(name, "quantile" if quantile is not None else kind or None, name, quantile=quantile)
-    over = _divided(name, columns)
     if over is None:
         raise ExperimentError(f"Metric {text!r}: {_unknown(name, columns)}")
     if kind not in {"", "ratio"}:

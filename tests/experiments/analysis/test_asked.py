@@ -5,7 +5,7 @@ import pytest
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.asked import Asked, parse_columns, parse_metric, parse_metrics, parse_weights
 
-COLUMNS = ["user_id", "revenue", "clicks", "views", "a/b", "odd:mean", "hours"]
+COLUMNS = ["user_id", "revenue", "clicks", "views", "a/b", "odd:mean", "hours", "ns:clicks", "ns:views"]
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,11 @@ COLUMNS = ["user_id", "revenue", "clicks", "views", "a/b", "odd:mean", "hours"]
         ("hours:p90", Asked("hours", "quantile", "hours", quantile=0.9)),
         ("hours:p99.5", Asked("hours", "quantile", "hours", quantile=0.995)),
         ("hours:median", Asked("hours", "quantile", "hours", quantile=0.5)),
+        ("ns:clicks/ns:views", Asked("ns:clicks/ns:views", "ratio", "ns:clicks", "ns:views")),
+        ("ns:clicks/ns:views:ratio", Asked("ns:clicks/ns:views", "ratio", "ns:clicks", "ns:views")),
+        ("ns:clicks/views", Asked("ns:clicks/views", "ratio", "ns:clicks", "views")),
+        ("clicks/ns:views", Asked("clicks/ns:views", "ratio", "clicks", "ns:views")),
+        ("ns:clicks:p90", Asked("ns:clicks", "quantile", "ns:clicks", quantile=0.9)),
         ("hours:quantile", Asked("hours", "quantile", "hours", quantile=0.5)),
     ],
 )
@@ -36,6 +41,9 @@ def test_a_metric_is_read(text: str, asked: Asked) -> None:
     [
         ("revenu", r"no column 'revenu'.*Did you mean 'revenue'"),
         ("revenue:median2", "kind 'median2'"),
+        ("ns:clicks/ns:veiws", r"no column 'ns:veiws'.*Did you mean 'ns:views'"),
+        ("ns:clics", r"no column 'ns:clics'.*Did you mean 'ns:clicks'"),
+        ("clicks/views:median2", "kind 'median2'"),
         ("revenue:p0", "kind 'p0'"),
         ("revenue:ratio", "NUMERATOR/DENOMINATOR"),
         ("clicks/views:mean", "which is a ratio, not a mean"),
