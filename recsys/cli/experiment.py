@@ -128,7 +128,9 @@ def power(
     ] = None,
     effect: Annotated[
         list[float] | None,
-        typer.Option(help="Relative lift to find, like 0.02; may be repeated. Default: 1, 2, 5 and 10 %."),
+        typer.Option(
+            help="Relative lift to find, like 0.02, above -1; may be repeated. Default: 1, 2, 5 and 10 %."
+        ),
     ] = None,
     units: Annotated[
         int | None,
@@ -201,7 +203,7 @@ def simulate(
     effect: Annotated[
         float | None,
         typer.Option(
-            help="Relative lift of the A/B. Default: the smallest that the units show with the power."
+            help="Relative lift of the A/B, above -1. Default: the smallest that the units show with the power."
         ),
     ] = None,
     alpha: Alpha = 0.05,

@@ -150,6 +150,19 @@ def history_of(taken: Values, winsorise: float | None = None) -> History:
     return MomentsHistory(kind, Moments.of(*columns), taken.cuped)
 
 
+def check_effect(effect: float) -> None:
+    """Refuse a relative effect that no treatment has: one that takes away all there is, or more.
+
+    Raises:
+        ExperimentError: names the effect and what it may be.
+    """
+    if not -1 < effect < math.inf:
+        raise ExperimentError(
+            f"The effect is {effect:g}, a relative lift of {effect:+.0%}; it has to lie above -1, like -0.02 for 2 % "
+            "less."
+        )
+
+
 def known_mean(mean: float, spread: float) -> History:
     """History of a mean whose value and standard deviation are known; the latter is that of both arms.
 

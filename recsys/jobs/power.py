@@ -19,6 +19,7 @@ from recsys.experiments.analysis.values import Values, values
 from recsys.experiments.planning import (
     Planned,
     Terms,
+    check_effect,
     history_of,
     known_mean,
     known_rate,
@@ -112,7 +113,8 @@ def run(
     A metric that cannot be planned has a row with the reason, and the others are planned.
 
     Raises:
-        ExperimentError: too little or too much is given, or no metric can be planned; says what.
+        ExperimentError: too little or too much is given, an effect is -1 or less, or no metric can be planned; says
+            what.
     """
     kept = terms(
         parse_weights(asked.weights),
@@ -122,6 +124,8 @@ def run(
         design=asked.design,
         looks=asked.looks,
     )
+    for effect in asked.effects:
+        check_effect(effect)
     notes: tuple[str, ...] = ()
     known: list[tuple[str, str, Callable[[], History]]]
     if past is not None and mean is None and spread is None and rate is None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.values import Values
-from recsys.experiments.planning import about, history_of, reached, smallest, terms
+from recsys.experiments.planning import about, check_effect, history_of, reached, smallest, terms
 from recsys.experiments.populations import POPULATIONS
 from recsys.experiments.simulation import Draw, Played, Setting, play, resample
 from recsys.experiments.statistics.history import History
@@ -106,6 +106,8 @@ def run(
     """
     if asked.runs < 1:
         raise ExperimentError(f"{asked.runs} runs show nothing; play at least 1, better 1,000.")
+    if asked.effect is not None:
+        check_effect(asked.effect)
     rng = np.random.default_rng(asked.seed)
     notes, cases = _built_in(rng) if past is None else _of_table(settings, past, ds)
     rows: list[Row] = []

@@ -71,6 +71,23 @@ def test_power_prints_and_writes(past: power.Past, tmp_path: Path) -> None:
     assert first["effect"] == 0.01 and set(first["units_by_arm"]) == {"a", "b", "c"}
 
 
+@pytest.mark.parametrize("effect", [-1.0, -2.0, float("nan"), float("inf")])
+def test_a_lift_that_takes_all_there_is_is_refused(
+    settings: Settings, past: power.Past, effect: float
+) -> None:
+    with pytest.raises(ExperimentError, match=r"The effect is .*it has to lie above -1, like -0\.02"):
+        power.run(settings, past, power.Question(effects=(0.1, effect)))
+    with pytest.raises(ExperimentError, match="it has to lie above -1"):
+        power.run(settings, None, power.Question(effects=(effect,)), mean=3.0, spread=9.0)
+    with pytest.raises(ExperimentError, match="it has to lie above -1"):
+        simulate_experiment.run(settings, past, simulate_experiment.Question(runs=3, effect=effect))
+
+
+def test_a_loss_of_nearly_all_is_planned(settings: Settings) -> None:
+    (row,) = power.run(settings, None, power.Question(effects=(-0.99,)), mean=3.0, spread=9.0).rows
+    assert row.plan.units > 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
