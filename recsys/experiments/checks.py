@@ -9,6 +9,7 @@ from datetime import date
 import pandas as pd
 
 from recsys.experiments.definition import Experiment
+from recsys.experiments.limits import MOST_WRONG
 from recsys.experiments.statistics import FEW_CLUSTERS, SRM_ALPHA, sample_ratio_p_value
 
 ALL = "all"
@@ -17,8 +18,6 @@ DAY = "day"
 """Segment of a check of units first exposed on one day, which is the value."""
 NOT_CHECKED = "not checked"
 """What was observed where a check could not be made: it has not passed, and does not block."""
-MOST_WRONG = 0.001
-"""Share of the exposed units above which a contamination blocks; below, it is told and the verdict stands."""
 INTERFERENCE = (
     "Buyers are split and a listing has a stock of one, so a sale in one arm can be a sale taken from the other: the "
     "difference tends to overstate what a launch for everybody would bring."

@@ -71,17 +71,21 @@ def run(settings: Settings, source: str, asked: Question, ds: date | None = None
 def print_analysis(found: Analysis, console: Console) -> None:
     """Print what was left out, the sample-ratio check, and a row per metric and arm."""
     for note in found.notes:
-        console.print(f"  {note}.", markup=False, highlight=False, soft_wrap=True)
+        style = "bold red" if note in found.alarms else None
+        console.print(f"  {note}.", markup=False, highlight=False, soft_wrap=True, style=style)
     counts = ", ".join(f"{arm} {count:,}" for arm, count in found.counts.items())
     checked = "not checked" if found.srm_p_value is None else f"p = {found.srm_p_value:.3g}"
     console.print(f"Units: {counts}. Sample ratio {checked}.", markup=False, highlight=False, soft_wrap=True)
     _print_rows(found, console)
     _print_use(found, console)
     if found.blocked:
+        console.print("Blocked:", style="bold red", highlight=False, end=" ")
         console.print(
-            "[bold red]Blocked:[/] the arms do not have their shares of the units, so no difference may be "
-            "believed. Find out what lost or added units first.",
+            f"{'; '.join(found.reasons)}. No difference may be believed; find out what lost, added or moved units "
+            "first.",
+            markup=False,
             highlight=False,
+            soft_wrap=True,
         )
 
 

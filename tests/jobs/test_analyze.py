@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from datetime import date
 from decimal import Decimal
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from recsys.cli import app
@@ -236,6 +238,20 @@ def test_the_command_prints_and_writes_what_was_asked(tmp_path: Path) -> None:
                                           "relative", "relative_ci", "p_value", "method"]  # fmt: skip
     assert any("added up" in note for note in record["notes"])
     assert [row["metric"] for row in record["results"]] == ["revenue", "clicks/views"]
+
+
+def test_units_in_two_arms_are_told_in_red_and_block(settings: Settings, tmp_path: Path) -> None:
+    source, frame = tmp_path / "t.csv", table(1000)
+    other = frame[:300].assign(arm=frame["arm"].map({"control": "treatment", "treatment": "control"}))
+    pd.concat([frame, other]).to_csv(source, index=False)
+    found = analyze.run(settings, str(source), analyze.Question("id", "arm", ("revenue",)))
+    assert found.srm_p_value is not None and found.srm_p_value > 0.001 and found.blocked
+    shown = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=400)
+    analyze.print_analysis(found, shown)
+    lines = shown.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    red = [line for line in lines if line.startswith("\x1b[1;31m")]
+    assert len(red) == 2 and "300 units seen in more than one arm" in red[0] and "Blocked" in red[1]
+    assert any("treatment" in line and "700" not in line for line in lines), "the results stay printed"
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path: Path) -> None:

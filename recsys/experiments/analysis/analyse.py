@@ -44,9 +44,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that was found. ``blocked``: the sample ratio is off, and no result may be believed.
+    """All that was found. ``blocked``: no result may be believed, and ``reasons`` tells why.
 
-    ``by_use`` is None where no column said who used what an arm was offered.
+    ``alarms`` are those of the ``notes`` that block. ``by_use`` is None where no column said who used what an arm was
+    offered.
     """
 
     control: str
@@ -56,16 +57,26 @@ class Analysis:
     results: tuple[Result, ...]
     notes: tuple[str, ...]
     by_use: tuple[UseResult, ...] | None = None
+    alarms: tuple[str, ...] = ()
 
     @property
     def blocked(self) -> bool:
-        """Whether the sample ratio is so unlikely (p < 0.001) that no result may be believed."""
-        return self.srm_p_value is not None and self.srm_p_value < SRM_ALPHA
+        """Whether the sample ratio (p < 0.001) or units in two arms forbid to believe any result."""
+        return bool(self.reasons)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why no result may be believed; empty where they may."""
+        off = self.srm_p_value is not None and self.srm_p_value < SRM_ALPHA
+        ratio = (
+            f"the arms do not have their shares of the units (p = {self.srm_p_value:.3g})" if off else None
+        )
+        return (*filter(None, (ratio,)), *self.alarms)
 
     def record(self) -> dict[str, object]:
         """Return what ``--json`` writes; None for a number that does not exist."""
         record: dict[str, object] = {
-            "srm": {"p_value": self.srm_p_value, "blocked": self.blocked},
+            "srm": {"p_value": self.srm_p_value, "blocked": self.blocked, "reasons": list(self.reasons)},
             "results": [asdict(result) for result in self.results],
             "notes": list(self.notes),
         }
@@ -129,6 +140,7 @@ def analyse(
         tuple(results),
         (*units.notes, *(note for metric in taken for note in metric.notes), *_unlike(pairs), *use_notes),
         None if users is None else by_use(pairs, users, alpha),
+        units.alarms,
     )
 
 

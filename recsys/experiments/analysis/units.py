@@ -14,6 +14,7 @@ import pandas as pd
 
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.arms import in_order
+from recsys.experiments.limits import MOST_WRONG
 
 Floats = npt.NDArray[np.float64]
 Repeats = Literal["auto", "sum", "refuse"]
@@ -29,7 +30,7 @@ class Units:
     """Units in exactly one arm. ``arm`` is a place in ``arms``, shape (n,).
 
     ``rows`` holds the rows that count, ``unit_of`` the unit of each, shape (n_rows,): the same where every unit has
-    one row.
+    one row. ``alarms`` are those of the ``notes`` after which no difference may be believed.
     """
 
     arms: tuple[str, ...]
@@ -37,6 +38,7 @@ class Units:
     rows: pd.DataFrame
     unit_of: npt.NDArray[np.int64]
     notes: tuple[str, ...]
+    alarms: tuple[str, ...] = ()
 
     @property
     def has_repeats(self) -> bool:
@@ -75,7 +77,8 @@ class Units:
 def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "auto") -> Units:
     """Find the units of a table and their arms; without ``arm`` all are in one, called ``all``.
 
-    Rows without a unit or an arm and units in two arms are left out, with a note. A unit with several rows: where all
+    Rows without a unit or an arm and units in two arms are left out, with a note; more of the latter than MOST_WRONG
+    of all units is an alarm. A unit with several rows: where all
     repeated rows are copies in every column, each counts once; else the table holds several measurements of a unit,
     and they are added up (``auto``). ``sum`` always adds up, ``refuse`` accepts no repeated unit.
 
@@ -85,6 +88,7 @@ def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "
     ids = labels(frame[unit])
     arms = labels(frame[arm]) if arm is not None else pd.Series("all", index=frame.index, dtype="string")
     notes: list[str] = []
+    alarms: list[str] = []
     absent = (ids.isna() | arms.isna()).to_numpy()
     if absent.any():
         notes.append(f"{_rows(absent.sum())} without {' or '.join(filter(None, (unit, arm)))} left out")
@@ -92,7 +96,7 @@ def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "
     names = in_order(arms.unique().tolist())
     unit_of, known = pd.factorize(ids)
     place = pd.Categorical(arms, categories=names).codes.astype(np.int64)
-    kept = _in_one_arm(place, unit_of, len(known), notes)
+    kept = _in_one_arm(place, unit_of, len(known), notes, alarms)
     keep = kept[unit_of]
     rows, unit_of, place = rows.loc[keep], pd.factorize(unit_of[keep])[0], place[keep]
     first = np.unique(unit_of, return_index=True)[1]
@@ -107,7 +111,7 @@ def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "
         raise ExperimentError(
             f"Column {arm} names {len(names)} arm(s) {list(names)}; a comparison needs two or more."
         )
-    return Units(names, place[first], rows, unit_of, tuple(notes))
+    return Units(names, place[first], rows, unit_of, tuple(notes), tuple(alarms))
 
 
 def labels(column: pd.Series) -> pd.Series:
@@ -171,7 +175,11 @@ def _text(column: pd.Series) -> pd.Series:
 
 
 def _in_one_arm(
-    place: npt.NDArray[np.int64], unit_of: npt.NDArray[np.int64], count: int, notes: list[str]
+    place: npt.NDArray[np.int64],
+    unit_of: npt.NDArray[np.int64],
+    count: int,
+    notes: list[str],
+    alarms: list[str],
 ) -> npt.NDArray[np.bool_]:
     lowest, highest = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
     np.minimum.at(lowest, unit_of, place)
@@ -180,9 +188,10 @@ def _in_one_arm(
     crossed = int((~kept).sum())
     if crossed:
         notes.append(
-            f"{_units(crossed)} seen in more than one arm left out of all of them: find out why before you believe the "
-            "rest"
+            f"{_units(crossed)} seen in more than one arm left out of all of them ({crossed / count:.2%} of all): find "
+            "out why before you believe the rest"
         )
+        alarms += notes[-1:] if crossed > MOST_WRONG * count else []
     if not kept.any():
         raise ExperimentError("No unit is left that has an id and exactly one arm; nothing can be compared.")
     return kept

@@ -206,6 +206,26 @@ def test_the_sample_ratio_is_held_against_the_planned_shares() -> None:
         of(frame, "x", weights={"a": 1})
 
 
+@pytest.mark.parametrize(("crossed", "blocks"), [(0, False), (2, False), (3, True), (600, True)])
+def test_units_in_two_arms_block_above_one_in_a_thousand(crossed: int, blocks: bool) -> None:
+    frame = table(2000, arms=("a", "b"))
+    frame["arm"] = ["a", "b"] * 1000
+    again = frame[:crossed].replace({"arm": {"a": "b", "b": "a"}})
+    found = of(pd.concat([frame, again], ignore_index=True), "revenue")
+    record = found.record()["srm"]
+    assert record["p_value"] == pytest.approx(1, abs=0.1) and record["blocked"] is found.blocked is blocks
+    assert len(record["reasons"]) == blocks and len(found.results) == 1
+    if blocks:
+        assert f"{crossed} units seen in more than one arm" in record["reasons"][0]
+        assert set(record["reasons"]) <= set(found.notes)
+
+
+def test_every_reason_that_blocks_is_told() -> None:
+    frame = pd.DataFrame({"id": range(3000), "arm": ["a"] * 2000 + ["b"] * 1000, "x": np.arange(3000) % 7})
+    found = of(pd.concat([frame, frame[:100].assign(arm="b")], ignore_index=True), "x")
+    assert [text.partition(" ")[0] for text in found.reasons] == ["the", "100"]
+
+
 def test_a_quantile_is_compared_by_the_bootstrap_of_its_seed() -> None:
     frame = table()
     control, treatment = arms(frame, "before")
