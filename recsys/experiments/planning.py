@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -117,15 +116,6 @@ def terms(
     if not 1 <= looks <= MOST_LOOKS:
         raise ExperimentError(f"A design with {looks} looks cannot be planned; give 1 to {MOST_LOOKS}.")
     return Terms(given, against, alpha, target, design, looks)
-
-
-@contextmanager
-def about(metric: str) -> Iterator[None]:
-    """Begin an error with the metric that could not be planned."""
-    try:
-        yield
-    except ExperimentError as error:
-        raise ExperimentError(f"Metric {metric}: {error}") from error
 
 
 def history_of(taken: Values, winsorise: float | None = None) -> History:

@@ -17,6 +17,7 @@ from scipy import stats
 from recsys.errors import ExperimentError
 from recsys.experiments.analysis.rows import compare_rows
 from recsys.experiments.statistics.compare import Comparison
+from recsys.experiments.statistics.winsorise import pooled_cap
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[int, np.random.Generator], Floats]
@@ -128,6 +129,31 @@ def play(draw: Draw, setting: Setting, runs: int, rng: np.random.Generator) -> P
             f"None of {runs} runs of {sum(setting.units)} units gave an estimate; play more units."
         )
     return Played(setting, *np.array(found, dtype=np.float64).T)
+
+
+def lift_as_tested(rows: Floats, setting: Setting) -> float:
+    """Relative lift of the metric as it is tested, over all units that could be drawn, shape (n, k).
+
+    It is the lift that is given, but of a winsorised metric: the cap over both arms takes a part of it away again.
+
+    Raises:
+        ExperimentError: winsorised, the metric is 0.
+
+    Example:
+        >>> rows = np.array([[1.0], [1.0], [1.0], [1.0], [100.0]])
+        >>> round(lift_as_tested(rows, Setting("mean", (50, 50), 0.5, winsorise=0.8)), 3)
+        0.364
+    """
+    if not setting.effect or setting.winsorise is None or setting.kind not in {"mean", "ratio"}:
+        return setting.effect
+    old, new = rows[:, 0], rows[:, 0] * (1 + setting.effect)
+    cap = pooled_cap([old, new], setting.winsorise, setting.units)
+    before, after = (float(np.minimum(values, cap).sum()) for values in (old, new))
+    if before == 0:
+        raise ExperimentError(
+            "Its winsorised value is 0, of which no lift is a share; winsorise at a higher quantile, or not at all."
+        )
+    return after / before - 1
 
 
 def lifted(rows: Floats, kind: str, effect: float, share: float, rng: np.random.Generator) -> Floats:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsys.errors import ExperimentError
-from recsys.experiments.simulation import Setting, lifted, play, resample
+from recsys.experiments.simulation import Setting, lift_as_tested, lifted, play, resample
 
 POPULATION = np.random.default_rng(0).lognormal(1, 1, (3000, 1))
 ONES = (np.arange(1000) % 5 == 0).astype(float)[:, None]
@@ -53,6 +53,25 @@ def test_a_lift_moves_the_mean_by_what_it_says(effect: float) -> None:
     ratio = lifted(np.column_stack([ONES, ONES + 1]), "ratio", effect, 0.0, rng)
     np.testing.assert_allclose(ratio, np.column_stack([ONES * (1 + effect), ONES + 1]))
     assert lifted(ONES, "mean", 0.0, 0.0, rng) is ONES
+
+
+@pytest.mark.parametrize("kind", ["mean", "ratio"])
+def test_a_winsorised_lift_is_covered_where_the_cap_leaves_it(kind: str) -> None:
+    rows = np.column_stack([POPULATION, 1 + np.arange(len(POPULATION)) % 3])[:, : 1 + (kind == "ratio")]
+    setting = Setting(kind, (800, 700), effect=0.5, winsorise=0.9)
+    lift = lift_as_tested(rows, setting)
+    assert 0.3 < lift < 0.45
+    played = play(resample(rows), setting, 500, np.random.default_rng(9))
+    assert abs(played.relative_coverage(lift) - 0.95) < 3.5 * played.monte_carlo_error(0.95)
+    assert played.relative_coverage(0.5) < 0.85
+
+
+def test_a_lift_is_tested_as_it_was_given_where_nothing_is_capped() -> None:
+    assert lift_as_tested(POPULATION, Setting("mean", (9, 9), 0.5)) == 0.5
+    assert lift_as_tested(ONES, Setting("proportion", (9, 9), 0.5, winsorise=0.9)) == 0.5
+    assert lift_as_tested(POPULATION, Setting("mean", (9, 9), 0.0, winsorise=0.9)) == 0.0
+    with pytest.raises(ExperimentError, match="Its winsorised value is 0"):
+        lift_as_tested(ONES, Setting("mean", (9, 9), 0.5, winsorise=0.5))
 
 
 def test_what_cannot_be_played_says_so() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from recsys.cli import app
@@ -202,6 +204,55 @@ def test_the_reason_without_a_plan_is_printed_and_written(tmp_path: Path) -> Non
     assert (without["metric"], without["units"], without["power"]) == ("zero", None, None)
     assert "value in the past is 0" in without["reason"]
     assert (planned["units"], planned["reason"]) == (5000, None)
+
+
+@pytest.mark.usefixtures("wide_console")
+def test_a_metric_that_cannot_be_played_leaves_the_others_played(tmp_path: Path) -> None:
+    table(600).assign(zero=0).to_csv(tmp_path / "t.csv", index=False)
+    target = tmp_path / "played.json"
+    arguments = ["simulate", str(tmp_path / "t.csv"), "--unit", "id", "--metric", "revenue", "--metric", "zero:mean", "--metric", "bought",
+                 "--covariate", "before", "--winsorise", "0.98", "--effect", "2", "--runs", "5", "--json", str(target)]  # fmt: skip
+    result = CliRunner().invoke(app, ["experiment", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "not played" in result.output and "5 experiments each" in result.output
+    rows = json.loads(target.read_text(encoding="utf-8"))["results"]
+    assert [row["metric"] for row in rows] == ["revenue"] * 8 + ["zero", "bought"]
+    assert len({tuple(row) for row in rows}) == 1, "every row has the same keys"
+    assert all(row["reason"] is None and row["as_promised"] is not None for row in rows[:8])
+    assert "value in the past is 0" in rows[8]["reason"] and "cannot change by" in rows[9]["reason"]
+    assert all(row["rejected"] is None and row["as_promised"] is None for row in rows[8:])
+
+
+def test_a_capped_metric_is_held_against_its_own_lift(settings: Settings, past: power.Past) -> None:
+    asked = power.Past(past.source, "id", ("revenue",), winsorise=0.9)
+    found = simulate_experiment.run(settings, asked, simulate_experiment.Question(runs=300, effect=0.8))
+    plain, capped = (row for row in found.played if row.effect)
+    assert plain.tested_lift == 0.8 and 0 < capped.tested_lift < 0.6
+    assert capped.coverage > 0.9 and capped.as_promised
+
+
+@pytest.mark.parametrize(
+    ("change", "marked"),
+    [
+        ({}, None),
+        ({"rejected": 0.09}, "! 9.0%"),
+        ({"coverage": 0.90}, "! 90.0% ± 1.4%"),
+        ({"coverage": 0.935}, None),
+        ({"ks_p_value": 0.0004}, "! 0.000"),
+        ({"ks_p_value": 0.004}, None),
+        ({"ks_p_value": None}, None),
+    ],
+)
+def test_every_figure_is_held_against_its_promise(change: dict[str, float], marked: str | None) -> None:
+    known = {"rejected": 0.05, "promised": 0.05, "error": 0.0069, "coverage": 0.95, "coverage_promised": 0.95,
+             "coverage_error": 0.0069, "ks_p_value": 0.5}  # fmt: skip
+    row = simulate_experiment.Row("revenue", "mean", False, False, 900, 0.0, 0.0, **(known | change))
+    shown = Console(file=io.StringIO(), width=200)
+    simulate_experiment.print_answer(simulate_experiment.Answer(1000, (row,), ()), shown)
+    printed = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert row.as_promised is (marked is None)
+    assert ("as near to the promise as chance allows" in printed) is (marked is None)
+    assert "!" not in printed if marked is None else f"{marked}" in printed and "1 of 1 rows" in printed
 
 
 def test_too_little_to_play(settings: Settings, tmp_path: Path) -> None:
