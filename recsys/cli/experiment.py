@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True)
 Source = Annotated[
     str,
     typer.Argument(
-        help="A CSV or Parquet file (or a folder of them), or a table of the warehouse.",
+        help="A CSV or Parquet file (or a folder of them), or a table of the warehouse; in BigQuery any DATASET.TABLE.",
         metavar="FILE_OR_TABLE",
     ),
 ]
@@ -167,7 +167,7 @@ def power(
     question = job.Question(tuple(effect or ()), units, weights, control, alpha, target, design, looks)
     found = job.run(
         Settings.load(warehouse=warehouse),
-        _past(source, unit, metric, covariate=covariate, winsorise=winsorise, repeats=repeats),
+        _past(source, unit, metric, ds, covariate=covariate, winsorise=winsorise, repeats=repeats),
         question,
         mean=mean,
         spread=sd,
@@ -223,7 +223,7 @@ def simulate(
 
     found = job.run(
         Settings.load(warehouse=warehouse),
-        _past(source, unit, metric, covariate=covariate, winsorise=winsorise, repeats=repeats),
+        _past(source, unit, metric, ds, covariate=covariate, winsorise=winsorise, repeats=repeats),
         job.Question(runs, units, effect, alpha, target, seed),
         parse_ds(ds) if ds else None,
         progress,
@@ -233,12 +233,16 @@ def simulate(
     job.print_answer(found, console)
 
 
-def _past(source: str | None, unit: str | None, metric: list[str] | None, **options: Any) -> Past | None:
+def _past(
+    source: str | None, unit: str | None, metric: list[str] | None, ds: str | None, **options: Any
+) -> Past | None:
     from recsys.errors import ExperimentError
     from recsys.jobs.power import Past
 
     if source is None:
-        given = [name for name, value in {"unit": unit, "metric": metric, **options}.items() if value]
+        given = [
+            name for name, value in {"unit": unit, "metric": metric, "ds": ds, **options}.items() if value
+        ]
         if [name for name in given if name != "repeats"]:
             raise ExperimentError(
                 f"--{given[0]} goes with a table; name one as FILE_OR_TABLE, or leave it out."

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from recsys.cli import app
 from recsys.errors import ContractError, ExperimentError, WarehouseError
-from recsys.jobs import analyze
+from recsys.jobs import analyze, power
 from recsys.jobs.any_table import write_json
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
@@ -97,17 +97,22 @@ def test_decimals_gaps_and_categories_of_a_parquet_file(settings: Settings, tmp_
     assert [(r.metric, r.n) for r in found.results] == [("paid", 1), ("bought", 1)]
 
 
-def test_a_table_of_the_warehouse(settings: Settings) -> None:
-    rows = [("u1", "a"), ("u2", "b"), ("u3", "a"), ("u4", "b")]
-    frame = pd.DataFrame(rows, columns=["unit_id", "arm"]).assign(
+def assignments(day: date = DAY, *units: str) -> pd.DataFrame:
+    """Four units in two arms on one day, as the warehouse has them."""
+    rows = list(zip(units or ("u1", "u2", "u3", "u4"), "abab", strict=True))
+    return pd.DataFrame(rows, columns=["unit_id", "arm"]).assign(
         experiment_id="e",
         policy="p",
         bucket=[3, 5, 4, 8],
-        started_on=DAY,
-        ds=DAY,
-        first_assigned_on=DAY,
+        started_on=day,
+        ds=day,
+        first_assigned_on=day,
         unit="user",
     )
+
+
+def test_a_table_of_the_warehouse(settings: Settings) -> None:
+    frame = assignments()
     asked = analyze.Question("unit_id", "arm", ("bucket",))
     with pytest.raises(WarehouseError, match="does not exist"):
         analyze.run(settings, "experiments.assignments", asked)
@@ -115,6 +120,56 @@ def test_a_table_of_the_warehouse(settings: Settings) -> None:
         warehouse.write("experiments.assignments", frame, DAY)
     found = analyze.run(settings, "experiments.assignments", asked, DAY)
     assert found.results[0].difference == pytest.approx(3)
+
+
+def test_all_days_of_a_table_are_read_unless_one_is_named(settings: Settings) -> None:
+    source, asked = "experiments.assignments", analyze.Question("unit_id", "arm", ("bucket",))
+    later = date(2026, 1, 7)
+    with open_warehouse(settings) as warehouse:
+        warehouse.write(source, assignments(), DAY)
+        warehouse.write(source, assignments(later, "v1", "v2", "v3", "v4"), later)
+    assert analyze.run(settings, source, asked).counts == {"a": 4, "b": 4}
+    assert analyze.run(settings, source, asked, later).counts == {"a": 2, "b": 2}
+    past = power.Past(source, "unit_id", ("bucket",))
+    (taken,) = power.read_past(settings, past)[1]
+    assert len(taken.columns) == 8
+    with pytest.raises(WarehouseError, match="has no partition 2026-01-06"):
+        analyze.run(settings, source, asked, date(2026, 1, 6))
+    with pytest.raises(WarehouseError, match=r"experiments\.results is empty"):
+        analyze.run(settings, "experiments.results", asked)
+
+
+def test_a_day_is_refused_of_what_has_none(settings: Settings, tmp_path: Path) -> None:
+    table(60).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ContractError, match=r"--ds 2026-01-05 .*t\.csv is a file or folder\. Leave it out"):
+        analyze.run(settings, str(tmp_path / "t.csv"), ASKED, DAY)
+    with pytest.raises(ContractError, match=r"marketplace\.users is kept whole.*leave --ds out"):
+        analyze.run(settings, "marketplace.users", ASKED, DAY)
+
+
+def test_a_table_without_a_contract_is_read_from_its_folder(settings: Settings) -> None:
+    folder = Path(settings.warehouse) / "mydata" / "users"
+    folder.mkdir(parents=True)
+    rows = table(200)
+    rows[:120].to_parquet(folder / "ds=2026-01-05.parquet")
+    rows[120:].to_parquet(folder / "ds=2026-01-06.r001.parquet")
+    assert sum(analyze.run(settings, "mydata.users", ASKED).counts.values()) == 200
+    assert sum(analyze.run(settings, "mydata.users", ASKED, DAY).counts.values()) == 120
+    told = r"no file ds=2026-01-09\.parquet; it has 2026-01-05\.\.2026-01-06"
+    with pytest.raises(WarehouseError, match=told):
+        analyze.run(settings, "mydata.users", ASKED, date(2026, 1, 9))
+
+
+def test_a_table_that_is_not_there_names_those_that_are(settings: Settings) -> None:
+    with pytest.raises(ContractError, match=r"'mydata\.users' is neither .* has none yet\."):
+        analyze.run(settings, "mydata.users", ASKED)
+    with open_warehouse(settings) as warehouse:
+        warehouse.write("experiments.assignments", assignments(), DAY)
+    for name in ("mydata.users", "none.csv", "../../etc", "mydata.users`; DROP"):
+        with pytest.raises(
+            ContractError, match=r"neither a file nor a table.* has experiments\.assignments\."
+        ):
+            analyze.run(settings, name, ASKED)
 
 
 @pytest.mark.parametrize(

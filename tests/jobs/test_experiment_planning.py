@@ -94,6 +94,8 @@ def test_a_loss_of_nearly_all_is_planned(settings: Settings) -> None:
     ("arguments", "told"),
     [
         (["power", "--unit", "id"], "--unit goes with a table"),
+        (["power", "--rate", "0.1", "--ds", "2026-01-05"], "--ds goes with a table"),
+        (["simulate", "--ds", "2026-01-05"], "--ds goes with a table"),
         (["simulate", "--winsorise", "0.9"], "--winsorise goes with a table"),
         (["power", "x.csv"], "needs --unit and --metric"),
         (["simulate", "x.csv", "--unit", "id"], "needs --unit and --metric"),

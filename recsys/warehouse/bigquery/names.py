@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from recsys import schema
-from recsys.errors import SettingsError, WarehouseError
+from recsys.errors import ContractError, SettingsError, WarehouseError
 
 SCHEME = "bigquery://"
 LEDGER = "monitoring.builds"
@@ -24,13 +24,15 @@ WHOLE = "whole"
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9_]{0,200}")
 _PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FOREIGN = re.compile(r"([A-Za-z0-9_]{1,1024})\.([A-Za-z0-9_-]{1,1024})")
 
 
 @dataclass(frozen=True)
 class Address:
     """A project, and the prefix that the names of its datasets begin with.
 
-    Table names come from the contracts only, so no text from outside becomes an identifier.
+    Table names come from the contracts only, so no text from outside becomes an identifier; ``foreign`` is for those of
+    a person's own tables, and takes letters, digits, '_' and '-' only.
 
     Example:
         >>> Address.parse("bigquery://my-project/demo_").table("staging.events")
@@ -78,6 +80,23 @@ class Address:
             name += "$" + ds.isoformat().replace("-", "")
         return {"projectId": self.project, "datasetId": self.dataset(dataset), "tableId": name}
 
+    def foreign(self, table: str) -> dict[str, str]:
+        """REST TableReference of a table without a contract, ``dataset.table`` of the project, without the prefix.
+
+        Raises:
+            ContractError: it is written otherwise, or has other characters.
+
+        Example:
+            >>> Address("my-project", "demo_").foreign("mydata.users")["datasetId"]
+            'mydata'
+        """
+        found = _FOREIGN.fullmatch(table)
+        if found is None:
+            raise ContractError(
+                f"{table!r} is no name of a table; write DATASET.TABLE, of letters, digits, '_' and, in the table, '-'."
+            )
+        return {"projectId": self.project, "datasetId": found[1], "tableId": found[2]}
+
     def table(self, table: str, ds: date | None = None, part: str | None = None) -> str:
         """Full name ``project.dataset.table``, with ``$YYYYMMDD`` for a partition."""
         return ".".join(self.reference(table, ds, part).values())
@@ -120,6 +139,17 @@ def part_name(table: str, part: str) -> str:
     if not _PART.fullmatch(part):
         raise WarehouseError(f"{table}: part {part!r} may have letters, digits, '_' and '-' only.")
     return f"{table}__{part}"
+
+
+def quoted_name(name: str) -> str:
+    """Write one name as SQL does, in backquotes, whatever is in it.
+
+    Example:
+        >>> quoted_name("of `x`")
+        '`of \\\\`x\\\\``'
+    """
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"
 
 
 def label(text: str) -> str:
