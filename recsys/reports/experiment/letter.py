@@ -6,7 +6,7 @@ from recsys.reports.experiment.answers import answers
 from recsys.reports.experiment.evidence import Interval, Lift
 from recsys.reports.experiment.page import GUARD_WORD, checked, environment, facts
 from recsys.reports.experiment.readout import ReadOut
-from recsys.reports.experiment.words import NONE, effect_of_use, measure, measures, p_value, percent, percents
+from recsys.reports.experiment.words import effect_of_use, measure, measures, p_value, percent, percents
 
 OFTEN_NOTE = (
     "This design looks more than once: intervals are those of the difference, and hold at every look. There is no "
@@ -49,7 +49,7 @@ def _row(lift: Lift, one: ReadOut) -> dict[str, str]:
         "mean": measure(lift.mean.value if lift.mean else None, lift, unit),
         "lift": percent(lift.relative.value if lift.relative else None),
         "interval": _interval(lift, one),
-        "p": p_value(lift.p_value if lift.p_adjusted is None else lift.p_adjusted) if one.is_fixed else NONE,
+        "p": p_value(lift.p_value if lift.p_adjusted is None else lift.p_adjusted),
     }
 
 
