@@ -135,7 +135,7 @@ def test_the_bundle_loads_by_itself(made, loaded):
 
 def test_airflow_takes_no_module_of_the_package_for_a_plugin(loaded):
     assert loaded["plugin_errors"] == {}
-    light = {"recsys", "recsys.errors", "recsys.settings"}
+    light = {"recsys", "recsys.errors", "recsys.settings", "recsys.yaml_files"}
     assert set(loaded["by_plugins"]) >= {"recsys_tasks", "recsys_order", "recsys_experiments_page"}
     assert {name for name in loaded["by_plugins"] if not name.startswith("recsys_")} <= light
     assert loaded["heavy"] == []

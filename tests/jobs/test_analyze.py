@@ -165,7 +165,7 @@ def test_a_table_that_is_not_there_names_those_that_are(settings: Settings) -> N
         analyze.run(settings, "mydata.users", ASKED)
     with open_warehouse(settings) as warehouse:
         warehouse.write("experiments.assignments", assignments(), DAY)
-    for name in ("mydata.users", "none.csv", "../../etc", "mydata.users`; DROP"):
+    for name in ("mydata.users", "none.csv", "../../no-such-folder", "mydata.users`; DROP"):
         with pytest.raises(
             ContractError, match=r"neither a file nor a table.* has experiments\.assignments\."
         ):
