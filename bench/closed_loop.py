@@ -143,8 +143,12 @@ def run(loop: Loop, root: Path, say: Callable[[str], None] = lambda line: None) 
         "seed": loop.seed,
         "history_days": loop.history_days,
     }
-    setup |= {"days": loop.days, "replications": loop.replications, "ration": loop.ration}
-    setup |= {"early": list(loop.early)}
+    setup |= {
+        "days": loop.days,
+        "replications": loop.replications,
+        "ration": loop.ration,
+        "early": list(loop.early),
+    }
     return {"setup": setup, "seconds": round(time.perf_counter() - started), **figures(days, loop.seed)}
 
 

@@ -22,12 +22,12 @@ from recsys.settings import Settings
 from recsys.sources.reader import ENDINGS, SourceFile, data_files, open_file
 from recsys.warehouse import open_warehouse
 from recsys.warehouse.base import require_warehouse
+from recsys.warehouse.layout import Layout
 
 DELIMITERS = ",;\t|"
 MOST_NAMES = 30
 """Tables of a warehouse that an error names."""
 _NAME = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_-]+")
-_OF_DAY = re.compile(r"ds=(\d{4}-\d{2}-\d{2})(?:\.[A-Za-z0-9_-]+)?\.parquet")
 DAMAGED = (ValueError, OSError, EOFError, zlib.error, pd.errors.ParserWarning)
 """What pandas, Arrow and gzip raise on a damaged file."""
 
@@ -105,8 +105,9 @@ def _read_files(path: Path, ds: date | None = None) -> pd.DataFrame:
     file = open_file(path)
     files = [path] if path.is_file() else data_files(path)
     if ds is not None:
-        days = {child: found[1] for child in files if (found := _OF_DAY.fullmatch(child.name))}
-        files = [child for child, day in days.items() if day == ds.isoformat()]
+        layout = Layout(path)
+        days = {child: day for child in files if (day := layout.day(child))}
+        files = [child for child, day in days.items() if day == ds]
         if not files:
             known = f"it has {min(days.values())}..{max(days.values())}" if days else "it has no days"
             raise WarehouseError(

@@ -67,11 +67,10 @@ class Analysis:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why no result may be believed; empty where they may."""
-        off = self.srm_p_value is not None and self.srm_p_value < SRM_ALPHA
-        ratio = (
-            f"the arms do not have their shares of the units (p = {self.srm_p_value:.3g})" if off else None
-        )
-        return (*filter(None, (ratio,)), *self.alarms)
+        p = self.srm_p_value
+        if p is None or p >= SRM_ALPHA:
+            return self.alarms
+        return (f"the arms do not have their shares of the units (p = {p:.3g})", *self.alarms)
 
     def record(self) -> dict[str, object]:
         """Return what ``--json`` writes; None for a number that does not exist."""
@@ -181,9 +180,9 @@ def _unlike(pairs: Sequence[tuple[Values, tuple[str, str], tuple[int, int]]]) ->
     """Where arms differ in the covariate by more than chance: chance drew the arms, so it is not of the time before."""
     notes = []
     for metric, names, places in pairs:
-        before = metric.covariate if metric.cuped else None
-        if before is None:
+        if not metric.cuped:
             continue
+        before = metric.covariate
         theirs, ours = (before.of(place) for place in places)
         found = compare_rows(before.kind, ours, theirs, alpha=SRM_ALPHA)
         if found is not None and found.p_value < SRM_ALPHA:

@@ -78,9 +78,9 @@ def gather(frame: pd.DataFrame, unit: str, arm: str | None, repeats: Repeats = "
     """Find the units of a table and their arms; without ``arm`` all are in one, called ``all``.
 
     Rows without a unit or an arm and units in two arms are left out, with a note; more of the latter than MOST_WRONG
-    of all units is an alarm. A unit with several rows: where all
-    repeated rows are copies in every column, each counts once; else the table holds several measurements of a unit,
-    and they are added up (``auto``). ``sum`` always adds up, ``refuse`` accepts no repeated unit.
+    of all units is an alarm. A unit with several rows: where all repeated rows are copies in every column, each counts
+    once; else the table holds several measurements of a unit, and they are added up (``auto``). ``sum`` always adds
+    up, ``refuse`` accepts no repeated unit.
 
     Raises:
         ExperimentError: nothing is left, there are fewer than two arms, or a unit repeats and may not.
@@ -191,7 +191,8 @@ def _in_one_arm(
             f"{_units(crossed)} seen in more than one arm left out of all of them ({crossed / count:.2%} of all): find "
             "out why before you believe the rest"
         )
-        alarms += notes[-1:] if crossed > MOST_WRONG * count else []
+        if crossed > MOST_WRONG * count:
+            alarms.append(notes[-1])
     if not kept.any():
         raise ExperimentError("No unit is left that has an id and exactly one arm; nothing can be compared.")
     return kept

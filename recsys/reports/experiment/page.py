@@ -43,7 +43,7 @@ USE_NOTE = (
     "does not decide. Naive is those of the arm who used it against those who did not; they differ anyway, so it is "
     "not to be trusted."
 )
-OFTEN_NOTE = (
+ONE_LOOK_NOTE = (
     "This design looks more than once, and decides on the interval that holds at every look. Intervals of the lift and "
     "p-values are for one look: read every day, they find something by chance."
 )
@@ -186,7 +186,7 @@ def environment() -> Environment:
         "guard_tone": GUARD_TONE,
         "guard_word": GUARD_WORD,
         "use_note": USE_NOTE,
-        "often_note": OFTEN_NOTE,
+        "one_look_note": ONE_LOOK_NOTE,
     }
     return made
 
