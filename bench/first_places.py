@@ -4,10 +4,10 @@
 
 ``W`` is a synthetic marketplace with a champion, as ``recsys demo`` or ``bench/closed_loop.py`` leaves it. The logistic
 regression is fitted as training as of ``ds`` fits it, on its training days alone and with no memory of the champion:
-once with all features, once with those of ``--without`` held at 0. Each puts all candidates of the same users in order
-of p x price^alpha x take rate. The first PLACES are valued by the truth: position^-EXPONENT x P(click) x P(purchase) x
-price x take rate where the purse allows it; auctions count nothing. Users weigh as much as they come and are in the
-mood.
+once with all features, once with those of ``--without`` held at 0. Each puts all candidates of the same users in the
+order of the score that lists compete by, auctions last. The first PLACES are valued by the truth: position^-EXPONENT x
+P(click) x P(purchase) x price x take rate where the purse allows it; auctions count nothing. Users weigh as much as
+they come and are in the mood.
 
 Nothing is played, so nobody is ahead of anybody, and money spent today is there tomorrow: of two rankers, the one with
 dearer lists looks better here than it is.
@@ -40,12 +40,13 @@ from recsys.ranking.training import Examples  # noqa: E402
 from recsys.settings import Settings, parse_ds  # noqa: E402
 from recsys.synthetic import State  # noqa: E402
 from recsys.synthetic.behaviour import taste_of  # noqa: E402
+from recsys.synthetic.config import MarketplaceConfig  # noqa: E402
 from recsys.synthetic.play import dawn  # noqa: E402
 from recsys.synthetic.visits import numbers_of, session_rate  # noqa: E402
 from recsys.warehouse import Warehouse, open_warehouse  # noqa: E402
 
-PLACES, EXPONENT = 12, 0.55
-"""Places that a usual visit gets to, and how fast looks fall off (``MarketplaceConfig.position_exponent``)."""
+PLACES, EXPONENT = 12, MarketplaceConfig.position_exponent
+"""Places that a usual visit gets to, and how fast looks fall off."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,13 @@ def _evening(settings: Settings, ranker: Ranker, snapshot: Snapshot, ds: date, u
     person = numbers_of(pd.Series(audience.user_ids))[row]
     thing = numbers_of(pd.Series(shelf.item_ids))[item]
     wish = taste_of(morning, tomorrow).wish(person, thing)
-    price = morning.items["price"][thing]
-    can = (price <= morning.users["wallet"][person]) & ~morning.items["auction"][thing]
+    price, fixed = morning.items["price"][thing], ~morning.items["auction"][thing]
+    can = fixed & (price <= morning.users["wallet"][person])
     weight = session_rate(morning, tomorrow) * morning.users["mood"]
     return Evening(
         rows=row,
         features=np.concatenate(features),
-        money=ranker.money.score(np.ones(len(row)), shelf.price[item], ranker.kept[item])
-        * ~morning.items["auction"][thing],
+        money=ranker.money.score(np.ones(len(row)), shelf.price[item], ranker.kept[item]) * fixed,
         value=wish.click * wish.buy * price * morning.items["take"][thing] * can,
         weighs=weight[person],
     )
