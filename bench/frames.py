@@ -7,7 +7,8 @@ import pandas as pd
 
 from bench.market import DAY, LAST_DAY, NEVER, Market, second
 
-GROUPS_PER_USER, TOUCHED_PER_USER, CATEGORIES_PER_USER = 30, 15, 6
+GROUPS_PER_USER, TOUCHED_PER_USER, CATEGORIES_PER_USER, SEARCHES_PER_USER = 30, 15, 6, 4
+CONDITIONS = ("new", "good", "fair", "worn")
 COUNTS = ("views_7d", "views_30d", "likes_30d", "purchases_7d", "purchases_90d", "spend_7d", "spend_30d")
 
 
@@ -39,6 +40,7 @@ def market_frames(market: Market, seed: int) -> dict[str, pd.DataFrame]:
             "cancel_rate": rng.beta(1, 20, len(live)),
         }
     )
+    items["condition"] = np.array(CONDITIONS, object)[rng.integers(0, len(CONDITIONS), len(live))]
     brands = pd.DataFrame({"group_id": group_ids, "brand": names("brand ", 500)[(groups // 10) % 500]})
     demand = pd.DataFrame(
         {"region": "", "item_id": items["item_id"], "weight": items["popularity_7d"] + 1.0}
@@ -75,7 +77,21 @@ def _people(
     touched["last_date"] = dates[rng.integers(0, 14, len(touched))]
     affinity = drawn(CATEGORIES_PER_USER, "category_id")
     affinity["affinity"] = rng.exponential(3, len(affinity))
-    return {"users": users, "interactions": own, "touched": touched, "affinity": affinity}
+    by_topic = {
+        "category": drawn(SEARCHES_PER_USER, "category_id"),
+        "brand": drawn(SEARCHES_PER_USER, "brand").dropna(),
+    }
+    searches = pd.concat(
+        [part.set_axis(["user_id", "topic_id"], axis=1).assign(topic=name) for name, part in by_topic.items()]
+    )
+    searches["searches"] = rng.exponential(2, len(searches))
+    return {
+        "users": users,
+        "interactions": own,
+        "touched": touched,
+        "affinity": affinity,
+        "searches": searches,
+    }
 
 
 def _users(market: Market, ids: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:

@@ -243,6 +243,12 @@ FEATURES: Final = (
         "ds",
     ),
     _table(
+        "features.user_search_affinity",
+        "user_id, topic, topic_id",
+        """user_id STRING!, topic STRING!, topic_id STRING!, searches FLOAT64!, last_date DATE!, ds DATE!""",
+        "ds",
+    ),
+    _table(
         "features.cohort_affinity",
         "cohort, category_id",
         "cohort STRING!, category_id STRING!, points FLOAT64!, share FLOAT64!, drawn FLOAT64!, ds DATE!",

@@ -11,6 +11,7 @@ import pandas as pd
 from recsys.features.cohort import Cohorts
 from recsys.features.interactions import day_number
 from recsys.features.memory import Memory
+from recsys.features.searches import Searches
 from recsys.features.shelf import Shelf
 from recsys.features.tables import PairTable
 from recsys.schema import CATEGORY_ID, GROUP_ID, ITEM_ID, USER_ID
@@ -46,7 +47,7 @@ class Audience:
     (user, group), ``touched`` TOUCHED by (user, listing), ``memory`` the same with what is sold by now,
     ``category_share`` and ``brand_share`` the user's decayed interest, summing to at most 1. ``order_days`` counts the
     days a user bought something, ``variety`` the groups they had to do with. ``cohorts`` says what people alike
-    care for.
+    care for, ``searches`` what users searched for.
     """
 
     user_ids: pd.Index
@@ -63,6 +64,7 @@ class Audience:
     category_points: np.ndarray
     brand_points: np.ndarray
     cohorts: Cohorts
+    searches: Searches
     own: PairTable
     touched: PairTable
     memory: Memory
@@ -80,11 +82,12 @@ class Audience:
         brand_of_group: pd.DataFrame,
         as_of: int,
         cohorts: pd.DataFrame | None = None,
+        searches: pd.DataFrame | None = None,
     ) -> Audience:
         """Read ``users`` (features.user_daily), their ``interactions`` (features.interactions), ``affinity``
         (features.user_category_affinity), what they ``touched`` lately ([user_id, item_id, *TOUCHED counts,
-        last_date]; ``Memory.build`` says what else), ``brand_of_group`` ([group_id, brand]) and ``cohorts``
-        (features.cohort_affinity)."""
+        last_date]; ``Memory.build`` says what else), ``brand_of_group`` ([group_id, brand]), ``cohorts``
+        (features.cohort_affinity) and ``searches`` (features.user_search_affinity)."""
         users = users.sort_values(USER_ID, kind="stable", ignore_index=True)
         ids = pd.Index(users[USER_ID], dtype=object)
         rows = ids.get_indexer(pd.Index(interactions[USER_ID]))
@@ -108,6 +111,7 @@ class Audience:
             category_points=category_points,
             brand_points=brand_points,
             cohorts=Cohorts.build(shelf, users, cohorts, (date(1970, 1, 1) + timedelta(days=as_of)).year),
+            searches=Searches.build(shelf, ids, searches),
             own=PairTable.build(
                 rows,
                 shelf.group_ids.get_indexer(pd.Index(interactions[GROUP_ID])),

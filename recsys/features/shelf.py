@@ -32,10 +32,12 @@ ITEM_FEATURES = (
     "seasonal_index",
     "level",
     "brand_level",
+    "condition_level",
     "seller_appeal",
 )
 """What is known of a listing alone. ``level``: log price against the mean of its category on the shelf;
-``brand_level``: the same against its brand's mean level too; ``seller_appeal``: how much more, in log, the seller's
+``brand_level``: the same against its brand's mean level too, ``condition_level`` against its condition's as well;
+``seller_appeal``: how much more, in log, the seller's
 listings are clicked than those of their category."""
 LEVEL_WEIGHT, APPEAL_WEIGHT = 20.0, 2.0
 """Listings at the mean that a brand's level, a seller's appeal is drawn to it by."""
@@ -97,12 +99,16 @@ class Shelf:
 
     @classmethod
     def from_frame(cls, items: pd.DataFrame) -> Shelf:
-        """Read item_id, group_id, seller_id, category_id, price and, if there, brand, category_name and DEFAULTS."""
+        """Read item_id, group_id, seller_id, category_id, price; if there brand, condition, category_name, DEFAULTS."""
         items = items.sort_values(ITEM_ID, kind="stable", ignore_index=True)
         number = {name: _column(items, name, default) for name, default in DEFAULTS.items()}
         codes = {name: pd.factorize(items[name], sort=True) for name in (GROUP_ID, SELLER_ID, CATEGORY_ID)}
         brand = items["brand"] if "brand" in items else pd.Series(None, index=items.index, dtype=object)
         brand_code, brands = pd.factorize(brand.str.lower() if brand.notna().any() else brand, sort=True)
+        condition = (
+            items["condition"] if "condition" in items else pd.Series(None, index=items.index, dtype=object)
+        )
+        condition_code = pd.factorize(condition, sort=True)[0]
         price = items["price"].to_numpy(np.float64)
         return cls(
             item_ids=pd.Index(items[ITEM_ID], dtype=object),
@@ -118,7 +124,13 @@ class Shelf:
             take_rate=number["take_rate"].astype(np.float64),
             p_cancel=np.clip(number["cancel_rate"], 0.0, 1.0).astype(np.float64),
             features=_features(
-                price, number, {**{name: code for name, (code, _) in codes.items()}, "brand": brand_code}
+                price,
+                number,
+                {
+                    **{name: code for name, (code, _) in codes.items()},
+                    "brand": brand_code,
+                    "condition": condition_code,
+                },
             ),
             category_names=_names(items, "category_name", codes[CATEGORY_ID][0], len(codes[CATEGORY_ID][1])),
             brand_names=_names(items, "brand", brand_code, len(brands)),
@@ -178,6 +190,9 @@ def _features(price: np.ndarray, number: dict[str, np.ndarray], codes: dict[str,
     category = codes[CATEGORY_ID]
     derived["level"] = derived["log_price"] - _mean_of(category, derived["log_price"])
     derived["brand_level"] = derived["level"] - _mean_of(codes["brand"], derived["level"], LEVEL_WEIGHT)
+    derived["condition_level"] = derived["brand_level"] - _mean_of(
+        codes["condition"], derived["brand_level"], LEVEL_WEIGHT
+    )
     lead = derived["click_rate"] - _mean_of(category, derived["click_rate"])
     derived["seller_appeal"] = _mean_of(codes[SELLER_ID], lead, APPEAL_WEIGHT)
     columns = [derived[name] if name in derived else number[name] for name in ITEM_FEATURES]

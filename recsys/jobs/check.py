@@ -37,6 +37,7 @@ QUALITY_DIR = "_quality"
 WINDOWS: Mapping[str, str] = {
     "features.user_daily": "staging.user_item_daily",
     "features.item_daily": "staging.item_daily",
+    "features.user_search_affinity": "staging.user_search_daily",
 }
 """Checked tables whose windows add up the days of another: a day that was never built is missing in them."""
 _PARAMETER = re.compile(r"@([a-z_]+)")

@@ -27,8 +27,13 @@ FEATURE_TABLES = tuple(
     )
 )
 """What ``read_snapshot`` needs the partition of."""
-COHORTS, PROMISES = "features.cohort_affinity", "marts.list_calibration"
-"""Read where they are there: a day that was built without has no cohorts, and takes the ranker at its word."""
+COHORTS, SEARCHES, PROMISES = (
+    "features.cohort_affinity",
+    "features.user_search_affinity",
+    "marts.list_calibration",
+)
+"""Read where they are there: a day that was built without has no cohorts nor searches, and takes the ranker at its
+word."""
 PROMISE_DAYS, SHAPE_DAYS = 3, 28
 """How far back promises of a model count, and those of all models for where, by price, they are kept worst."""
 
@@ -38,7 +43,8 @@ SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(i
   items.click_rate, items.purchase_rate, items.price_percentile, items.is_auction, items.bid_count, items.hours_left,
   items.p_available, sellers.tenure_days AS seller_days,
   sellers.rating, sellers.cancel_rate, sellers.ships_within_days, sellers.is_verified, sellers.sell_through,
-  trend.trend, trend.seasonal_index, listings.brand, listings.stock, categories.name AS category_name
+  trend.trend, trend.seasonal_index, listings.brand, listings.condition, listings.stock,
+  categories.name AS category_name
 FROM features.item_daily AS items
 LEFT JOIN staging.items AS listings ON listings.item_id = items.item_id AND listings.ds = @ds
 LEFT JOIN features.seller_daily AS sellers ON sellers.seller_id = items.seller_id AND sellers.ds = @ds
@@ -73,6 +79,12 @@ SELECT user_id, category_id, affinity
 FROM features.user_category_affinity
 WHERE ds = @ds AND {users}
 ORDER BY user_id, category_id
+"""
+_SEARCHES = """
+SELECT user_id, topic, topic_id, searches
+FROM features.user_search_affinity
+WHERE ds = @ds AND {users}
+ORDER BY user_id, topic, topic_id
 """
 _COHORTS = """
 SELECT cohort, category_id, share, drawn
@@ -189,6 +201,7 @@ def snapshot_queries(
             _TOUCHED, days=min(TOUCHED_DAYS, settings.history_days + 1), history_days=settings.history_days
         ),
         "cohorts": (_COHORTS, {}),
+        "searches": of_mine(_SEARCHES),
         "promises": (_PROMISES, {"days": PROMISE_DAYS, "shape_days": SHAPE_DAYS}),
         "demand": (_DEMAND, {"days": DEMAND_DAYS}),
         "brands": (_BRANDS, {}),
@@ -227,7 +240,7 @@ def read_snapshot(
     if settings.item_unit == "item":
         audience = pd.Index(_frame(warehouse, queries["users"], ds)["user_id"], dtype=object)
         return read_shop(warehouse, settings, ds).snapshot(ds, audience)
-    for table, name in ((COHORTS, "cohorts"), (PROMISES, "promises")):
+    for table, name in ((COHORTS, "cohorts"), (SEARCHES, "searches"), (PROMISES, "promises")):
         if not warehouse.exists(table, ds):
             del queries[name]
     frames = {name: _frame(warehouse, query, ds) for name, query in queries.items()}

@@ -1,8 +1,8 @@
 """Why a listing is on a list, in words that its reader understands.
 
-A reason says only what is true, and only what the reader did or can see: their own likes, looks and purchases, the age
-of the listing, demand where they live. Of several that hold, the one nearest to their own acts is given. Of others only
-sums are told, and in which region from POPULAR_POINTS on.
+A reason says only what is true, and only what the reader did or can see: their own likes, looks, purchases and
+searches, the age of the listing, demand where they live. Of several that hold, the one nearest to their own acts is
+given. Of others only sums are told, and in which region from POPULAR_POINTS on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ LEAST_SHARE = 0.15
 """A brand or category is named if it takes up at least this much of a user's interest."""
 LEAST_VARIETY = 3
 """Nothing is said of the tastes of a user who had to do with fewer groups of listings than this."""
+SEARCHED = 0.5
+"""Searches, halved every month, from which a brand or category is one that the user searched for."""
 POPULAR_POINTS = 10.0
 """Points of demand (a view 1, a like 3, a purchase 8; halved every week) from which a listing is called popular."""
 SOUGHT_POINTS = 3.0
@@ -41,10 +43,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "like_liked": ("Similar to something you liked in {}", "Similar to something you liked"),
     "like_bought": ("Similar to something you bought in {}", "Similar to something you bought"),
     "like_viewed": ("Similar to something you looked at in {}", "Similar to something you looked at"),
+    "brand_searched": ("From {}, which you searched for", "From a brand you searched for"),
     "new_favourite": ("New in {}, your favourite category", "New in your favourite category"),
     "brand": ("From {}, a brand you go for", "From a brand you go for"),
     "favourite": ("From {}, your favourite category", "From your favourite category"),
     "category": ("From {}, a category you go for", "From a category you go for"),
+    "searched": ("", "Fits what you searched for"),
     "popular_near": ("Popular in {}", "Popular where you live"),
     "popular": ("", "Popular right now"),
     "taste": ("", "Chosen from what you and people like you go for"),
@@ -187,7 +191,11 @@ def _tastes(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarra
     goes_for = enough & (share >= LEAST_SHARE) & (len(shelf.category_ids) > 1)
     favourite = goes_for & (_favourites(audience)[rows] == category)
     brand = audience.brand_share.find(rows, shelf.brand_code[items])[0][:, 0]
+    searched = audience.searches
     return {
+        "brand_searched": searched.by_brand.find(rows, shelf.brand_code[items])[0][:, 0] >= SEARCHED,
+        "searched": (searched.by_category.find(rows, category)[0][:, 0] >= SEARCHED)
+        & (len(shelf.category_ids) > 1),
         "category": goes_for,
         "favourite": favourite,
         "new_favourite": favourite & (shelf.item_feature("log_age")[items] <= np.log1p(NEW_DAYS)),
@@ -240,7 +248,7 @@ def _label(
     if name == "popular_near":
         names, codes = np.unique(audience.regions[rows].astype(str), return_inverse=True)
         return names, codes
-    if name == "brand":
+    if name in {"brand", "brand_searched"}:
         return shelf.brand_names, shelf.brand_code[items]
     return shelf.category_names, shelf.category_code[items]
 

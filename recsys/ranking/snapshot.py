@@ -35,10 +35,11 @@ class Snapshot:
     def from_frames(cls, frames: Mapping[str, pd.DataFrame], ds: date) -> Snapshot:
         """Read the frames ``items``, ``users``, ``interactions``, ``touched``, ``affinity``, ``brands``, ``demand``.
 
-        ``cohorts`` may be missing: then nobody is seen through people alike; ``promises`` too: then none were made. See
-        ``Shelf.from_frame``, ``Audience.from_frames`` and ``candidates.trending`` for their columns. Retrievers learn
-        from ``history`` where there is one, else from ``interactions``. With ``purchases`` and ``regions``, of
-        everybody, the audience is that of a shop: see ``ShopAudience.of``.
+        ``cohorts`` may be missing: then nobody is seen through people alike; ``searches``: then nobody searched;
+        ``promises``: then none were made. See ``Shelf.from_frame``, ``Audience.from_frames`` and
+        ``candidates.trending`` for their columns. Retrievers learn from ``history`` where there is one, else from
+        ``interactions``. With ``purchases`` and ``regions``, of everybody, the audience is that of a shop: see
+        ``ShopAudience.of``.
         """
         as_of = int(day_number(ds)[0])
         shelf = Shelf.from_frame(frames["items"])
@@ -50,6 +51,7 @@ class Snapshot:
             affinity=frames["affinity"],
             brand_of_group=frames["brands"],
             cohorts=frames.get("cohorts"),
+            searches=frames.get("searches"),
             as_of=as_of,
         )
         history = frames["history"] if "history" in frames else _history(frames["interactions"])

@@ -33,6 +33,17 @@ def test_a_level_is_against_the_category_and_the_brand() -> None:
     np.testing.assert_allclose(shelf.item_feature("brand_level"), [-half - acme, half, -acme, 0], atol=1e-6)
 
 
+def test_a_level_is_against_the_condition_too_where_it_is_known() -> None:
+    plain, known = (
+        Shelf.from_frame(SHELF),
+        Shelf.from_frame(SHELF.assign(condition=["new", "new", None, "used"])),
+    )
+    level = plain.item_feature("brand_level")
+    np.testing.assert_array_equal(plain.item_feature("condition_level"), level)
+    new, used = (level[0] + level[1]) / (2 + LEVEL_WEIGHT), level[3] / (1 + LEVEL_WEIGHT)
+    np.testing.assert_allclose(known.item_feature("condition_level"), level - [new, new, 0, used], atol=1e-6)
+
+
 def test_a_seller_is_as_appealing_as_their_listings_are_clicked() -> None:
     shelf = Shelf.from_frame(SHELF.assign(seller_id=["s1", "s1", "s1", "s2"]))
     lead = np.log(2.0) / (3 + APPEAL_WEIGHT)

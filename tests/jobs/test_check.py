@@ -61,6 +61,7 @@ CLEAN: dict[str, list[Row]] = {
     "marketplace.campaign_daily": [{"campaign_id": "k1", "keyword": "shoe", "impressions": 5, "clicks": 1}],
     "staging.items": [{"item_id": i} for i in ("i1", "i2", "i3")],
     "staging.user_item_daily": [],
+    "staging.user_search_daily": [],
     "staging.item_daily": [
         {"item_id": "i1", "ds": DS - timedelta(days=n), **({} if n % 7 else {"views": 180, "purchases": 1})}
         for n in range(29)
@@ -68,6 +69,9 @@ CLEAN: dict[str, list[Row]] = {
     "features.item_group": [{"item_id": i} for i in ("i1", "i2", "i3")],
     "features.user_daily": [{"user_id": u} for u in ("u1", "u2")],
     "features.user_category_affinity": [{"user_id": "u1", "category_id": "c1", "share": 1.0}],
+    "features.user_search_affinity": [
+        {"user_id": "u1", "topic": "brand", "topic_id": "acme", "searches": 1.0}
+    ],
     "features.cohort_affinity": [{"cohort": "everybody", "category_id": "c1", "share": 1.0}],
     "features.item_daily": [{"item_id": i} for i in ("i1", "i2", "i3")],
     "features.seller_daily": [{"seller_id": "s1", "rating": 4.5}],
@@ -247,6 +251,16 @@ DEFECTS: list[tuple[str, list[Row], str]] = [
         "features.user_category_affinity",
         first("features.user_category_affinity", share=0.5),
         "shares_not_one.critical",
+    ),
+    (
+        "features.user_search_affinity",
+        first("features.user_search_affinity", searches=0.0),
+        "odd_searches.critical",
+    ),
+    (
+        "features.user_search_affinity",
+        first("features.user_search_affinity", topic="size"),
+        "odd_topics.critical",
     ),
     (
         "features.cohort_affinity",

@@ -25,11 +25,11 @@ QUICK = Growth(rounds=60, least_in_leaf=100)
 
 
 def world(n: int, seed: int) -> dict[str, np.ndarray]:
-    """A step in the first feature draws clicks; low prices sell; what stands lower is opened less."""
+    """The ends of the first feature draw clicks; low prices sell; what stands lower is opened less."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, WIDTH)).astype(np.float32)
     position = rng.integers(1, 40, n)
-    wish = sigmoid(-0.5 + 2.0 * (features[:, 0] > 0.5))
+    wish = sigmoid(-1.5 + 3.5 * (np.abs(features[:, 0]) > 0.7))
     opens = wish * position**-0.5
     buys = sigmoid(-2.0 - 1.0 * features[:, PRICE].astype(float))
     clicked = rng.random(n) < opens

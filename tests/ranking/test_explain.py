@@ -124,6 +124,25 @@ def test_tastes_and_news() -> None:
     assert reason(snapshot, "u05", "i023") == "You may like this"
 
 
+def test_what_was_searched_for_is_said_after_what_was_done() -> None:
+    searched = [
+        ("u04", "brand", "acme", 0.6),
+        ("u05", "brand", "acme", 0.4),
+        ("u23", "category", "books", 1.0),
+    ]
+    made = frames()
+    made["items"]["category_name"] = made["items"]["category_id"].str.title()
+    made["items"]["popularity_7d"], made["touched"] = 0.0, acts(("u06", "i022", "likes"))
+    made["searches"] = pd.DataFrame(
+        [*searched, ("u06", "brand", "acme", 3.0)], columns=["user_id", "topic", "topic_id", "searches"]
+    )
+    snapshot = Snapshot.from_frames(made, DS)
+    assert reason(snapshot, "u04", "i022") == "From acme, which you searched for"
+    assert "searched" not in reason(snapshot, "u05", "i022"), "a search of more than a month ago"
+    assert reason(snapshot, "u06", "i022") == "You liked this"
+    assert reason(snapshot, "u23", "i021") == "Fits what you searched for"
+
+
 def test_what_is_said_to_someone_nothing_is_known_of() -> None:
     snapshot = market(acts())
     assert reason(snapshot, "u23", "i010") == "Popular in south"
