@@ -43,7 +43,7 @@ class Split:
         """Scores of ``later`` and ``test`` pairs, calibrated on the former; ordered by p x price if not told else."""
         try:
             platt = fit_platt(later, np.log(self.later.price), self.later.purchased)
-            p = sigmoid(platt.logit(test, np.log(self.test.price)).astype(np.float64))
+            p = np.minimum(sigmoid(platt.logit(test, np.log(self.test.price)).astype(np.float64)), platt.most)
         except ModelError:  # it orders those days backwards: as a probability it says nothing
             p = np.full(len(test), self.later.purchased.mean())
         return Answer(p, test, p * MONEY.capped(self.test.price) if by_money is None else by_money)

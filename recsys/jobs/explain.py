@@ -90,7 +90,7 @@ def _contributions(
         raise ModelError(
             f"{gone.sum()} of its places are no candidates any more: the features of {ds} have changed."
         )
-    return Contributions(why.names, why.values[place], why.base[place]), judged.p_purchase[place]
+    return Contributions(why.names, why.values[place], why.base[place]), judged.promised[place]
 
 
 def _told(

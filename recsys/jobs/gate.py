@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -20,6 +21,7 @@ from recsys.jobs.inputs import has_features, read_shop, read_snapshot
 from recsys.jobs.score import DEFAULT_POLICY, ranker_of
 from recsys.ranking.champion import Champion, load_champion, newest_day
 from recsys.ranking.snapshot import Snapshot
+from recsys.ranking.training import FeatureScorer
 from recsys.schema import ITEM_ID, RANK, USER_ID
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse
@@ -119,8 +121,8 @@ def promised(
 ) -> float | None:
     """Purchases that the first PLACES of the lists of ``model`` promise per purchase that those of ``champion`` do.
 
-    Both make the lists of the same PROMISED_TO users of ``ds``. The champion's promises are set right by what came of
-    its lists; None where none was seen yet, as in a shop.
+    Both make the lists of the same PROMISED_TO users of ``ds``, and promise all that they order by. The champion's
+    promises are set right by what came of its lists; None where none was seen yet, as in a shop.
     """
     if settings.item_unit == "item":
         return None
@@ -131,10 +133,18 @@ def promised(
     rng = np.random.default_rng((settings.seed, ds.toordinal()))
     rows = np.sort(rng.choice(everybody, min(everybody, PROMISED_TO), replace=False))
     sums = []
-    for one in (model, champion):
+    for one in (_unbounded(model), _unbounded(champion)):
         lists = ranker_of(settings, snapshot, one).rank(snapshot.audience, rows, DEFAULT_POLICY)
         sums.append(float(lists.loc[lists[RANK] <= PLACES, "p_purchase"].sum()))
     return sums[0] / max(sums[1], 1e-9)
+
+
+def _unbounded(model: Champion) -> Champion:
+    """``model`` with every chance that it orders by promised: a bound would hide by how much it errs above it."""
+    scorer = model.scorer
+    if not isinstance(scorer, FeatureScorer):
+        return model
+    return replace(model, scorer=replace(scorer, platt=replace(scorer.platt, most=1.0)))
 
 
 def _unjudged(settings: Settings, ds: date, why: str) -> dict[str, object]:

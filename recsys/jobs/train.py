@@ -16,9 +16,10 @@ from recsys.jobs import register
 from recsys.jobs.gate import hold_against_champion
 from recsys.jobs.inputs import ALL_USERS, days_back, has_features, read_shop, read_snapshot
 from recsys.models import Recommender
-from recsys.ranking.champion import CHALLENGER, Champion, scorer_before
+from recsys.ranking.champion import CHALLENGER, Champion, champion_before, first_day
 from recsys.ranking.judge import Scorer
 from recsys.ranking.replay import replay_pairs
+from recsys.ranking.scorer import MEMORY
 from recsys.ranking.shop import train_shop
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import (
@@ -102,13 +103,13 @@ def _train(settings: Settings, ds: date, progress: Callable[[str], None] | None)
         def trained(day: date) -> Champion:
             if settings.item_unit == "group":
                 return train_market(warehouse, settings, day)
-            in_place = scorer_before(settings.models_dir, day)
+            in_place = champion_before(settings.models_dir, day)
             return train_shop(
                 read_shop(warehouse, settings, day),
                 day,
                 settings.seed,
                 progress,
-                champion=in_place,
+                champion=in_place.scorer if in_place else None,
                 chosen=Tuned.read(settings.tuned_path),
             )
 
@@ -150,7 +151,7 @@ def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion
     outcomes = {day: outcome_of(warehouse, day, ds, most) for day in days}
     shown = sum(int(o.loc[o["impressions"] > 0, "purchases"].sum()) for o in outcomes.values())
     source = "impressions" if shown >= LEAST_PURCHASES else "replay"
-    scorer, facts = _learn(settings, ds, _examples(warehouse, settings, outcomes, source, most))
+    scorer, facts = _learn(settings, ds, _examples(warehouse, settings, outcomes, source, most), source)
     history = read_snapshot(warehouse, settings, ds).history
     retrievers = fit_retrievers(_retrievers(settings), history)
     return Champion(retrievers, scorer, {**facts, "ds": str(ds), "learned_from": source})
@@ -238,7 +239,14 @@ def _calibration_cut(purchases: list[int]) -> int:
     return max(1, len(purchases) - days)
 
 
-def _learn(settings: Settings, ds: date, examples: dict[date, Examples]) -> tuple[Scorer, dict[str, object]]:
+def _worth_remembering(champion: Champion, judged_from: date) -> bool:
+    """Whether it learned from lists of a ranker, and from none of the days that will judge what remembers it."""
+    return bool(champion.facts.get("ranked_days")) and champion.saw < judged_from
+
+
+def _learn(
+    settings: Settings, ds: date, examples: dict[date, Examples], source: str
+) -> tuple[Scorer, dict[str, object]]:
     days = sorted(examples)
     if len(days) < 2:
         raise ModelError(
@@ -247,9 +255,19 @@ def _learn(settings: Settings, ds: date, examples: dict[date, Examples]) -> tupl
     cut = _calibration_cut([int(examples[day].purchased.sum()) for day in days])
     train = Examples.join([examples[day] for day in days[:cut]])
     later = Examples.join([examples[day] for day in days[cut:]])
-    champion = scorer_before(settings.models_dir, ds)
-    scorer, metrics = train_scorer(train, later, settings.seed, champion=champion)
+    before = champion_before(settings.models_dir, ds)
+    memory = MEMORY if before and _worth_remembering(before, days[cut]) else 0.0
+    scorer, metrics = train_scorer(
+        train,
+        later,
+        settings.seed,
+        champion=before.scorer if before else None,
+        champion_saw=before.saw.toordinal() - 1 if before else 0,  # pairs are of the evening before
+        memory=memory,
+    )
+    first = first_day(settings.models_dir, ds) if source == "impressions" else None
     facts: dict[str, object] = {
+        "ranked_days": sum(day > first for day in days) if first else 0,
         "ranker": scorer.kind,
         "metrics": metrics,
         "training_days": [str(day) for day in days[:cut]],
@@ -259,7 +277,7 @@ def _learn(settings: Settings, ds: date, examples: dict[date, Examples]) -> tupl
         "parameters": {
             "seed": settings.seed,
             "item_unit": settings.item_unit,
-            "ranker": ranker_parameters(scorer),
+            "ranker": ranker_parameters(scorer, memory),
         },
     }
     return scorer, facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -105,8 +105,8 @@ class BoostedScorer:
         return sigmoid(self._log_odds(0, features) + np.log(self.kept))
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Calibrated probability of a purchase for each row of ``features`` [pairs, names]: float64 in (0, 1)."""
-        return self._both(features)[1]
+        """Promised probability of a purchase for each row of ``features`` [pairs, names]: float64 in (0, 1)."""
+        return np.minimum(self._both(features)[1], self.platt.most)
 
     def _both(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         click = self.click(features)
@@ -126,7 +126,7 @@ class BoostedScorer:
     ) -> Judged:
         """Judge pairs, see ``judge.Scorer``."""
         click, bought = self._both(pair_features(shelf, audience, rows, items, retrieved))
-        return Judged(bought, p_click=np.maximum(click, bought))
+        return Judged(bought, p_click=np.maximum(click, bought), most=self.platt.most)
 
     def contributions(
         self,
@@ -151,7 +151,7 @@ class BoostedScorer:
         price = log_price_of(self.names, features)
         if "log_price" in self.names:
             values[:, self.names.index("log_price")] += self.platt.tilt * price
-        return Contributions(self.names, values, log_odds(self.predict(features)) - values.sum(axis=1))
+        return Contributions(self.names, values, log_odds(self._both(features)[1]) - values.sum(axis=1))
 
     def quality(self, shelf: Shelf) -> np.ndarray:
         """Log-odds of each listing for a pair that is typical in all else, see ``judge.Scorer``."""
@@ -161,7 +161,7 @@ class BoostedScorer:
             part = shelf.features[start : start + LISTINGS_AT_ONCE]
             features = np.repeat(self.typical[None, :], len(part), axis=0)
             features[:, first : first + len(ITEM_FEATURES)] = part
-            out[start : start + len(part)] = log_odds(self.predict(features))
+            out[start : start + len(part)] = log_odds(self._both(features)[1])
         return out
 
     def save(self, folder: Path) -> None:
@@ -170,8 +170,7 @@ class BoostedScorer:
             name: np.frombuffer(text.encode(), np.uint8)
             for name, text in zip(("click", "purchase"), self.models, strict=True)
         }
-        platt = (self.platt.slope, self.platt.tilt, self.platt.offset)
-        numbers = np.array([*self.levels, self.position, self.kept, *platt])
+        numbers = np.array([*self.levels, self.position, self.kept, *astuple(self.platt)])
         names = np.array(self.names, dtype=object)
         arrays = {**texts, "names": names, "numbers": numbers, "typical": self.typical}
         store.save(folder, arrays, {"model": self.kind})

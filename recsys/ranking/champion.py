@@ -41,6 +41,15 @@ class Champion:
         """The groups that the retrievers know."""
         return next(iter(self.retrievers.values())).item_ids
 
+    @property
+    def saw(self) -> date:
+        """The last day that its ranker has learned from, by its facts; long ago where they do not say."""
+        told = [self.facts.get(name, []) for name in ("training_days", "calibration_days")]
+        return max(
+            (date.fromisoformat(str(day)) for days in told if isinstance(days, list) for day in days),
+            default=date.min,
+        )
+
     def with_history(self, interactions: Interactions) -> Champion:
         """The same champion for the users of ``interactions``."""
         inside = interactions.onto(self.catalogue)  # once for all of them
@@ -64,15 +73,21 @@ class Champion:
         return folder
 
 
-def scorer_before(models_dir: Path, ds: date) -> Scorer | None:
-    """The scorer of the newest champion of a day before ``ds``: what a new one has to match.
+def champion_before(models_dir: Path, ds: date) -> Champion | None:
+    """The newest champion of a day before ``ds``: what a new one has to match.
 
     None if there is none, or none that this version could score with.
     """
     try:
-        return newest_champion(models_dir, ds - timedelta(days=1)).scorer
+        return newest_champion(models_dir, ds - timedelta(days=1))
     except ModelError:
         return None
+
+
+def first_day(models_dir: Path, before: date) -> date | None:
+    """Data day of the first champion, whether or not this version could load it; None if there is none ``before``."""
+    days = [folder.name.removeprefix("ds=") for folder in (models_dir / NAME).glob("ds=????-??-??")]
+    return min((date.fromisoformat(day) for day in days if day < str(before)), default=None)
 
 
 def newest_champion(models_dir: Path, ds: date) -> Champion:

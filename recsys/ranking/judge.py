@@ -24,12 +24,19 @@ class Judged:
         amount: money the user is expected to pay if they buy; None where that is the price.
         order: what stands for p_purchase in the order of a list where that is sharper than the probability: positive,
             its proportions meant within one user only; None for p_purchase. Expected money is always by p_purchase.
+        most: the highest probability that is promised; the order goes on above it.
     """
 
     p_purchase: np.ndarray
     p_click: np.ndarray | None = None
     amount: np.ndarray | None = None
     order: np.ndarray | None = None
+    most: float = 1.0
+
+    @property
+    def promised(self) -> np.ndarray:
+        """``p_purchase``, ``most`` where it lies above."""
+        return np.minimum(self.p_purchase, self.most)
 
 
 @dataclass(frozen=True)

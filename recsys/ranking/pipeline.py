@@ -216,18 +216,22 @@ class Ranker:
         """What each candidate is worth, best first; as many of each user as a pool holds."""
         shelf, items = self.shelf, found.items
         promises = self.record.promises(policy, self.champion.label)
-        p = promises.kept(judged.p_purchase, shelf.price[items])
+        p = promises.kept(judged.promised, shelf.price[items])
         amount = shelf.price[items] if judged.amount is None else judged.amount
         earned = self.money.expected(p, amount, self.kept[items])
-        likely = p if judged.order is None else judged.order * promises.at(shelf.price[items])
+        likely = (
+            promises.kept(judged.p_purchase, shelf.price[items])
+            if judged.order is None
+            else judged.order * promises.at(shelf.price[items])
+        )
         score = found.share.astype(np.float64)
         if policy != "popularity":
             score = self.money.score(likely, amount, self.kept[items])
         order = np.lexsort((items, -earned if policy == "popularity" else items, -score, found.rows))
         click = np.full(len(p), np.nan) if judged.p_click is None else judged.p_click
-        pool = Scored(
-            found.rows, items, found.source, score, click, p, amount, earned, judged.p_purchase
-        ).take(order)
+        pool = Scored(found.rows, items, found.source, score, click, p, amount, earned, judged.promised).take(
+            order
+        )
         return pool.take(pool.place <= max(self.pool, self.list_size + self.reserve_size))
 
     def _arrange(

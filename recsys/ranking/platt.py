@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -13,6 +13,9 @@ from recsys.errors import ModelError
 LEAST_FOR_SLOPE = 100
 """With fewer purchases on the calibration days only the level is calibrated, neither slope nor price."""
 PRICE = "log_price"
+SEEN_ABOVE, SEEN_SHARE = 5.0, 0.1
+"""Expected purchases of the calibration days, or their share if these are fewer, above the highest chance that is
+promised: what was hardly seen there is not promised, however far a straight line goes."""
 PRIOR = 1.0
 """Penalty on slope and tilt, per standard deviation: both are drawn to 0, the slope by about 1 % at LEAST_FOR_SLOPE."""
 
@@ -22,16 +25,31 @@ class Platt:
     """calibrated logit = slope x logit + tilt x log price + offset (Platt, 1999, with price as a covariate).
 
     An error in p is multiplied by the price, and a model that is right on average can still be wrong where things are
-    dear; the tilt sets right the deciles of price.
+    dear; the tilt sets right the deciles of price. ``most`` is the highest probability that is promised: lists
+    hold what is judged highest of all candidates, and of what lies beyond all that was seen nothing is known but that
+    it is mostly overestimated. The order goes on above it.
     """
 
     slope: float = 1.0
     tilt: float = 0.0
     offset: float = 0.0
+    most: float = 1.0
 
     def logit(self, raw: np.ndarray, log_price: np.ndarray) -> np.ndarray:
         """Calibrated log-odds, float32 [pairs], of ``raw`` ones."""
         return np.asarray(self.slope * raw + self.tilt * log_price + self.offset, np.float32)
+
+    def bounded(self, raw: np.ndarray, log_price: np.ndarray) -> Platt:
+        """The same with ``most`` such that SEEN_ABOVE purchases are expected above it of pairs like these, and moved so
+        that as many are expected of all of them as before."""
+        logits = self.logit(raw, log_price).astype(np.float64)
+        p = np.sort(sigmoid(logits))[::-1]
+        above = np.cumsum(p)
+        most = float(p[np.searchsorted(above, min(SEEN_ABOVE, SEEN_SHARE * above[-1]))])
+        rate = float(p.mean())
+        if most <= rate:  # nearly all are judged alike: there is no end to speak of
+            return self
+        return replace(self, offset=self.offset + level(logits, rate, most), most=most)
 
 
 def fit_platt(raw: np.ndarray, log_price: np.ndarray, purchased: np.ndarray) -> Platt:
@@ -48,7 +66,7 @@ def fit_platt(raw: np.ndarray, log_price: np.ndarray, purchased: np.ndarray) -> 
         )
     raw, log_price = raw.astype(np.float64), log_price.astype(np.float64)
     if purchased.sum() < LEAST_FOR_SLOPE:
-        return Platt(offset=level(raw, float(purchased.mean())))
+        return Platt(offset=level(raw, float(purchased.mean()))).bounded(raw, log_price)
     x = np.column_stack([raw, log_price])
     mean, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 1e-9, scale, np.inf)
@@ -56,7 +74,7 @@ def fit_platt(raw: np.ndarray, log_price: np.ndarray, purchased: np.ndarray) -> 
     slope, tilt = (float(w) for w in weights / scale)
     if slope <= 0:
         raise ModelError(f"The ranker orders the calibration days backwards (Platt slope {slope:.3f}).")
-    return Platt(slope, tilt, float(constant - mean @ (weights / scale)))
+    return Platt(slope, tilt, float(constant - mean @ (weights / scale))).bounded(raw, log_price)
 
 
 def log_price_of(names: Sequence[str], features: np.ndarray) -> np.ndarray:
@@ -66,12 +84,13 @@ def log_price_of(names: Sequence[str], features: np.ndarray) -> np.ndarray:
     return np.asarray(features[:, list(names).index(PRICE)])
 
 
-def level(logits: np.ndarray, rate: float) -> float:
-    """The shift of ``logits`` at which their mean probability is ``rate``, by bisection."""
+def level(logits: np.ndarray, rate: float, most: float = 1.0) -> float:
+    """The shift of ``logits`` at which their mean probability, ``most`` at most, is ``rate``, by bisection."""
     low, high = -30.0, 30.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if sigmoid(logits + middle).mean() < rate else (low, middle)
+        mean = np.minimum(sigmoid(logits + middle), most).mean()
+        low, high = (middle, high) if mean < rate else (low, middle)
     return (low + high) / 2
 
 

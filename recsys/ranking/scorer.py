@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -62,8 +62,8 @@ class PairScorer:
         return self.platt.logit(raw, log_price_of(self.names, features))
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Probability of a purchase for each row of ``features`` [pairs, names]: float64 in (0, 1)."""
-        return sigmoid(self.logit(features).astype(np.float64))
+        """Promised probability of a purchase for each row of ``features`` [pairs, names]: float64 in (0, 1)."""
+        return np.minimum(sigmoid(self.logit(features).astype(np.float64)), self.platt.most)
 
     def judge(
         self,
@@ -74,7 +74,8 @@ class PairScorer:
         retrieved: Mapping[str, np.ndarray],
     ) -> Judged:
         """Judge pairs, see ``judge.Scorer``."""
-        return Judged(self.predict(pair_features(shelf, audience, rows, items, retrieved)))
+        logit = self.logit(pair_features(shelf, audience, rows, items, retrieved))
+        return Judged(sigmoid(logit.astype(np.float64)), most=self.platt.most)
 
     def contributions(
         self,
@@ -104,7 +105,7 @@ class PairScorer:
 
     def save(self, folder: Path) -> None:
         """Write the scorer into ``folder``."""
-        numbers = np.array([self.intercept, self.kept, self.platt.slope, self.platt.tilt, self.platt.offset])
+        numbers = np.array([self.intercept, self.kept, *astuple(self.platt)])
         arrays = {
             "names": np.array(self.names, dtype=object),
             "mean": self.mean,

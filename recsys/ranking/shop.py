@@ -97,7 +97,7 @@ def _train_logistic(
     replayed = partial(_replay, data, horizon=horizon, seed=seed, chosen=chosen, progress=progress)
     later = replayed(days[0], keep=1.0, most_users=CALIBRATION_USERS)
     past = [replayed(day, keep=KEPT_NEGATIVES) for day in days[1:]]
-    scorer, metrics = train_scorer(Examples.join(past), later, seed, KEPT_NEGATIVES, champion)
+    scorer, metrics = train_scorer(Examples.join(past), later, seed, kept=KEPT_NEGATIVES, champion=champion)
     return scorer, {
         "metrics": metrics,
         "training_days": [str(day) for day in sorted(days[1:])],

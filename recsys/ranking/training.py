@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from zlib import crc32
 
 import numpy as np
@@ -26,7 +26,7 @@ from recsys.ranking.boosted import LEAST_CLICKS, LEAST_PURCHASES, BoostedScorer,
 from recsys.ranking.calibration import Calibration, calibration, log_losses, standard_error
 from recsys.ranking.judge import Scorer
 from recsys.ranking.leaks import refuse_leaks
-from recsys.ranking.platt import PRIOR
+from recsys.ranking.platt import PRIOR, fit_platt, log_price_of
 from recsys.ranking.scorer import (
     CLICK_PENALTY,
     MEMORY,
@@ -44,6 +44,8 @@ MOST_GROUPS = 20_000
 PAIRS_AT_ONCE = 200_000
 ENOUGH_PURCHASES = 50
 """With fewer purchases in the gate half the ranker need not prove itself, only not fail: see ``gate``."""
+LEAST_TO_COMPARE = 20
+"""With fewer purchases on days that it has not seen, the champion is not compared."""
 PROOF = 2.0
 """Standard errors that a difference of log-losses has to exceed to count."""
 
@@ -173,16 +175,30 @@ def in_gate_half(users: np.ndarray) -> np.ndarray:
 
 
 def train_scorer(
-    train: Examples, later: Examples, seed: int, kept: float = 1.0, champion: Scorer | None = None
+    train: Examples,
+    later: Examples,
+    seed: int,
+    *,
+    kept: float = 1.0,
+    champion: Scorer | None = None,
+    champion_saw: int = 0,
+    memory: float = MEMORY,
 ) -> tuple[FeatureScorer, dict[str, float]]:
     """Fit rankers on ``train``, keep the better one, calibrate it and pass the gate, on different users of ``later``.
 
     Half of the users of the ``later`` days calibrate each ranker and say which to keep: a logistic regression, or
     boosted trees where clicks and enough purchases are known and their log-loss is lower by more than chance. The other
-    half is for the gate and the metrics; the ranker has seen nothing of it. One that passes is then calibrated once
-    more, on both halves. ``kept`` is the share of pairs without a purchase that ``train`` still holds; ``champion`` is
-    the scorer in place, judged on the same pairs if it is learned from the same features, and remembered by the
-    logistic regression (``remembering``).
+    half is for the gate and the metrics; the ranker has seen nothing of it. Once they have passed, trees are calibrated
+    on both halves, and a logistic regression is fitted again on all days.
+
+    Args:
+        train: pairs to learn from.
+        later: pairs of later days.
+        seed: of what is drawn.
+        kept: share of the pairs without a purchase that ``train`` still holds; below 1 nothing is fitted again.
+        champion: the scorer in place. If it is learned from the same features, it is judged on the same pairs.
+        champion_saw: ordinal of the last evening that it has learned from; it is judged on later ones.
+        memory: share of its weights that the logistic regression keeps (``remembering``).
 
     Raises:
         ModelError: no purchase to learn from or to calibrate on, a feature that knows the outcome, or the gate refused.
@@ -194,10 +210,7 @@ def train_scorer(
         raise ModelError("No user is left to judge the ranker by. Train on more days.")
     losses: dict[str, tuple[np.ndarray, FeatureScorer, FeatureScorer]] = {}
     refused = None
-    for fresh in fit_rankers(train, seed, kept):
-        raw = fresh
-        if isinstance(fresh, PairScorer) and isinstance(champion, PairScorer):
-            raw = remembering(fresh, champion)
+    for raw in fit_rankers(train, seed, kept, champion, memory):
         try:
             ready = calibrate(raw, half)
         except ModelError as error:  # one that cannot be calibrated does not stop the other
@@ -219,14 +232,39 @@ def train_scorer(
     }
     metrics |= {f"{kind}_calibration_loss": float(loss.mean()) for kind, (loss, _, _) in losses.items()}
     behind = None
-    if isinstance(champion, FeatureScorer):
-        theirs = log_losses(champion.predict(unseen.features), unseen.purchased)
-        gap = log_losses(p, unseen.purchased) - theirs
-        behind = float(gap.mean()), standard_error(gap, unseen.users)
+    fair = np.ones(len(p), bool) if unseen.day is None else unseen.day > champion_saw
+    if isinstance(champion, FeatureScorer) and unseen.purchased[fair].sum() >= LEAST_TO_COMPARE:
+        new = unseen.take(fair)
+        theirs = log_losses(champion.predict(new.features), new.purchased)
+        gap = log_losses(p[fair], new.purchased) - theirs
+        behind = float(gap.mean()), standard_error(gap, new.users)
         metrics["champion_log_loss"] = float(theirs.mean())
+        metrics["log_loss_beside_champion"] = float((theirs + gap).mean())
     gate(judged, fit, behind)
     metrics |= _judge_segments(p, unseen)
-    return calibrate(best, later), {name: round(value, 8) for name, value in metrics.items()}
+    told = {name: round(value, 8) for name, value in metrics.items()}
+    if isinstance(best, PairScorer) and kept == 1.0:
+        return _on_all_days(train, later, seed, champion, memory), told
+    return calibrate(best, later), told
+
+
+def _on_all_days(
+    train: Examples, later: Examples, seed: int, champion: Scorer | None, memory: float
+) -> PairScorer:
+    """The logistic regression that passed, fitted with the ``later`` days too: the nearest to those it is for.
+
+    It is calibrated on what two others say of these days, each fitted with the other half of their users.
+    """
+
+    def fitted(pairs: Examples) -> PairScorer:
+        return _fit_logistic(pairs, seed, 1.0, champion, memory)
+
+    judges = in_gate_half(later.users)
+    raw = np.empty(len(judges))
+    for half in (judges, ~judges):
+        raw[half] = fitted(Examples.join([train, later.take(~half)])).logit(later.features[half])
+    platt = fit_platt(raw, log_price_of(PAIR_FEATURES, later.features), later.purchased)
+    return replace(fitted(Examples.join([train, later])), platt=platt)
 
 
 def _preferred(losses: Mapping[str, np.ndarray], users: np.ndarray) -> str:
@@ -243,19 +281,11 @@ def _preferred(losses: Mapping[str, np.ndarray], users: np.ndarray) -> str:
     return first
 
 
-def fit_rankers(train: Examples, seed: int, kept: float = 1.0) -> list[FeatureScorer]:
+def fit_rankers(
+    train: Examples, seed: int, kept: float = 1.0, champion: Scorer | None = None, memory: float = MEMORY
+) -> list[FeatureScorer]:
     """Rankers fitted on ``train``, uncalibrated: a logistic regression, and boosted trees where they have enough."""
-    rankers: list[FeatureScorer] = [
-        fit_scorer(
-            train.features,
-            train.purchased,
-            names=PAIR_FEATURES,
-            rng=np.random.default_rng(seed),
-            clicked=train.clicked,
-            position=train.position,
-            kept=kept,
-        )
-    ]
+    rankers: list[FeatureScorer] = [_fit_logistic(train, seed, kept, champion, memory)]
     late = train.late
     if train.clicked is None or train.position is None:
         return rankers
@@ -275,12 +305,31 @@ def fit_rankers(train: Examples, seed: int, kept: float = 1.0) -> list[FeatureSc
     return rankers
 
 
-def ranker_parameters(scorer: FeatureScorer) -> dict[str, object]:
+def _fit_logistic(
+    pairs: Examples, seed: int, kept: float, champion: Scorer | None, memory: float
+) -> PairScorer:
+    fresh = fit_scorer(
+        pairs.features,
+        pairs.purchased,
+        names=PAIR_FEATURES,
+        rng=np.random.default_rng(seed),
+        clicked=pairs.clicked,
+        position=pairs.position,
+        kept=kept,
+    )
+    if isinstance(champion, PairScorer) and memory > 0:
+        fresh = remembering(fresh, champion, memory)
+    if not np.isfinite(fresh.coefficients).all():
+        raise ModelError("The ranker has coefficients that are not finite. The old champion stays.")
+    return fresh
+
+
+def ranker_parameters(scorer: FeatureScorer, memory: float = MEMORY) -> dict[str, object]:
     """Kind of a ranker and the hyper-parameters that it was learned with, by name."""
     if isinstance(scorer, BoostedScorer):
         own: dict[str, object] = asdict(Growth())
     else:
-        own = {"click_penalty": CLICK_PENALTY, "purchase_penalty": PURCHASE_PENALTY, "memory": MEMORY}
+        own = {"click_penalty": CLICK_PENALTY, "purchase_penalty": PURCHASE_PENALTY, "memory": memory}
     return {"kind": scorer.kind, **own, "calibration_penalty": PRIOR}
 
 
@@ -350,6 +399,6 @@ def gate(scorer: object, fit: Calibration, behind: tuple[float, float] | None = 
         )
     if behind is not None and behind[0] > PROOF * behind[1]:
         raise ModelError(
-            f"Gate: log-loss {fit.log_loss:.5f} on unseen users is worse than the champion's by {behind[0]:.5f} "
-            f"(standard error {behind[1]:.5f}). {stays}"
+            f"Gate: log-loss on unseen users is worse than the champion's by {behind[0]:.5f} (standard error "
+            f"{behind[1]:.5f}), on the days that the champion has not learned from. {stays}"
         )

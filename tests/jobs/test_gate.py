@@ -158,15 +158,21 @@ def test_a_model_whose_own_lists_promise_far_too_much_is_refused(
         warehouse.write("marts.list_calibration", pd.DataFrame(seen, columns=columns), DS)
     found, _ = hold(copied, champion)
     assert found["promised"] == 1.0
-    with pytest.raises(ModelError, match=r"its own lists promise \d+\.\d times .* The old champion stays"):
-        hold(copied, wild)
+    # One trait that no list held, far above the end of what is promised.
+    steep = np.where(np.array(scorer.names) == "log_age", 9.0, scorer.coefficients)
+    bent = replace(champion, scorer=replace(scorer, coefficients=steep, low=scorer.low, high=scorer.high))
+    for broken in (wild, bent):
+        with pytest.raises(
+            ModelError, match=r"its own lists promise \d+\.\d times .* The old champion stays"
+        ):
+            hold(copied, broken)
 
 
 def test_training_is_stopped_by_it_or_says_what_came_out(
     copied: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "LEAST_BUYERS", 5)
-    monkeypatch.setattr(train, "scorer_before", lambda *_: None)  # it has seen the days that judge
+    monkeypatch.setattr(train, "champion_before", lambda *_: None)  # it has seen the days that judge
     honest, made = train.train_market, dict[date, Champion]()
 
     def once(warehouse: Warehouse, settings: Settings, day: date) -> Champion:

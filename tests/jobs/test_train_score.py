@@ -16,6 +16,8 @@ import pytest
 from recsys import schema
 from recsys.errors import ModelError, WarehouseError
 from recsys.jobs import backtest, build, inputs, plan_shards, score, simulate, train
+from recsys.ranking.champion import newest_champion
+from recsys.ranking.scorer import MEMORY
 from recsys.settings import Settings
 from recsys.warehouse import open_warehouse
 from tests.jobs.conftest import PLAYED_DAYS, PLAYED_FROM
@@ -274,6 +276,37 @@ def test_the_manifest_says_what_was_learned_from_what(played: Settings) -> None:
     known = {"log_loss", "prior_log_loss", "noise", "ece", "purchase_rate", "purchases"}
     judged = {"price_decile_error", "cells_judged", "price_cells_judged"}
     assert set(metrics) == known | judged | {"pair_scorer_calibration_loss"}
+
+
+def test_only_a_champion_that_learned_from_lists_of_a_ranker_is_remembered(
+    copied: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = newest_champion(copied.models_dir, DS)
+    assert first.facts["ranked_days"] == 0
+    assert str(first.saw) == max(first.facts["calibration_days"])  # type: ignore[call-overload]
+    long_ago = {"training_days": ["2026-01-01"], "calibration_days": ["2026-01-02"]}
+    given: list[dict[str, object]] = []
+
+    def fitted(*args: object, **options: object) -> tuple[object, dict[str, float]]:
+        given.append(options)
+        return first.scorer, {}
+
+    monkeypatch.setattr(train, "train_scorer", fitted)
+    settings = replace(copied, champion_gate=False)
+    for facts in (None, long_ago, long_ago | {"ranked_days": 3}, {"ranked_days": 3}):
+        before = replace(first, facts={**first.facts, **facts}) if facts else None
+        monkeypatch.setattr(train, "champion_before", lambda *_, it=before: it)
+        parameters = train.run(settings, DS) and newest_champion(copied.models_dir, DS).facts["parameters"]
+        assert parameters["ranker"]["memory"] == given[-1]["memory"]  # type: ignore[index]
+        assert given[-1]["champion"] is (before.scorer if before else None)
+        assert given[-1]["champion_saw"] == (before.saw.toordinal() - 1 if before else 0)
+    assert [options["memory"] for options in given] == [0.0, 0.0, MEMORY, 0.0]
+
+    days = sorted(str(day) for name in ("training_days", "calibration_days") for day in first.facts[name])  # type: ignore[attr-defined]
+    (copied.models_dir / "hybrid" / f"ds={days[-3]}").mkdir()  # whether or not it can be loaded
+    assert train.run(settings, DS)["ranked_days"] == 2
+    monkeypatch.setattr(train, "LEAST_PURCHASES", 10**6)
+    assert train.run(settings, DS)["ranked_days"] == 0, "replayed pairs are of no list"
 
 
 def test_a_refused_model_leaves_the_champion(copied: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from recsys.models import store
 from recsys.ranking import scorer as module
 from recsys.ranking.calibration import calibration
 from recsys.ranking.champion import load_scorer
-from recsys.ranking.platt import Platt, sigmoid
+from recsys.ranking.platt import SEEN_ABOVE, Platt, log_odds, sigmoid
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer, remembering
 from recsys.ranking.snapshot import Snapshot
 from recsys.ranking.training import Examples, gate, in_gate_half, train_scorer
@@ -194,12 +195,102 @@ def test_noise_is_refused_and_taste_passes() -> None:
 
 def test_what_is_behind_the_champion_is_refused() -> None:
     later = examples(8_000, 1, 1.5)
-    champion, metrics = train_scorer(examples(8_000, 2, 1.5), later, 0)
+    champion, metrics = train_scorer(examples(8_000, 2, 1.5), examples(8_000, 4, 1.5), 0)
     assert metrics["log_loss"] < metrics["prior_log_loss"] - 2 * metrics["noise"]
     assert refused(examples(8_000, 3, 1.5), later, 0, champion) is None
     few = examples(300, 5, 1.5)  # better than nothing, but not than what is there
     assert refused(few, later, 0) is None
     assert "worse than the champion" in str(refused(few, later, 0, champion))
+
+
+def test_a_champion_is_held_against_days_that_it_has_not_seen() -> None:
+    later = replace(examples(8_000, 1, 1.5), day=np.repeat([10, 11], 4_000))
+    champion, _ = train_scorer(replace(examples(8_000, 2, 1.5), day=np.repeat([8, 9], 4_000)), later, 0)
+    few = replace(examples(300, 5, 1.5), day=np.repeat([8, 9], 150))
+    with pytest.raises(ModelError, match="worse than the champion"):
+        train_scorer(few, later, 0, champion=champion, champion_saw=10)
+    _, metrics = train_scorer(few, later, 0, champion=champion, champion_saw=11)
+    assert "champion_log_loss" not in metrics
+
+
+def test_two_purchases_do_not_compare_it_with_the_champion() -> None:
+    later = replace(examples(8_000, 1, 1.5), day=np.repeat([10, 11], 4_000))
+    last = np.flatnonzero((later.day == 11) & later.purchased)[2:]
+    later.purchased[last] = False
+    champion, _ = train_scorer(examples(8_000, 2, 1.5), examples(8_000, 4, 1.5), 0)
+    _, metrics = train_scorer(examples(300, 5, 1.5), later, 0, champion=champion, champion_saw=10)
+    assert "champion_log_loss" not in metrics
+
+
+def test_with_no_memory_a_champion_leaves_no_trace() -> None:
+    fresh, later = examples(30_000, 3, 1.5), examples(8_000, 1, 1.5)
+    wide = examples(3_000, 2, 1.5)
+    wide.features[:, 1:] *= 3
+    champion, _ = train_scorer(wide, examples(8_000, 4, 1.5), 0)
+    alone, _ = train_scorer(fresh, later, 0)
+    beside, metrics = train_scorer(fresh, later, 0, champion=champion, memory=0.0)
+    after, _ = train_scorer(fresh, later, 0, champion=champion)
+    assert metrics["champion_log_loss"] > metrics["log_loss_beside_champion"] - 0.01
+    np.testing.assert_array_equal(beside.predict(later.features), alone.predict(later.features))
+    assert (after.predict(later.features) != alone.predict(later.features)).any()
+
+
+def test_chances_that_are_all_alike_have_no_end() -> None:
+    raw = np.zeros(1_000)
+    raw[:20] = 1e-3
+    found = Platt(offset=-3.0).bounded(raw[20:], raw[20:])
+    assert found == Platt(offset=-3.0)
+
+
+def test_what_passed_learns_from_the_last_days_too() -> None:
+    train, later = examples(20_000, 1, 1.0), examples(20_000, 2, 1.0)
+    rng = np.random.default_rng(3)
+    both = sigmoid(-3 + later.features[:, 0].astype(float) + later.features[:, 1].astype(float))
+    later = replace(later, purchased=rng.random(len(both)) < both)
+    passed, _ = train_scorer(train, later, 0)
+    assert isinstance(passed, PairScorer)
+    second = passed.coefficients[1] / passed.coefficients[0]
+    assert 0.3 < second < 0.7, "it counts on half of the days"
+    assert passed.predict(later.features).mean() == pytest.approx(later.purchased.mean(), rel=0.1)
+
+
+def test_calibration_knows_nothing_that_the_fit_has_seen() -> None:
+    train, later = examples(3_000, 1, 1.0), examples(3_000, 2, 1.0)
+    passed, _ = train_scorer(train, later, 0)
+    assert isinstance(passed, PairScorer)
+    every = Examples.join([train, later])
+    raw = fit_scorer(every.features, every.purchased, names=PAIR_FEATURES, rng=np.random.default_rng(0))
+    flattered = calibrated(raw, later.features, later.purchased)
+    assert passed.platt.slope < flattered.platt.slope
+
+
+def test_no_more_is_promised_than_was_seen_and_the_order_goes_on() -> None:
+    features, purchased, _ = world(60_000, 5)
+    later, bought, _ = world(60_000, 6)
+    found = calibrated(fit(features, purchased), later, bought)
+    p = found.predict(later)
+    assert p.mean() == pytest.approx(bought.mean(), rel=1e-3)
+    above = p == p.max()
+    assert p[above].sum() == pytest.approx(SEEN_ABOVE, rel=0.5)
+    beyond = later[:2] * np.array([[3], [6]], np.float32)
+    wide = replace(found, low=np.full(3, -99, np.float32), high=np.full(3, 99, np.float32))
+    np.testing.assert_allclose(wide.predict(beyond), p.max())
+    assert wide.logit(beyond)[1] > wide.logit(beyond)[0] > log_odds(p.max())
+
+
+def test_lists_are_in_the_order_of_what_is_not_promised_too() -> None:
+    snapshot = Snapshot.from_frames(frames(), DS)
+    n = len(PAIR_FEATURES)
+    weights = 0.05 * np.random.default_rng(4).normal(size=n)
+    scorer = PairScorer(PAIR_FEATURES, np.zeros(n), np.ones(n), weights, -4.0)
+    items = np.arange(len(snapshot.shelf))
+    free = scorer.judge(snapshot.shelf, snapshot.audience, items * 0, items, {})
+    most = float(np.median(free.p_purchase))
+    bound = replace(scorer, platt=Platt(most=most)).judge(
+        snapshot.shelf, snapshot.audience, items * 0, items, {}
+    )
+    np.testing.assert_array_equal(bound.p_purchase, free.p_purchase)
+    np.testing.assert_array_equal(bound.promised, np.minimum(free.p_purchase, most))
 
 
 def test_the_halves_are_of_whole_users_and_fixed() -> None:
