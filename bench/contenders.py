@@ -14,8 +14,7 @@ from recsys.features.pairs import PAIR_FEATURES
 from recsys.ranking.boosted import POSITION, Growth, fit_boosted
 from recsys.ranking.platt import fit_platt, sigmoid
 from recsys.ranking.revenue import Money
-from recsys.ranking.scorer import fit_scorer
-from recsys.ranking.training import Examples, calibrate
+from recsys.ranking.training import Examples, calibrate, fit_logistic
 
 K, LEVELS = 10, 10
 MONEY = Money()
@@ -75,9 +74,7 @@ def popularity(data: Split) -> Answer:
 
 def logistic(data: Split) -> Answer:
     """The logistic regression of training."""
-    learn, rng = data.learn, np.random.default_rng(data.seed)
-    known = {"clicked": learn.clicked, "position": learn.position}
-    raw = fit_scorer(learn.features, learn.purchased, names=PAIR_FEATURES, rng=rng, **known)
+    raw = fit_logistic(data.learn, data.seed)
     return _by_probability(calibrate(raw, data.later).predict(data.test.features), data)
 
 

@@ -19,7 +19,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -34,9 +34,8 @@ from recsys.features.pairs import PAIR_FEATURES, pair_features  # noqa: E402
 from recsys.jobs import score, simulate, train  # noqa: E402
 from recsys.jobs.inputs import read_snapshot  # noqa: E402
 from recsys.ranking.pipeline import Ranker  # noqa: E402
-from recsys.ranking.scorer import PairScorer, fit_scorer  # noqa: E402
 from recsys.ranking.snapshot import Snapshot  # noqa: E402
-from recsys.ranking.training import Examples  # noqa: E402
+from recsys.ranking.training import Examples, fit_logistic  # noqa: E402
 from recsys.settings import Settings, parse_ds  # noqa: E402
 from recsys.synthetic import State  # noqa: E402
 from recsys.synthetic.behaviour import taste_of  # noqa: E402
@@ -80,7 +79,8 @@ def measure(settings: Settings, ds: date, users: int, without: Sequence[str]) ->
     dropped = np.isin(PAIR_FEATURES, list(without))
 
     def worth(drop: np.ndarray) -> float:
-        scorer = _fitted(learned, drop, settings.seed)
+        known = replace(learned, features=np.where(drop, np.float32(0), learned.features))
+        scorer = fit_logistic(known, settings.seed)
         chance = np.exp(scorer.logit(np.where(drop, np.float32(0), evening.features)).astype(np.float64))
         return evening.worth(chance * evening.money)
 
@@ -100,17 +100,6 @@ def _learned_from(warehouse: Warehouse, settings: Settings, ds: date) -> Example
     known = sorted(parts)
     cut = train._calibration_cut([int(parts[day].purchased.sum()) for day in known])
     return Examples.join([parts[day] for day in known[:cut]])
-
-
-def _fitted(pairs: Examples, drop: np.ndarray, seed: int) -> PairScorer:
-    return fit_scorer(
-        np.where(drop, np.float32(0), pairs.features),
-        pairs.purchased,
-        names=PAIR_FEATURES,
-        rng=np.random.default_rng(seed),
-        clicked=pairs.clicked,
-        position=pairs.position,
-    )
 
 
 def _evening(settings: Settings, ranker: Ranker, snapshot: Snapshot, ds: date, users: int) -> Evening:

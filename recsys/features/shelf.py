@@ -103,12 +103,9 @@ class Shelf:
         items = items.sort_values(ITEM_ID, kind="stable", ignore_index=True)
         number = {name: _column(items, name, default) for name, default in DEFAULTS.items()}
         codes = {name: pd.factorize(items[name], sort=True) for name in (GROUP_ID, SELLER_ID, CATEGORY_ID)}
-        brand = items["brand"] if "brand" in items else pd.Series(None, index=items.index, dtype=object)
+        brand = _text(items, "brand")
         brand_code, brands = pd.factorize(brand.str.lower() if brand.notna().any() else brand, sort=True)
-        condition = (
-            items["condition"] if "condition" in items else pd.Series(None, index=items.index, dtype=object)
-        )
-        condition_code = pd.factorize(condition, sort=True)[0]
+        condition_code = pd.factorize(_text(items, "condition"), sort=True)[0]
         price = items["price"].to_numpy(np.float64)
         return cls(
             item_ids=pd.Index(items[ITEM_ID], dtype=object),
@@ -165,6 +162,10 @@ def _column(frame: pd.DataFrame, name: str, default: float) -> np.ndarray:
     if name not in frame:
         return np.full(len(frame), default)
     return frame[name].astype("float64").fillna(default).to_numpy()
+
+
+def _text(frame: pd.DataFrame, name: str) -> pd.Series:
+    return frame[name] if name in frame else pd.Series(None, index=frame.index, dtype=object)
 
 
 def _names(items: pd.DataFrame, column: str, codes: np.ndarray, n_codes: int) -> np.ndarray:

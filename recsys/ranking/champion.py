@@ -86,8 +86,7 @@ def champion_before(models_dir: Path, ds: date) -> Champion | None:
 
 def first_day(models_dir: Path, before: date) -> date | None:
     """Data day of the first champion, whether or not this version could load it; None if there is none ``before``."""
-    days = [folder.name.removeprefix("ds=") for folder in (models_dir / NAME).glob("ds=????-??-??")]
-    return min((date.fromisoformat(day) for day in days if day < str(before)), default=None)
+    return next((day for day in _days(models_dir) if day < before), None)
 
 
 def newest_champion(models_dir: Path, ds: date) -> Champion:
@@ -105,13 +104,18 @@ def newest_day(models_dir: Path, ds: date) -> date:
     Raises:
         ModelError: when there is none.
     """
-    folders = sorted((models_dir / NAME).glob("ds=????-??-??"))
-    known = [folder for folder in folders if folder.name <= f"ds={ds}"]
+    known = [day for day in _days(models_dir) if day <= ds]
     if not known:
         raise ModelError(
             f"No model in {models_dir / NAME} with data up to {ds}. Train one with `recsys train --ds {ds}`."
         )
-    return date.fromisoformat(known[-1].name.removeprefix("ds="))
+    return known[-1]
+
+
+def _days(models_dir: Path) -> list[date]:
+    """Data days of all champions, rising."""
+    folders = (models_dir / NAME).glob("ds=????-??-??")
+    return sorted(date.fromisoformat(folder.name.removeprefix("ds=")) for folder in folders)
 
 
 def load_champion(models_dir: Path, day: date) -> Champion:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from zlib import crc32
 
 import numpy as np
@@ -208,9 +209,11 @@ def train_scorer(
     half, unseen = later.take(~judges), later.take(judges)
     if not len(unseen.purchased):
         raise ModelError("No user is left to judge the ranker by. Train on more days.")
+    fitted = partial(_fit_remembering, seed=seed, kept=kept, champion=champion, memory=memory)
     losses: dict[str, tuple[np.ndarray, FeatureScorer, FeatureScorer]] = {}
     refused = None
-    for raw in fit_rankers(train, seed, kept, champion, memory):
+    rankers: list[FeatureScorer] = [fitted(train), *fit_trees(train, seed)]
+    for raw in rankers:
         try:
             ready = calibrate(raw, half)
         except ModelError as error:  # one that cannot be calibrated does not stop the other
@@ -244,21 +247,15 @@ def train_scorer(
     metrics |= _judge_segments(p, unseen)
     told = {name: round(value, 8) for name, value in metrics.items()}
     if isinstance(best, PairScorer) and kept == 1.0:
-        return _on_all_days(train, later, seed, champion, memory), told
+        return _on_all_days(train, later, fitted), told
     return calibrate(best, later), told
 
 
-def _on_all_days(
-    train: Examples, later: Examples, seed: int, champion: Scorer | None, memory: float
-) -> PairScorer:
+def _on_all_days(train: Examples, later: Examples, fitted: Callable[[Examples], PairScorer]) -> PairScorer:
     """The logistic regression that passed, fitted with the ``later`` days too: the nearest to those it is for.
 
     It is calibrated on what two others say of these days, each fitted with the other half of their users.
     """
-
-    def fitted(pairs: Examples) -> PairScorer:
-        return _fit_logistic(pairs, seed, 1.0, champion, memory)
-
     judges = in_gate_half(later.users)
     raw = np.empty(len(judges))
     for half in (judges, ~judges):
@@ -281,34 +278,30 @@ def _preferred(losses: Mapping[str, np.ndarray], users: np.ndarray) -> str:
     return first
 
 
-def fit_rankers(
-    train: Examples, seed: int, kept: float = 1.0, champion: Scorer | None = None, memory: float = MEMORY
-) -> list[FeatureScorer]:
-    """Rankers fitted on ``train``, uncalibrated: a logistic regression, and boosted trees where they have enough."""
-    rankers: list[FeatureScorer] = [_fit_logistic(train, seed, kept, champion, memory)]
+def fit_trees(train: Examples, seed: int) -> list[BoostedScorer]:
+    """Boosted trees fitted on ``train``, uncalibrated; none where there is not enough to learn from."""
     late = train.late
     if train.clicked is None or train.position is None:
-        return rankers
+        return []
     enough = train.purchased[~late].sum() >= LEAST_PURCHASES and train.clicked[~late].sum() >= LEAST_CLICKS
-    if enough and train.purchased[late].any():
-        rankers.append(
-            fit_boosted(
-                train.features,
-                train.purchased,
-                train.clicked,
-                position=train.position,
-                late=late,
-                names=PAIR_FEATURES,
-                seed=seed,
-            )
+    if not enough or not train.purchased[late].any():
+        return []
+    return [
+        fit_boosted(
+            train.features,
+            train.purchased,
+            train.clicked,
+            position=train.position,
+            late=late,
+            names=PAIR_FEATURES,
+            seed=seed,
         )
-    return rankers
+    ]
 
 
-def _fit_logistic(
-    pairs: Examples, seed: int, kept: float, champion: Scorer | None, memory: float
-) -> PairScorer:
-    fresh = fit_scorer(
+def fit_logistic(pairs: Examples, seed: int, kept: float = 1.0) -> PairScorer:
+    """A logistic regression fitted on ``pairs``, uncalibrated; ``kept`` as ``fit_scorer`` has it."""
+    return fit_scorer(
         pairs.features,
         pairs.purchased,
         names=PAIR_FEATURES,
@@ -317,6 +310,12 @@ def _fit_logistic(
         position=pairs.position,
         kept=kept,
     )
+
+
+def _fit_remembering(
+    pairs: Examples, *, seed: int, kept: float, champion: Scorer | None, memory: float
+) -> PairScorer:
+    fresh = fit_logistic(pairs, seed, kept)
     if isinstance(champion, PairScorer) and memory > 0:
         fresh = remembering(fresh, champion, memory)
     if not np.isfinite(fresh.coefficients).all():
