@@ -41,6 +41,8 @@ def market_frames(market: Market, seed: int) -> dict[str, pd.DataFrame]:
         }
     )
     items["condition"] = np.array(CONDITIONS, object)[rng.integers(0, len(CONDITIONS), len(live))]
+    items["appeal"] = rng.normal(0, 0.2, len(live))
+    items["seller_appeal"] = rng.normal(0, 0.3, market.size.users)[market.sellers.user[listings.seller[live]]]
     brands = pd.DataFrame({"group_id": group_ids, "brand": names("brand ", 500)[(groups // 10) % 500]})
     demand = pd.DataFrame(
         {"region": "", "item_id": items["item_id"], "weight": items["popularity_7d"] + 1.0}

@@ -181,7 +181,7 @@ STAGING: Final = (
         "staging.item_daily",
         "item_id, event_date",
         f"""item_id STRING!, event_date DATE!, {_COUNTS}, viewers INT64!, buyers INT64!, bid_amount NUMERIC!,
-        top_bid NUMERIC, ds DATE!""",
+        top_bid NUMERIC, ds DATE!, clickers INT64, expected_clickers NUMERIC""",
         "ds",
     ),
     _table(
@@ -262,7 +262,7 @@ FEATURES: Final = (
         popularity_30d FLOAT64!, impressions_30d INT64!, views_30d INT64!, likes_30d INT64!, purchases_30d INT64!,
         click_rate FLOAT64!, purchase_rate FLOAT64!, price_percentile FLOAT64!, is_auction BOOL!,
         listing_amount NUMERIC!, bid_count INT64!, bid_amount NUMERIC!, hours_left FLOAT64, ds DATE!,
-        p_available FLOAT64""",
+        p_available FLOAT64, appeal FLOAT64""",
         "ds",
     ),
     _table(
@@ -270,7 +270,7 @@ FEATURES: Final = (
         "seller_id",
         """seller_id STRING!, rating FLOAT64!, cancel_rate FLOAT64!, ships_within_days FLOAT64!, is_verified BOOL!,
         tenure_days INT64!, live_listings INT64!, closed_90d INT64!, sold_90d INT64!, sell_through FLOAT64!,
-        ds DATE!""",
+        ds DATE!, appeal FLOAT64""",
         "ds",
     ),
     _table(

@@ -33,14 +33,15 @@ ITEM_FEATURES = (
     "level",
     "brand_level",
     "condition_level",
+    "appeal",
     "seller_appeal",
 )
 """What is known of a listing alone. ``level``: log price against the mean of its category on the shelf;
 ``brand_level``: the same against its brand's mean level too, ``condition_level`` against its condition's as well;
-``seller_appeal``: how much more, in log, the seller's
-listings are clicked than those of their category."""
-LEVEL_WEIGHT, APPEAL_WEIGHT = 20.0, 2.0
-"""Listings at the mean that a brand's level, a seller's appeal is drawn to it by."""
+``appeal``: how much more often, as a log, a listing is opened than others of its category at its places in lists;
+``seller_appeal``: the same of all listings of its seller."""
+LEVEL_WEIGHT = 20.0
+"""Listings at the mean that a brand's level is drawn to it by."""
 
 DEFAULTS: dict[str, float] = {
     "take_rate": 0.1,
@@ -64,6 +65,8 @@ DEFAULTS: dict[str, float] = {
     "seasonal_index": 1.0,
     "p_available": 1.0,
     "seller_days": np.inf,
+    "appeal": 0.0,
+    "seller_appeal": 0.0,
     "stock": 1.0,
 }
 """What stands in for a column or value that a shop does not have."""
@@ -194,8 +197,6 @@ def _features(price: np.ndarray, number: dict[str, np.ndarray], codes: dict[str,
     derived["condition_level"] = derived["brand_level"] - _mean_of(
         codes["condition"], derived["brand_level"], LEVEL_WEIGHT
     )
-    lead = derived["click_rate"] - _mean_of(category, derived["click_rate"])
-    derived["seller_appeal"] = _mean_of(codes[SELLER_ID], lead, APPEAL_WEIGHT)
     columns = [derived[name] if name in derived else number[name] for name in ITEM_FEATURES]
     return np.column_stack(columns).astype(np.float32)
 

@@ -41,7 +41,7 @@ _ITEMS = """
 SELECT items.item_id, items.group_id, items.seller_id, items.category_id, CAST(items.price AS FLOAT64) AS price,
   items.take_rate, items.age_days, items.is_new, items.popularity_1d, items.popularity_7d, items.popularity_30d,
   items.click_rate, items.purchase_rate, items.price_percentile, items.is_auction, items.bid_count, items.hours_left,
-  items.p_available, sellers.tenure_days AS seller_days,
+  items.p_available, items.appeal, sellers.tenure_days AS seller_days, sellers.appeal AS seller_appeal,
   sellers.rating, sellers.cancel_rate, sellers.ships_within_days, sellers.is_verified, sellers.sell_through,
   trend.trend, trend.seasonal_index, listings.brand, listings.condition, listings.stock,
   categories.name AS category_name

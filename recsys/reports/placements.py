@@ -51,6 +51,7 @@ WORDS = {
     "level": "price level in its category",
     "brand_level": "price level of the brand",
     "condition_level": "price for the brand and condition",
+    "appeal": "how well the listing is received",
     "seller_appeal": "how well the seller's listings are received",
     "user_spend_7d": "user's spending in a week",
     "user_spend_30d": "user's spending in a month",

@@ -8,7 +8,7 @@ import pytest
 
 from recsys.features.audience import TIER_WEIGHT
 from recsys.features.pairs import LIFT_POINTS, PAIR_FEATURES, pair_features
-from recsys.features.shelf import APPEAL_WEIGHT, LEVEL_WEIGHT, Shelf
+from recsys.features.shelf import LEVEL_WEIGHT, Shelf
 from recsys.ranking.snapshot import Snapshot
 from tests.ranking.test_pipeline import DS, frames
 
@@ -44,11 +44,13 @@ def test_a_level_is_against_the_condition_too_where_it_is_known() -> None:
     np.testing.assert_allclose(known.item_feature("condition_level"), level - [new, new, 0, used], atol=1e-6)
 
 
-def test_a_seller_is_as_appealing_as_their_listings_are_clicked() -> None:
-    shelf = Shelf.from_frame(SHELF.assign(seller_id=["s1", "s1", "s1", "s2"]))
-    lead = np.log(2.0) / (3 + APPEAL_WEIGHT)
-    expected = [lead, lead, lead, -np.log(2.0) / (1 + APPEAL_WEIGHT)]
-    np.testing.assert_allclose(shelf.item_feature("seller_appeal"), expected, rtol=1e-5)
+def test_a_listing_and_its_seller_appeal_to_nobody_in_particular_until_something_is_known() -> None:
+    known = SHELF.assign(appeal=[0.5, -0.25, None, 0.0], seller_appeal=[1.0, 1.0, None, None])
+    shelf = Shelf.from_frame(known)
+    np.testing.assert_array_equal(shelf.item_feature("appeal"), np.float32([0.5, -0.25, 0, 0]))
+    np.testing.assert_array_equal(shelf.item_feature("seller_appeal"), [1, 1, 0, 0])
+    for name in ("appeal", "seller_appeal"):
+        np.testing.assert_array_equal(Shelf.from_frame(SHELF).item_feature(name), np.zeros(4))
 
 
 def test_a_tier_follows_what_a_user_had_to_do_with() -> None:

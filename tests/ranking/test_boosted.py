@@ -25,13 +25,13 @@ QUICK = Growth(rounds=60, least_in_leaf=100)
 
 
 def world(n: int, seed: int) -> dict[str, np.ndarray]:
-    """The ends of the first feature draw clicks; low prices sell; what stands lower is opened less."""
+    """The ends of the first feature draw clicks; low prices and the second sell; what stands lower is opened less."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n, WIDTH)).astype(np.float32)
     position = rng.integers(1, 40, n)
     wish = sigmoid(-1.5 + 3.5 * (np.abs(features[:, 0]) > 0.7))
     opens = wish * position**-0.5
-    buys = sigmoid(-2.0 - 1.0 * features[:, PRICE].astype(float))
+    buys = sigmoid(-2.0 - 1.0 * features[:, PRICE].astype(float) + 0.5 * features[:, 1].astype(float))
     clicked = rng.random(n) < opens
     return {
         "features": features,
@@ -60,7 +60,7 @@ def fit(market: dict[str, np.ndarray], seed: int = 0) -> BoostedScorer:
 
 @pytest.fixture(scope="module")
 def market() -> dict[str, np.ndarray]:
-    return world(30_000, 1)
+    return world(90_000, 1)
 
 
 @pytest.fixture(scope="module")

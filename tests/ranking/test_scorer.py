@@ -197,7 +197,7 @@ def test_what_is_behind_the_champion_is_refused() -> None:
     later = examples(8_000, 1, 1.5)
     champion, metrics = train_scorer(examples(8_000, 2, 1.5), examples(8_000, 4, 1.5), 0)
     assert metrics["log_loss"] < metrics["prior_log_loss"] - 2 * metrics["noise"]
-    assert refused(examples(8_000, 3, 1.5), later, 0, champion) is None
+    assert refused(examples(16_000, 3, 1.5), later, 0, champion) is None
     few = examples(300, 5, 1.5)  # better than nothing, but not than what is there
     assert refused(few, later, 0) is None
     assert "worse than the champion" in str(refused(few, later, 0, champion))

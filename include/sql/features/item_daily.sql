@@ -4,6 +4,7 @@
 -- 50 impressions, 20 views had been seen at it), which is itself drawn towards the market's. price_percentile = share of
 -- the live listings of its group that are cheaper, ties counting half. is_new: listed within two days, or never viewed
 -- nor shown. listing_amount: the top bid of an auction that has one, else the price.
+-- appeal: log of its clickers over those expected at its places in its category, as if ten had come and been expected.
 -- p_available: chance that the listing is live at a moment drawn from the day after ds, which is when lists are seen.
 -- With q the chance to close within a day, at a steady rate: -q / LN(1 - q). q = closings per listing and day over the
 -- last seven days, of what was live at the start of the day, by category and by points on the day before (none, below 4,
@@ -48,6 +49,8 @@ days AS (
         bids,
         bid_amount,
         top_bid,
+        clickers,
+        expected_clickers,
         views + 3 * likes + 4 * (offers + carts + bids) + 8 * purchases AS points
     FROM staging.item_daily
     WHERE
@@ -67,6 +70,8 @@ totals AS (
         SUM(IF(age < 30, purchases, 0)) AS purchases_30d,
         SUM(impressions) AS impressions,
         SUM(clicks) AS clicks,
+        SUM(clickers) AS clickers,
+        SUM(expected_clickers) AS expected_clickers,
         SUM(views) AS views,
         SUM(chances) AS chances,
         SUM(purchases) AS purchases,
@@ -83,6 +88,8 @@ categories AS (
         groups_.category_id,
         SUM(totals.impressions) AS impressions,
         SUM(totals.clicks) AS clicks,
+        COALESCE(SUM(totals.clickers), 0) AS clickers,
+        COALESCE(SUM(totals.expected_clickers), 0) AS expected_clickers,
         SUM(totals.chances) AS chances,
         SUM(totals.purchases) AS purchases
     FROM totals
@@ -168,7 +175,8 @@ priors AS (
     SELECT
         categories.category_id,
         (categories.clicks + 50 * market.click_rate) / (categories.impressions + 50) AS click_rate,
-        (categories.purchases + 20 * market.purchase_rate) / (categories.chances + 20) AS purchase_rate
+        (categories.purchases + 20 * market.purchase_rate) / (categories.chances + 20) AS purchase_rate,
+        (categories.clickers + 10) / (CAST(categories.expected_clickers AS FLOAT64) + 10) AS click_level
     FROM categories
     CROSS JOIN market
 )
@@ -208,7 +216,11 @@ SELECT
         WHEN shelf.is_auction THEN LEAST(GREATEST(COALESCE(shelf.hours_left, 24) / 24, 0), 1)
         WHEN hazards.daily < 0.000001 THEN 1
         ELSE -LEAST(hazards.daily, 0.999999) / LN(1 - LEAST(hazards.daily, 0.999999))
-    END AS p_available
+    END AS p_available,
+    LN(
+        (COALESCE(totals.clickers, 0) + 10)
+        / (COALESCE(CAST(totals.expected_clickers AS FLOAT64), 0) * COALESCE(priors.click_level, 1) + 10)
+    ) AS appeal
 FROM shelf
 CROSS JOIN market
 INNER JOIN hazards ON shelf.item_id = hazards.item_id

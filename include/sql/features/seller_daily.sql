@@ -1,7 +1,9 @@
 -- A seller as the end of ds knows them. Ratings are drawn towards the market's mean as if ten buyers had rated at it, so
 -- a seller without ratings is neutral. cancel_rate = cancels per sale over 90 days, a Beta posterior whose prior, worth
 -- 20 sales, is the rate of the categories the seller sells in. sell_through = sold per closed listing over 90 days,
--- drawn towards the market's as if ten listings had closed at it.
+-- drawn towards the market's as if ten listings had closed at it. appeal: log of the clickers of the seller's listings,
+-- sold ones too, over 90 days, over those expected at their places in their categories, as if twenty had come and been
+-- expected.
 -- grain: seller_id
 -- partition: ds
 -- cluster: seller_id
@@ -29,46 +31,52 @@ listings AS (
     GROUP BY seller_id
 ),
 
-sales AS (
+outcomes AS (
     SELECT
         shelf.seller_id,
         shelf.category_id,
         SUM(days.purchases) AS purchases,
-        SUM(days.cancels) AS cancels
+        SUM(days.cancels) AS cancels,
+        COALESCE(SUM(days.clickers), 0) AS clickers,
+        COALESCE(SUM(days.expected_clickers), 0) AS expected_clickers
     FROM staging.item_daily AS days
     INNER JOIN shelf ON days.item_id = shelf.item_id
     WHERE
         days.ds BETWEEN DATE_SUB(@ds, INTERVAL 89 DAY) AND @ds
         AND days.event_date >= DATE_SUB(@ds, INTERVAL 89 DAY)
-        AND days.purchases + days.cancels > 0
     GROUP BY shelf.seller_id, shelf.category_id
 ),
 
 market AS (
     SELECT LEAST(COALESCE(SAFE_DIVIDE(SUM(cancels), SUM(purchases)), 0), 1) AS cancel_rate
-    FROM sales
+    FROM outcomes
 ),
 
 category_rates AS (
     SELECT
-        sales.category_id,
+        outcomes.category_id,
         LEAST(
-            (SUM(sales.cancels) + 20 * MAX(market.cancel_rate)) / (SUM(sales.purchases) + 20), 1
-        ) AS cancel_rate
-    FROM sales
+            (SUM(outcomes.cancels) + 20 * MAX(market.cancel_rate)) / (SUM(outcomes.purchases) + 20), 1
+        ) AS cancel_rate,
+        (SUM(outcomes.clickers) + 10) / (CAST(SUM(outcomes.expected_clickers) AS FLOAT64) + 10) AS click_level
+    FROM outcomes
     CROSS JOIN market
-    GROUP BY sales.category_id
+    GROUP BY outcomes.category_id
 ),
 
-reliability AS (
+records AS (
     SELECT
-        sales.seller_id,
-        SUM(sales.purchases) AS purchases,
-        SUM(sales.cancels) AS cancels,
-        SAFE_DIVIDE(SUM(sales.purchases * category_rates.cancel_rate), SUM(sales.purchases)) AS prior_rate
-    FROM sales
-    INNER JOIN category_rates ON sales.category_id = category_rates.category_id
-    GROUP BY sales.seller_id
+        outcomes.seller_id,
+        SUM(outcomes.purchases) AS purchases,
+        SUM(outcomes.cancels) AS cancels,
+        SAFE_DIVIDE(SUM(outcomes.purchases * category_rates.cancel_rate), SUM(outcomes.purchases)) AS prior_rate,
+        SUM(outcomes.clickers) AS clickers,
+        SUM(
+            CAST(CAST(outcomes.expected_clickers AS FLOAT64) * category_rates.click_level AS NUMERIC)
+        ) AS expected_clickers
+    FROM outcomes
+    INNER JOIN category_rates ON outcomes.category_id = category_rates.category_id
+    GROUP BY outcomes.seller_id
 ),
 
 ratings AS (
@@ -90,8 +98,8 @@ SELECT
         COALESCE(sellers.rating * sellers.rating_count, 0) + 10 * ratings.rating
     ) / (IF(sellers.rating IS NULL, 0, COALESCE(sellers.rating_count, 0)) + 10) AS rating,
     LEAST(
-        (COALESCE(reliability.cancels, 0) + 20 * COALESCE(reliability.prior_rate, market.cancel_rate))
-        / (COALESCE(reliability.purchases, 0) + 20),
+        (COALESCE(records.cancels, 0) + 20 * COALESCE(records.prior_rate, market.cancel_rate))
+        / (COALESCE(records.purchases, 0) + 20),
         1
     ) AS cancel_rate,
     COALESCE(CAST(sellers.ships_within_days AS FLOAT64), ratings.ships_within_days) AS ships_within_days,
@@ -102,11 +110,15 @@ SELECT
     COALESCE(listings.sold_90d, 0) AS sold_90d,
     (COALESCE(listings.sold_90d, 0) + 10 * closings.sell_through)
     / (COALESCE(listings.closed_90d, 0) + 10) AS sell_through,
-    @ds AS ds
+    @ds AS ds,
+    LN(
+        (COALESCE(records.clickers, 0) + 20)
+        / (COALESCE(CAST(records.expected_clickers AS FLOAT64), 0) + 20)
+    ) AS appeal
 FROM staging.sellers AS sellers
 CROSS JOIN market
 CROSS JOIN ratings
 CROSS JOIN closings
 LEFT JOIN listings ON sellers.seller_id = listings.seller_id
-LEFT JOIN reliability ON sellers.seller_id = reliability.seller_id
+LEFT JOIN records ON sellers.seller_id = records.seller_id
 WHERE sellers.ds = @ds
