@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from recsys.features.audience import USER_FEATURES, Audience
-from recsys.features.shelf import ITEM_FEATURES, Shelf
+from recsys.features.shelf import ITEM_FEATURES, Shelf, lift
 
 RETRIEVED = ("popularity", "item_knn", "als", "ease", "own_history")
 CROSSED = (
@@ -73,27 +73,6 @@ def _squash(name: str, scores: np.ndarray) -> np.ndarray:
     return np.log1p(np.maximum(known, 0)) if name in {"own_history", "item_knn"} else known
 
 
-def _lift(
-    share: np.ndarray,
-    points: np.ndarray,
-    of_shelf: np.ndarray,
-    code: np.ndarray,
-    prior: np.ndarray | float = 1.0,
-) -> np.ndarray:
-    """Log of a user's share of interest in what a listing is, over its share of the shelf; 0 for a code of -1.
-
-    Args:
-        share: of the user's interest that lies in the listing's code [pairs].
-        points: of interest of the user in all [pairs].
-        of_shelf: share of the shelf of each code [codes].
-        code: of the listing [pairs].
-        prior: the same ratio (no log) of who is alike, which a user of whom little is known is drawn to.
-    """
-    usual = np.append(of_shelf, 1.0)[code]
-    drawn = (share * points / np.maximum(usual, 1e-9) + LIFT_POINTS * prior) / (points + LIFT_POINTS)
-    return np.where(code >= 0, np.log(drawn), 0.0)
-
-
 def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
     category = audience.category_share.find(rows, shelf.category_code[items])[0][:, 0]
     brand = audience.brand_share.find(rows, shelf.brand_code[items])[0][:, 0]
@@ -111,14 +90,21 @@ def _crossed(shelf: Shelf, audience: Audience, rows: np.ndarray, items: np.ndarr
         "category_share": np.sqrt(category),
         "brand_share": np.sqrt(brand),
         "category_known": category > 0,
-        "category_lift": _lift(
-            category,
+        "category_lift": lift(
+            category * audience.category_points[rows],
             audience.category_points[rows],
             shelf.category_share,
             shelf.category_code[items],
-            audience.cohorts.lift(shelf, rows, items),
+            weight=LIFT_POINTS,
+            prior=audience.cohorts.lift(shelf, rows, items),
         ),
-        "brand_lift": _lift(brand, audience.brand_points[rows], shelf.brand_share, shelf.brand_code[items]),
+        "brand_lift": lift(
+            brand * audience.brand_points[rows],
+            audience.brand_points[rows],
+            shelf.brand_share,
+            shelf.brand_code[items],
+            weight=LIFT_POINTS,
+        ),
         "category_searched": audience.searches.category_lift(shelf, rows, items),
         "brand_searched": audience.searches.brand(shelf, rows, items),
         "price_gap": gap,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from recsys.features.shelf import Shelf
+from recsys.features.shelf import Shelf, lift
 from recsys.features.tables import PairTable
 from recsys.schema import USER_ID
 
@@ -43,10 +43,8 @@ class Searches:
     def category_lift(self, shelf: Shelf, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Log of the share that a listing's category has of a user's searches, over its share of the shelf: [pairs]."""
         category = shelf.category_code[items]
-        usual = np.maximum(np.append(shelf.category_share, 1.0)[category], 1e-9)
         count = self.by_category.find(rows, category)[0][:, 0]
-        drawn = (count / usual + SEARCH_POINTS) / (self.total[rows] + SEARCH_POINTS)
-        return np.where(category >= 0, np.log(drawn), 0.0)
+        return lift(count, self.total[rows], shelf.category_share, category, weight=SEARCH_POINTS)
 
     def brand(self, shelf: Shelf, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Log of one more than the searches that name a listing's brand: [pairs]."""

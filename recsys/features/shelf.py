@@ -207,3 +207,27 @@ def _mean_of(codes: np.ndarray, values: np.ndarray, prior: float = 0.0) -> np.nd
     sums = np.bincount(codes[inside], values[inside])
     means = sums / (np.bincount(codes[inside]) + prior)
     return np.where(inside, means[codes] if len(means) else 0.0, 0.0)
+
+
+def lift(
+    count: np.ndarray,
+    total: np.ndarray,
+    of_shelf: np.ndarray,
+    code: np.ndarray,
+    *,
+    weight: float,
+    prior: np.ndarray | float = 1.0,
+) -> np.ndarray:
+    """Log of a user's share of interest in what a listing is, over its share of the shelf; 0 for a code of -1.
+
+    Args:
+        count: interest of the user in the listing's code [pairs].
+        total: interest of the user in all [pairs].
+        of_shelf: share of the shelf of each code [codes].
+        code: of the listing [pairs].
+        weight: interest at ``prior`` that the user's own is drawn to it by.
+        prior: the same ratio (no log) of who is alike, which a user of whom little is known is drawn to.
+    """
+    usual = np.append(of_shelf, 1.0)[code]
+    drawn = (count / np.maximum(usual, 1e-9) + weight * prior) / (total + weight)
+    return np.where(code >= 0, np.log(drawn), 0.0)
