@@ -96,9 +96,9 @@ def _learned_from(warehouse: Warehouse, settings: Settings, ds: date) -> Example
     """The pairs that training as of ``ds`` fits on: those of the days before its calibration days."""
     days = train._training_days(warehouse, settings, ds)
     outcomes = {day: train.outcome_of(warehouse, day, ds) for day in days}
-    parts = train._examples(warehouse, settings, outcomes, "impressions")
+    parts = train._examples(warehouse, settings, outcomes, train.off_lists(warehouse, days, ds))
     known = sorted(parts)
-    cut = train._calibration_cut([int(parts[day].purchased.sum()) for day in known])
+    cut = train._calibration_cut([int(parts[day].listed.purchased.sum()) for day in known])
     return Examples.join([parts[day] for day in known[:cut]])
 
 

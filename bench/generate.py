@@ -25,6 +25,7 @@ HISTORY = (
     "staging.events",
     "staging.user_item_daily",
     "staging.item_daily",
+    "staging.item_shown_daily",
     "staging.search_daily",
 )
 """What features of later days read of an earlier day, and what that is made from."""

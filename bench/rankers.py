@@ -64,7 +64,8 @@ def shown(loop: Loop, root: Path, say: Say) -> Examples:
     kept = root / f"{loop.name}-{loop.days}-{digest_of(ALL)}.npz"
     if not kept.is_file():
         pairs = _played(loop, root, say)
-        np.savez(kept, **{f.name: np.asarray(getattr(pairs, f.name)) for f in fields(pairs)})
+        known = {f.name: getattr(pairs, f.name) for f in fields(pairs)}
+        np.savez(kept, **{name: values for name, values in known.items() if values is not None})
     with np.load(kept, allow_pickle=False) as arrays:
         return Examples(**{name: arrays[name] for name in arrays.files})
 
@@ -99,8 +100,8 @@ def _labelled(settings: Settings, first: date, last: date) -> Examples:
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     with open_warehouse(settings) as warehouse, threadpool_limits(limits=1):
         outcomes = {day: train.outcome_of(warehouse, day, last) for day in days}
-        parts = train._examples(warehouse, settings, outcomes, "impressions")
-    pairs = Examples.join([parts[day] for day in sorted(parts)])
+        parts = train._examples(warehouse, settings, outcomes, train.off_lists(warehouse, days, last))
+    pairs = Examples.join([parts[day].listed for day in sorted(parts)])
     texts = {name: np.asarray(getattr(pairs, name)).astype(str) for name in ("users", "category")}
     return Examples(**{f.name: getattr(pairs, f.name) for f in fields(pairs)} | texts)
 

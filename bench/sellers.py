@@ -57,6 +57,7 @@ STAGING = (
     "sellers",
     "user_item_daily",
     "item_daily",
+    "item_shown_daily",
 )
 FEATURES = (
     "item_group",

@@ -181,7 +181,14 @@ STAGING: Final = (
         "staging.item_daily",
         "item_id, event_date",
         f"""item_id STRING!, event_date DATE!, {_COUNTS}, viewers INT64!, buyers INT64!, bid_amount NUMERIC!,
-        top_bid NUMERIC, ds DATE!, clickers INT64, expected_clickers NUMERIC""",
+        top_bid NUMERIC, ds DATE!""",
+        "ds",
+    ),
+    # Who opened a listing out of the pages that showed it, and how many would have: what appeal is made from.
+    _table(
+        "staging.item_shown_daily",
+        "item_id, event_date",
+        "item_id STRING!, event_date DATE!, clickers INT64!, expected_clickers NUMERIC!, ds DATE!",
         "ds",
     ),
     _table(

@@ -28,7 +28,7 @@ from recsys.jobs.bill import BUILD, CHECK, DAILY, GIGABYTE, JOB, WEEKLY, Bill, C
 from recsys.jobs.score import ASSIGNMENTS
 from recsys.jobs.sellers_inputs import LATER, market_queries
 from recsys.jobs.sellers_train import MOST_DAYS
-from recsys.jobs.train import SHOWN, TRAIN_DAYS, USERS
+from recsys.jobs.train import OFF_LISTS, SHOWN, TRAIN_DAYS, USERS, off_lists_of
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 from recsys.warehouse.layout import Layout
@@ -159,6 +159,7 @@ def _training(settings: Settings) -> Iterator[Query]:
     if not shop:
         yield Query("train", JOB, USERS, {"days": TRAIN_DAYS}, trainings, WEEKLY)
         yield Query("train", JOB, SHOWN, {"most": inputs.ALL_USERS}, trainings * TRAIN_DAYS, WEEKLY)
+        yield Query("train", JOB, OFF_LISTS, off_lists_of(TRAIN_DAYS), trainings, WEEKLY)
     if gated:
         yield Query("train", JOB, gate.SERVED, {"days": judged, "policy": gate.POPULAR}, 1, WEEKLY)
     if gated and not shop:

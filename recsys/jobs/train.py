@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -31,7 +31,7 @@ from recsys.ranking.training import (
     train_scorer,
 )
 from recsys.ranking.tuned import Tuned
-from recsys.schema import ITEM_ID, USER_ID
+from recsys.schema import ITEM_ID, SURFACE_RECOMMENDATION, USER_ID
 from recsys.settings import Settings
 from recsys.warehouse import Warehouse, open_warehouse
 
@@ -41,6 +41,8 @@ SETTLED_DAYS = 7
 CALIBRATION_SHARE = 0.3
 MOST_USERS = 50_000
 """Users that training learns from; of more, a part is drawn by hash, the same users on every day."""
+MOST_OFF_LISTS = 1_000_000
+"""Pairs off lists that training learns from; of more, those of a part of these users."""
 LEAST_PURCHASES = 10
 """Fewer purchases out of shown lists than this, and the ranker learns from replayed candidates instead."""
 
@@ -65,6 +67,29 @@ ORDER BY today.user_id, today.item_id
 """
 """What became of each pair on a day; a purchase of the day after counts for the list shown last before it. Of users as
 ``inputs.DRAWN`` has it."""
+OFF_LISTS = """
+WITH pairs AS (
+  SELECT user_id, item_id, surface, event_date, MIN(IF(event_type = 'impression', events.position, NULL)) AS position,
+    COUNTIF(event_type = 'view') AS clicked, COUNTIF(event_type = 'purchase') AS purchased
+  FROM staging.events AS events
+  WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @oldest DAY) AND @ds
+    AND event_date BETWEEN DATE_SUB(@ds, INTERVAL @oldest DAY) AND DATE_SUB(@ds, INTERVAL @latest DAY)
+    AND surface <> @lists AND event_type IN ('impression', 'view', 'purchase')
+    AND ABS(MOD(FARM_FINGERPRINT(CONCAT('train:', user_id)), 1000000)) < @most
+  GROUP BY user_id, item_id, surface, event_date
+  HAVING COUNTIF(event_type = 'impression' AND events.position IS NOT NULL) > 0
+),
+counted AS (
+  SELECT COUNT(*) AS found FROM pairs
+)
+SELECT pairs.user_id, pairs.item_id, pairs.surface, pairs.event_date, pairs.position, pairs.clicked, pairs.purchased
+FROM pairs
+CROSS JOIN counted
+WHERE ABS(MOD(FARM_FINGERPRINT(CONCAT('train:', pairs.user_id)), 1000000)) * counted.found < @most * @most_pairs
+ORDER BY pairs.event_date, pairs.user_id, pairs.item_id, pairs.surface
+"""
+"""What became of each pair on pages of search and of browsing, on the page that showed it. If more than ``most_pairs``
+were found, of so many fewer users by the same hash."""
 USERS = """
 SELECT COUNT(DISTINCT user_id) AS users
 FROM staging.user_item_daily
@@ -75,8 +100,9 @@ WHERE ds BETWEEN DATE_SUB(@ds, INTERVAL @days - 1 DAY) AND @ds
 def run(settings: Settings, ds: date, *, progress: Callable[[str], None] | None = None) -> dict[str, object]:
     """Train on what was known by the end of ``ds`` and write the champion of ``ds``.
 
-    Learns from the lists that were shown, if enough of them sold something; else from replay: what users did on a day
-    with the candidates that the evening before would have named. Every feature comes from the day before the outcome.
+    Learns from the lists that were shown, if enough of them sold something, and from what searches and browsing showed
+    beside them; else from replay: what users did on a day with the candidates that the evening before would have named.
+    Every feature comes from the day before the outcome.
     A shop that restocks learns from replays of past months (``ranking.shop``), which tells ``progress``.
 
     What was tried is in the manifest and, by ``register``, in the registry. A model that the champion gate refused is
@@ -151,7 +177,8 @@ def train_market(warehouse: Warehouse, settings: Settings, ds: date) -> Champion
     outcomes = {day: outcome_of(warehouse, day, ds, most) for day in days}
     shown = sum(int(o.loc[o["impressions"] > 0, "purchases"].sum()) for o in outcomes.values())
     source = "impressions" if shown >= LEAST_PURCHASES else "replay"
-    scorer, facts = _learn(settings, ds, _examples(warehouse, settings, outcomes, source, most), source)
+    pages = off_lists(warehouse, days, ds, most) if source == "impressions" else None
+    scorer, facts = _learn(settings, ds, _examples(warehouse, settings, outcomes, pages, most), source)
     history = read_snapshot(warehouse, settings, ds).history
     retrievers = fit_retrievers(_retrievers(settings), history)
     return Champion(retrievers, scorer, {**facts, "ds": str(ds), "learned_from": source})
@@ -180,6 +207,22 @@ def outcome_of(warehouse: Warehouse, day: date, ds: date, most: int = ALL_USERS)
     return warehouse.query(SHOWN, {"day": day, "most": most}, ds=ds).to_pandas()
 
 
+def off_lists(warehouse: Warehouse, days: Collection[date], ds: date, most: int = ALL_USERS) -> pd.DataFrame:
+    """What became of pairs on pages of search and of browsing of ``days``, as known at the end of ``ds``.
+
+    Returns:
+        [user_id, item_id, surface, event_date, position, clicked, purchased], by ``event_date``; see OFF_LISTS.
+    """
+    oldest, latest = ((ds - day).days for day in (min(days), max(days)))
+    return warehouse.query(OFF_LISTS, off_lists_of(oldest, latest, most), ds=ds).to_pandas()
+
+
+def off_lists_of(oldest: int, latest: int = 0, most: int = ALL_USERS) -> dict[str, object]:
+    """The parameters of OFF_LISTS but @ds: days from ``oldest`` to ``latest`` days before it."""
+    known = {"oldest": oldest, "latest": latest, "most": most}
+    return known | {"lists": SURFACE_RECOMMENDATION, "most_pairs": MOST_OFF_LISTS}
+
+
 def most_users(warehouse: Warehouse, ds: date) -> int:
     """How many of a million users to learn from, so that about MOST_USERS of the last TRAIN_DAYS days are."""
     users = int(warehouse.query(USERS, {"days": TRAIN_DAYS}, ds=ds).column("users")[0].as_py())
@@ -190,9 +233,10 @@ def _examples(
     warehouse: Warehouse,
     settings: Settings,
     outcomes: dict[date, pd.DataFrame],
-    source: str,
+    pages: pd.DataFrame | None,
     most: int = ALL_USERS,
 ) -> dict[date, Examples]:
+    """Labelled pairs by day: of lists and of ``pages`` off them; replayed ones where there are no ``pages``."""
     retrievers, examples = None, {}
     for day, outcome in outcomes.items():
         evening = day - timedelta(days=1)
@@ -202,14 +246,16 @@ def _examples(
         else:
             snapshot = read_snapshot(warehouse, settings, evening, most=most)
         known = {name: model.with_history(snapshot.history) for name, model in retrievers.items()}
-        if source == "replay":
+        if pages is None:
             pairs = replay_pairs(snapshot, known, outcome, item_unit=settings.item_unit, seed=settings.seed)
         else:
-            pairs = outcome[outcome["impressions"] > 0].rename(
+            shown = outcome[outcome["impressions"] > 0].rename(
                 columns={"clicks": "clicked", "purchases": "purchased"}
             )
+            asked = pages[pd.to_datetime(pages["event_date"]) == pd.Timestamp(day)]
+            pairs = pd.concat([shown.assign(off_list=False), asked.assign(off_list=True)], join="inner")
         examples[day] = _label(snapshot, known, pairs)
-    return {day: part for day, part in examples.items() if len(part.purchased)}
+    return {day: part for day, part in examples.items() if len(part.listed.purchased)}
 
 
 def _label(snapshot: Snapshot, retrievers: dict, pairs: pd.DataFrame) -> Examples:
@@ -218,9 +264,10 @@ def _label(snapshot: Snapshot, retrievers: dict, pairs: pd.DataFrame) -> Example
     keep = (rows >= 0) & (items >= 0)
     order = rows[keep].argsort(kind="stable")
     purchased, clicked = (pairs[n].to_numpy()[keep][order] > 0 for n in ("purchased", "clicked"))
-    position = None
+    position, off_list = None, None
     if "position" in pairs:
         position = pairs["position"].fillna(1).to_numpy(np.float64)[keep][order]
+        off_list = pairs["off_list"].to_numpy(bool)[keep][order]
     return label_pairs(
         snapshot,
         retrievers,
@@ -229,6 +276,7 @@ def _label(snapshot: Snapshot, retrievers: dict, pairs: pd.DataFrame) -> Example
         purchased=purchased,
         clicked=clicked,
         position=position,
+        off_list=off_list,
     )
 
 
@@ -252,7 +300,7 @@ def _learn(
         raise ModelError(
             "Only one day has pairs to learn from; the ranker is calibrated on a later day. Wait a day."
         )
-    cut = _calibration_cut([int(examples[day].purchased.sum()) for day in days])
+    cut = _calibration_cut([int(examples[day].listed.purchased.sum()) for day in days])
     train = Examples.join([examples[day] for day in days[:cut]])
     later = Examples.join([examples[day] for day in days[cut:]])
     before = champion_before(settings.models_dir, ds)
@@ -265,6 +313,7 @@ def _learn(
         champion_saw=before.saw.toordinal() - 1 if before else 0,  # pairs are of the evening before
         memory=memory,
     )
+    every = Examples.join([train, later])
     first = first_day(settings.models_dir, ds) if source == "impressions" else None
     facts: dict[str, object] = {
         "ranked_days": sum(day > first for day in days) if first else 0,
@@ -272,8 +321,9 @@ def _learn(
         "metrics": metrics,
         "training_days": [str(day) for day in days[:cut]],
         "calibration_days": [str(day) for day in days[cut:]],
-        "pairs": len(train.purchased) + len(later.purchased),
-        "purchases": int(train.purchased.sum() + later.purchased.sum()),
+        "pairs": len(every.listed.purchased),
+        "purchases": int(every.listed.purchased.sum()),
+        "pairs_off_lists": len(every.purchased) - len(every.listed.purchased),
         "parameters": {
             "seed": settings.seed,
             "item_unit": settings.item_unit,

@@ -27,6 +27,20 @@ USUAL, USUAL_OF_LISTINGS = (0.001, 0.999), (0.01, 0.99)
 hardly a list held, like auctions where the ranker before had none, gets no weight from the few that it did hold; what a
 user did with a listing is rare, and counts."""
 
+INTEREST = (
+    "item_knn",
+    "als",
+    "own_history",
+    "category_share",
+    "category_known",
+    "category_lift",
+    "category_searched",
+    "brand_share",
+    "brand_lift",
+    "brand_searched",
+)
+"""Features that say what a user cares for. A search page holds nothing but what was asked for, so there they tell less
+than in a list."""
 MEMORY = 2 / 3
 """Share that the scorer before has in the weights of a new one."""
 
@@ -141,6 +155,7 @@ def fit_scorer(
     rng: np.random.Generator,
     clicked: np.ndarray | None = None,
     position: np.ndarray | None = None,
+    off_list: np.ndarray | None = None,
     kept: float = 1.0,
 ) -> PairScorer:
     """Fit on pairs that were shown: ``features`` [pairs, names], ``purchased`` 0/1.
@@ -149,10 +164,12 @@ def fit_scorer(
     feature, over *all* pairs shown and not only the clicked ones (entire-space modelling, Ma et al. 2018): clicks are
     many and say what draws a user, purchases are few and only correct them. What is far down a list is clicked less for
     being there: with ``position`` both models carry log(1 + position) too, and it is dropped afterwards, which leaves
-    the features what they say at a mean position. Pairs without a click or purchase beyond MOST_NEGATIVES are sampled
-    with ``rng``, and each one drawn weighs as much as all it stands for: clicked ones are all kept, so that no one
-    factor on the odds would set the others right. ``kept`` is the share of the pairs without a purchase that was given
-    in the first place.
+    the features what they say at a mean position. Pairs ``off_list`` stood on a page that the user asked for: level,
+    position and INTEREST of these have weights of their own, dropped as well; what listings and prices are worth is
+    learned from both (Daume, Frustratingly Easy Domain Adaptation, 2007). Pairs without a click or purchase beyond
+    MOST_NEGATIVES are sampled with ``rng``, and each one drawn weighs as much as all it stands for: clicked ones are
+    all kept, so that no one factor on the odds would set the others right. ``kept`` is the share of the pairs without a
+    purchase that was given in the first place.
 
     Raises:
         ModelError: when all pairs have the same outcome.
@@ -170,8 +187,8 @@ def fit_scorer(
     x = (features - mean) / scale
     base, place = np.zeros(x.shape[1]), np.zeros((len(keep), 0))
     if position is not None:
-        place = np.log1p(position[keep, None])
-        place = place - place.mean()
+        interest = x[:, np.isin(names, INTEREST)]
+        place = _seen_where(position[keep], None if off_list is None else off_list[keep], interest)
     if clicked is not None and 0 < clicked[keep].sum() < len(keep):
         base = logistic(np.hstack([x, place]), clicked[keep], CLICK_PENALTY, weight)[0][: x.shape[1]]
     strong = CLICK_SCALE * (x @ base)[:, None]
@@ -179,6 +196,16 @@ def fit_scorer(
     weights, click_weight = weights[: x.shape[1]], weights[x.shape[1]]
     weights += CLICK_SCALE * click_weight * base
     return PairScorer(names, mean, scale, weights, intercept, kept, low=low, high=high)
+
+
+def _seen_where(position: np.ndarray, off_list: np.ndarray | None, interest: np.ndarray) -> np.ndarray:
+    """What depends on where a pair was seen, and not on the pair: columns of mean 0, dropped after the fit."""
+    place = np.log1p(position)
+    if off_list is None or off_list.all() or not off_list.any():
+        return np.asarray((place - place.mean())[:, None])
+    columns = [np.where(part, place - place[part].mean(), 0.0) for part in (~off_list, off_list)]
+    seen = np.column_stack([*columns, off_list, interest * off_list[:, None]])
+    return np.asarray(seen - seen.mean(axis=0))
 
 
 def _usual(features: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -63,6 +63,7 @@ class Examples:
 
     ``clicked`` is None without clicks, ``position`` (in the list, from 1) where nothing was shown. ``day`` is the
     ordinal of the evening that the features are of; ``price``, ``category``, ``seller_is_new`` are the listing's.
+    ``off_list`` marks pairs that stood on a page of a search or of browsing; None: all stood in lists.
     """
 
     features: np.ndarray
@@ -74,6 +75,7 @@ class Examples:
     price: np.ndarray | None = None
     category: np.ndarray | None = None
     seller_is_new: np.ndarray | None = None
+    off_list: np.ndarray | None = None
 
     @classmethod
     def join(cls, parts: Sequence[Examples]) -> Examples:
@@ -93,12 +95,18 @@ class Examples:
             all_of([p.price for p in parts]),
             all_of([p.category for p in parts]),
             all_of([p.seller_is_new for p in parts]),
+            all_of([p.off_list for p in parts]),
         )
 
     def take(self, chosen: np.ndarray) -> Examples:
         """The pairs under a mask, or at positions, ``chosen``."""
         values = (getattr(self, f.name) for f in fields(self))
         return Examples(*(None if v is None else v[chosen] for v in values))  # type: ignore[arg-type]
+
+    @property
+    def listed(self) -> Examples:
+        """The pairs that stood in lists."""
+        return self if self.off_list is None else self.take(~self.off_list)
 
     @property
     def late(self) -> np.ndarray:
@@ -143,6 +151,7 @@ def label_pairs(
     purchased: np.ndarray,
     clicked: np.ndarray | None = None,
     position: np.ndarray | None = None,
+    off_list: np.ndarray | None = None,
 ) -> Examples:
     """Features, as known at the end of the snapshot's day, of pairs whose outcome came later; ``rows`` ascending.
 
@@ -166,6 +175,7 @@ def label_pairs(
         position,
         day=np.full(len(rows), snapshot.ds.toordinal()),
         **listed_as(snapshot.shelf, items),
+        off_list=off_list,
     )
 
 
@@ -187,6 +197,8 @@ def train_scorer(
 ) -> tuple[FeatureScorer, dict[str, float]]:
     """Fit rankers on ``train``, keep the better one, calibrate it and pass the gate, on different users of ``later``.
 
+    Pairs off lists teach the logistic regression alone; everything is calibrated and judged on lists.
+
     Half of the users of the ``later`` days calibrate each ranker and say which to keep: a logistic regression, or
     boosted trees where clicks and enough purchases are known and their log-loss is lower by more than chance. The other
     half is for the gate and the metrics; the ranker has seen nothing of it. Once they have passed, trees are calibrated
@@ -205,14 +217,15 @@ def train_scorer(
         ModelError: no purchase to learn from or to calibrate on, a feature that knows the outcome, or the gate refused.
     """
     refuse_leaks(PAIR_FEATURES, train.features, train.purchased)
-    judges = in_gate_half(later.users)
-    half, unseen = later.take(~judges), later.take(judges)
+    shown = later.listed
+    judges = in_gate_half(shown.users)
+    half, unseen = shown.take(~judges), shown.take(judges)
     if not len(unseen.purchased):
         raise ModelError("No user is left to judge the ranker by. Train on more days.")
     fitted = partial(_fit_remembering, seed=seed, kept=kept, champion=champion, memory=memory)
     losses: dict[str, tuple[np.ndarray, FeatureScorer, FeatureScorer]] = {}
     refused = None
-    rankers: list[FeatureScorer] = [fitted(train), *fit_trees(train, seed)]
+    rankers: list[FeatureScorer] = [fitted(train), *fit_trees(train.listed, seed)]
     for raw in rankers:
         try:
             ready = calibrate(raw, half)
@@ -248,7 +261,7 @@ def train_scorer(
     told = {name: round(value, 8) for name, value in metrics.items()}
     if isinstance(best, PairScorer) and kept == 1.0:
         return _on_all_days(train, later, fitted), told
-    return calibrate(best, later), told
+    return calibrate(best, shown), told
 
 
 def _on_all_days(train: Examples, later: Examples, fitted: Callable[[Examples], PairScorer]) -> PairScorer:
@@ -256,11 +269,12 @@ def _on_all_days(train: Examples, later: Examples, fitted: Callable[[Examples], 
 
     It is calibrated on what two others say of these days, each fitted with the other half of their users.
     """
-    judges = in_gate_half(later.users)
-    raw = np.empty(len(judges))
-    for half in (judges, ~judges):
-        raw[half] = fitted(Examples.join([train, later.take(~half)])).logit(later.features[half])
-    platt = fit_platt(raw, log_price_of(PAIR_FEATURES, later.features), later.purchased)
+    shown = later.listed
+    judges, judges_shown = in_gate_half(later.users), in_gate_half(shown.users)
+    raw = np.empty(len(judges_shown))
+    for half, half_shown in ((judges, judges_shown), (~judges, ~judges_shown)):
+        raw[half_shown] = fitted(Examples.join([train, later.take(~half)])).logit(shown.features[half_shown])
+    platt = fit_platt(raw, log_price_of(PAIR_FEATURES, shown.features), shown.purchased)
     return replace(fitted(Examples.join([train, later])), platt=platt)
 
 
@@ -308,6 +322,7 @@ def fit_logistic(pairs: Examples, seed: int, kept: float = 1.0) -> PairScorer:
         rng=np.random.default_rng(seed),
         clicked=pairs.clicked,
         position=pairs.position,
+        off_list=pairs.off_list,
         kept=kept,
     )
 

@@ -28,7 +28,12 @@ CAMPAIGNS = "marketplace.campaigns"
 CHECKS = "monitoring.check_results"
 MARK = "staging.arrivals"
 """Erased last: until then it tells on which days the person was active, so that a killed run can be finished."""
-AGGREGATES = ("staging.item_daily", "staging.search_daily", "staging.search_item_daily")
+AGGREGATES = (
+    "staging.item_daily",
+    "staging.item_shown_daily",
+    "staging.search_daily",
+    "staging.search_item_daily",
+)
 """Totals of a day over everybody, which are built again without the person: a query may be theirs alone."""
 LONGEST = 40
 """Of a longer id this much is looked for in texts, which may have cut it short."""

@@ -14,7 +14,7 @@ from bench.loop_figures import Day, Pairs, calibration, figures
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    loop = Loop(size="small", seed=5, users=500, history_days=20, days=2, replications=2, singles=True)
+    loop = Loop(size="small", seed=6, users=500, history_days=20, days=2, replications=2, singles=True)
     return run(loop, tmp_path_factory.mktemp("loop"))
 
 

@@ -184,6 +184,10 @@ def parameters(text: Text, settings: Settings, ds: date) -> dict[str, Any]:
     others: Mapping[str, Any] = days | {
         "days": 7,
         "shape_days": 28,
+        "oldest": 13,
+        "latest": 0,
+        "most_pairs": 1_000_000,
+        "lists": "search",
         "shards": 3,
         "most": 1_000_000,
         "first_item": "i1",

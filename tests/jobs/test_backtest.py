@@ -98,7 +98,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         early = actions["event_date"] < CUT
         for day, part in ((CUT - timedelta(days=1), actions[early]), (LAST, actions[~early])):
             warehouse.write("staging.user_item_daily", part.assign(ds=day), day)
-        for name in ("item_daily", "user_seller_daily", "user_search_daily", "search_item_daily"):
+        for name in (
+            "item_daily",
+            "item_shown_daily",
+            "user_seller_daily",
+            "user_search_daily",
+            "search_item_daily",
+        ):
             columns = schema.table(f"staging.{name}").column_names
             warehouse.write(f"staging.{name}", pd.DataFrame(columns=columns), LAST)
     for day in (CUT - timedelta(days=1), LAST):

@@ -38,7 +38,6 @@ YOUNGER = {  # nullable columns that an older marketplace did not have yet
     "features.user_daily": ["top_hour", "weekend_share"],
 }
 SINCE_1 = {
-    "staging.item_daily": ["clickers", "expected_clickers"],
     "features.item_daily": ["p_available", "appeal"],
     "features.seller_daily": ["appeal"],
 }

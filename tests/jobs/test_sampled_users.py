@@ -34,15 +34,34 @@ def test_a_user_is_in_on_every_day_or_on_none(played: Settings) -> None:
         whole, part = (
             [train.outcome_of(warehouse, day, DS, most) for day in DAYS] for most in (inputs.ALL_USERS, HALF)
         )
+        pages = [train.off_lists(warehouse, DAYS, DS, most) for most in (inputs.ALL_USERS, HALF)]
     drawn = set(pd.concat(part)["user_id"])
+    asked = pages[0][pages[0]["user_id"].isin(pages[1]["user_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(pages[1], asked)
+    assert 0.35 < len(asked) / len(pages[0]) < 0.65
     assert 0.35 < len(drawn) / pd.concat(whole)["user_id"].nunique() < 0.65
     for before, after in zip(whole, part, strict=True):
         kept = before[before["user_id"].isin(drawn)].reset_index(drop=True)
         pd.testing.assert_frame_equal(after, kept)
 
 
+def test_of_many_pages_those_of_fewer_users_are_read(
+    played: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_warehouse(played) as warehouse:
+        whole = train.off_lists(warehouse, DAYS, DS, HALF)
+        monkeypatch.setattr(train, "MOST_OFF_LISTS", len(whole))
+        assert len(train.off_lists(warehouse, DAYS, DS, HALF)) == len(whole)
+        monkeypatch.setattr(train, "MOST_OFF_LISTS", len(whole) // 3)
+        part = train.off_lists(warehouse, DAYS, DS, HALF)
+    assert 0.2 < len(part) / len(whole) < 0.47
+    kept = whole[whole["user_id"].isin(part["user_id"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, kept)
+
+
 def test_the_snapshot_holds_the_users_that_are_learned_from_and_the_whole_shelf(played: Settings) -> None:
     assert inputs.DRAWN in train.SHOWN
+    assert inputs.DRAWN in train.OFF_LISTS
     with open_warehouse(played) as warehouse:
         whole = inputs.read_snapshot(warehouse, played, DS)
         part = inputs.read_snapshot(warehouse, played, DS, most=HALF)

@@ -372,6 +372,29 @@ def test_a_purchase_of_the_next_day_counts_once(played: Settings) -> None:
     assert (found["purchases"] == expected).all()
 
 
+def test_what_stood_on_pages_that_users_asked_for_is_learned_from_too(played: Settings) -> None:
+    days = [DS - timedelta(days=n) for n in (3, 2)]
+    with open_warehouse(played) as warehouse:
+        found = train.off_lists(warehouse, days, DS)
+        events = pd.concat(
+            [warehouse.read("staging.events", days[0] - timedelta(days=n)) for n in (0, -1, -2, -3)]
+        )
+    events["event_date"] = pd.to_datetime(events["event_date"])
+    events = events[events["event_date"].isin([pd.Timestamp(day) for day in days])]
+    events = events[events["surface"].isin(["search", "browse"])]
+    of = ["user_id", "item_id", "surface", "event_date"]
+    counted = events.assign(n=1).pivot_table("n", of, "event_type", "sum", fill_value=0)
+    expected = counted[counted["impression"] > 0]
+    found = found.assign(event_date=pd.to_datetime(found["event_date"])).set_index(of)
+    assert set(found.index) == set(expected.index)
+    assert (found["clicked"] == expected["view"].reindex(found.index)).all()
+    assert (found["purchased"] == expected["purchase"].reindex(found.index)).all()
+    first = events[events["event_type"] == "impression"].groupby(of)["position"].min()
+    assert (found["position"] == first.reindex(found.index)).all()
+    facts = train.run(replace(played, champion_gate=False), DS)
+    assert int(str(facts["pairs_off_lists"])) > 0
+
+
 def test_a_backtest_by_groups_keeps_what_was_listed_after_the_cut(played: Settings) -> None:
     cut = DS - timedelta(days=2)
     data, listings = backtest._read(played, cut, DS + timedelta(days=1))

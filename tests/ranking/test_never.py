@@ -129,6 +129,7 @@ def build(market: Market, folder: Path, always_live: bool = False) -> Market:
             ("marketplace.price_changes", []),
             ("staging.user_item_daily", market.actions),
             ("staging.item_daily", list(by_item.values())),
+            ("staging.item_shown_daily", []),
         ):
             put(warehouse, table, rows, DS)
         for table in order(BUILT, loaded.sql_dir):

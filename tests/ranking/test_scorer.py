@@ -94,6 +94,33 @@ def test_clicks_help_where_purchases_are_few() -> None:
     assert np.corrcoef(np.log(with_clicks), wish)[0, 1] > 0.99
 
 
+def test_pages_that_users_asked_for_teach_what_listings_are_worth_and_not_what_interest_is() -> None:
+    rng = np.random.default_rng(8)
+    names = ("brand_lift", "x", "constant")
+    features = np.column_stack([rng.normal(size=(80_000, 2)), np.ones(80_000)]).astype(np.float32)
+    off_list, position = np.arange(80_000) >= 20_000, rng.integers(1, 20, 80_000).astype(float)
+    features[~off_list, 1] = 0  # lists never held what differs by it
+    interest, x = features[:, 0], features[:, 1]
+    wish = -4 + 0.8 * x + np.where(off_list, 1.0, interest) - 0.5 * np.log(position)
+    clicked = rng.random(80_000) < sigmoid(wish)
+    purchased = clicked & (rng.random(80_000) < 0.3)
+
+    def weights(chosen: np.ndarray, **marks: np.ndarray) -> np.ndarray:
+        known = {"clicked": clicked[chosen], "position": position[chosen]} | marks
+        scorer = fit_scorer(
+            features[chosen], purchased[chosen], names=names, rng=np.random.default_rng(0), **known
+        )
+        return (scorer.coefficients / scorer.scale)[:2]
+
+    every = np.ones(80_000, bool)
+    both, blind = weights(every, off_list=off_list), weights(every)
+    assert both[0] / both[1] == pytest.approx(1 / 0.8, abs=0.25)
+    assert blind[0] / blind[1] < 0.6, "unmarked, pages on which interest counts nothing hide it"
+    lists = weights(~off_list)
+    np.testing.assert_array_equal(lists, weights(~off_list, off_list=off_list[~off_list]))
+    assert lists[1] == 0 < both[1]
+
+
 def test_later_days_calibrate_the_level() -> None:
     features, purchased, _ = world(60_000, 5)
     later, bought, truth = world(60_000, 6, offset=-5.0)
@@ -175,6 +202,24 @@ def examples(n: int, seed: int, taste: float) -> Examples:
     features = rng.normal(size=(n, len(PAIR_FEATURES))).astype(np.float32)
     purchased = rng.random(n) < sigmoid(-3 + taste * features[:, 0].astype(float))
     return Examples(features, purchased, np.array([f"u{i}" for i in rng.integers(0, 400, n)], object))
+
+
+def test_what_stood_off_lists_neither_calibrates_nor_judges() -> None:
+    def with_pages(seed: int) -> Examples:
+        shown, asked = examples(8_000, seed, 1.5), examples(24_000, seed + 50, 1.5)
+        asked = replace(asked, purchased=np.random.default_rng(seed).random(24_000) < 0.5)
+        parts = [
+            replace(part, position=np.ones(len(part.users)), off_list=np.full(len(part.users), off))
+            for part, off in ((shown, False), (asked, True))
+        ]
+        return Examples.join(parts)
+
+    later = with_pages(4)
+    scorer, metrics = train_scorer(with_pages(2), later, 0)
+    lists = later.listed
+    assert len(lists.purchased) == 8_000
+    assert metrics["purchases"] == lists.purchased[in_gate_half(lists.users)].sum()
+    assert scorer.predict(lists.features).mean() == pytest.approx(lists.purchased.mean(), rel=0.1)
 
 
 def refused(train: Examples, later: Examples, seed: int, champion: PairScorer | None = None) -> str | None:

@@ -106,6 +106,7 @@ def test_a_shop_that_logs_no_views_has_rates_within_one(tmp_path: Path) -> None:
         "staging.items": [{"item_id": "i1"}, {"item_id": "i2"}],
         "features.item_group": [{"item_id": "i1"}, {"item_id": "i2"}],
         "staging.item_daily": [{"item_id": "i1", "event_date": DS, "purchases": 40}],
+        "staging.item_shown_daily": [],
     }
     for row in built(tmp_path, "features.item_daily", given):
         assert 0 <= row["purchase_rate"] <= 1

@@ -4,7 +4,8 @@
 -- 50 impressions, 20 views had been seen at it), which is itself drawn towards the market's. price_percentile = share of
 -- the live listings of its group that are cheaper, ties counting half. is_new: listed within two days, or never viewed
 -- nor shown. listing_amount: the top bid of an auction that has one, else the price.
--- appeal: log of its clickers over those expected at its places in its category, as if ten had come and been expected.
+-- appeal: log of who opened it out of any page over those expected at its places in its category, as if ten had come and
+-- been expected.
 -- p_available: chance that the listing is live at a moment drawn from the day after ds, which is when lists are seen.
 -- With q the chance to close within a day, at a steady rate: -q / LN(1 - q). q = closings per listing and day over the
 -- last seven days, of what was live at the start of the day, by category and by points on the day before (none, below 4,
@@ -13,7 +14,7 @@
 -- grain: item_id
 -- partition: ds
 -- cluster: category_id, item_id
--- upstream: staging.items, features.item_group, staging.item_daily
+-- upstream: staging.items, features.item_group, staging.item_daily, staging.item_shown_daily
 -- params: timezone, history_days
 WITH shelf AS (
     SELECT
@@ -49,8 +50,6 @@ days AS (
         bids,
         bid_amount,
         top_bid,
-        clickers,
-        expected_clickers,
         views + 3 * likes + 4 * (offers + carts + bids) + 8 * purchases AS points
     FROM staging.item_daily
     WHERE
@@ -70,8 +69,6 @@ totals AS (
         SUM(IF(age < 30, purchases, 0)) AS purchases_30d,
         SUM(impressions) AS impressions,
         SUM(clicks) AS clicks,
-        SUM(clickers) AS clickers,
-        SUM(expected_clickers) AS expected_clickers,
         SUM(views) AS views,
         SUM(chances) AS chances,
         SUM(purchases) AS purchases,
@@ -88,13 +85,33 @@ categories AS (
         groups_.category_id,
         SUM(totals.impressions) AS impressions,
         SUM(totals.clicks) AS clicks,
-        COALESCE(SUM(totals.clickers), 0) AS clickers,
-        COALESCE(SUM(totals.expected_clickers), 0) AS expected_clickers,
         SUM(totals.chances) AS chances,
         SUM(totals.purchases) AS purchases
     FROM totals
     INNER JOIN features.item_group AS groups_
         ON totals.item_id = groups_.item_id AND groups_.ds = @ds
+    GROUP BY groups_.category_id
+),
+
+received AS (
+    SELECT
+        item_id,
+        SUM(clickers) AS clickers,
+        SUM(expected_clickers) AS expected_clickers
+    FROM staging.item_shown_daily
+    WHERE
+        ds BETWEEN DATE_SUB(@ds, INTERVAL @history_days - 1 DAY) AND @ds
+        AND event_date >= DATE_SUB(@ds, INTERVAL @history_days - 1 DAY)
+    GROUP BY item_id
+),
+
+levels AS (
+    SELECT
+        groups_.category_id,
+        (SUM(received.clickers) + 10) / (CAST(SUM(received.expected_clickers) AS FLOAT64) + 10) AS click_level
+    FROM received
+    INNER JOIN features.item_group AS groups_
+        ON received.item_id = groups_.item_id AND groups_.ds = @ds
     GROUP BY groups_.category_id
 ),
 
@@ -175,8 +192,7 @@ priors AS (
     SELECT
         categories.category_id,
         (categories.clicks + 50 * market.click_rate) / (categories.impressions + 50) AS click_rate,
-        (categories.purchases + 20 * market.purchase_rate) / (categories.chances + 20) AS purchase_rate,
-        (categories.clickers + 10) / (CAST(categories.expected_clickers AS FLOAT64) + 10) AS click_level
+        (categories.purchases + 20 * market.purchase_rate) / (categories.chances + 20) AS purchase_rate
     FROM categories
     CROSS JOIN market
 )
@@ -218,11 +234,13 @@ SELECT
         ELSE -LEAST(hazards.daily, 0.999999) / LN(1 - LEAST(hazards.daily, 0.999999))
     END AS p_available,
     LN(
-        (COALESCE(totals.clickers, 0) + 10)
-        / (COALESCE(CAST(totals.expected_clickers AS FLOAT64), 0) * COALESCE(priors.click_level, 1) + 10)
+        (COALESCE(received.clickers, 0) + 10)
+        / (COALESCE(CAST(received.expected_clickers AS FLOAT64), 0) * COALESCE(levels.click_level, 1) + 10)
     ) AS appeal
 FROM shelf
 CROSS JOIN market
 INNER JOIN hazards ON shelf.item_id = hazards.item_id
 LEFT JOIN totals ON shelf.item_id = totals.item_id
 LEFT JOIN priors ON shelf.category_id = priors.category_id
+LEFT JOIN received ON shelf.item_id = received.item_id
+LEFT JOIN levels ON shelf.category_id = levels.category_id

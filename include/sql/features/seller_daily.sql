@@ -1,13 +1,13 @@
 -- A seller as the end of ds knows them. Ratings are drawn towards the market's mean as if ten buyers had rated at it, so
 -- a seller without ratings is neutral. cancel_rate = cancels per sale over 90 days, a Beta posterior whose prior, worth
 -- 20 sales, is the rate of the categories the seller sells in. sell_through = sold per closed listing over 90 days,
--- drawn towards the market's as if ten listings had closed at it. appeal: log of the clickers of the seller's listings,
--- sold ones too, over 90 days, over those expected at their places in their categories, as if twenty had come and been
--- expected.
+-- drawn towards the market's as if ten listings had closed at it. appeal: log of who opened the seller's listings out
+-- of any page, sold ones too, over 90 days, over those expected at their places in their categories, as if twenty had come
+-- and been expected.
 -- grain: seller_id
 -- partition: ds
 -- cluster: seller_id
--- upstream: staging.sellers, staging.items, staging.item_daily
+-- upstream: staging.sellers, staging.items, staging.item_daily, staging.item_shown_daily
 -- params: timezone
 WITH shelf AS (
     SELECT
@@ -36,9 +36,7 @@ outcomes AS (
         shelf.seller_id,
         shelf.category_id,
         SUM(days.purchases) AS purchases,
-        SUM(days.cancels) AS cancels,
-        COALESCE(SUM(days.clickers), 0) AS clickers,
-        COALESCE(SUM(days.expected_clickers), 0) AS expected_clickers
+        SUM(days.cancels) AS cancels
     FROM staging.item_daily AS days
     INNER JOIN shelf ON days.item_id = shelf.item_id
     WHERE
@@ -57,8 +55,7 @@ category_rates AS (
         outcomes.category_id,
         LEAST(
             (SUM(outcomes.cancels) + 20 * MAX(market.cancel_rate)) / (SUM(outcomes.purchases) + 20), 1
-        ) AS cancel_rate,
-        (SUM(outcomes.clickers) + 10) / (CAST(SUM(outcomes.expected_clickers) AS FLOAT64) + 10) AS click_level
+        ) AS cancel_rate
     FROM outcomes
     CROSS JOIN market
     GROUP BY outcomes.category_id
@@ -69,14 +66,48 @@ records AS (
         outcomes.seller_id,
         SUM(outcomes.purchases) AS purchases,
         SUM(outcomes.cancels) AS cancels,
-        SAFE_DIVIDE(SUM(outcomes.purchases * category_rates.cancel_rate), SUM(outcomes.purchases)) AS prior_rate,
-        SUM(outcomes.clickers) AS clickers,
-        SUM(
-            CAST(CAST(outcomes.expected_clickers AS FLOAT64) * category_rates.click_level AS NUMERIC)
-        ) AS expected_clickers
+        SAFE_DIVIDE(SUM(outcomes.purchases * category_rates.cancel_rate), SUM(outcomes.purchases)) AS prior_rate
     FROM outcomes
     INNER JOIN category_rates ON outcomes.category_id = category_rates.category_id
     GROUP BY outcomes.seller_id
+),
+
+received AS (
+    SELECT
+        shelf.seller_id,
+        shelf.category_id,
+        SUM(days.clickers) AS clickers,
+        SUM(days.expected_clickers) AS expected_clickers
+    FROM staging.item_shown_daily AS days
+    INNER JOIN shelf ON days.item_id = shelf.item_id
+    WHERE
+        days.ds BETWEEN DATE_SUB(@ds, INTERVAL 89 DAY) AND @ds
+        AND days.event_date >= DATE_SUB(@ds, INTERVAL 89 DAY)
+    GROUP BY shelf.seller_id, shelf.category_id
+),
+
+levels AS (
+    SELECT
+        category_id,
+        (SUM(clickers) + 10) / (CAST(SUM(expected_clickers) AS FLOAT64) + 10) AS click_level
+    FROM received
+    GROUP BY category_id
+),
+
+appeals AS (
+    SELECT
+        received.seller_id,
+        LN(
+            (SUM(received.clickers) + 20)
+            / (
+                CAST(
+                    SUM(CAST(CAST(received.expected_clickers AS FLOAT64) * levels.click_level AS NUMERIC)) AS FLOAT64
+                ) + 20
+            )
+        ) AS appeal
+    FROM received
+    INNER JOIN levels ON received.category_id = levels.category_id
+    GROUP BY received.seller_id
 ),
 
 ratings AS (
@@ -111,14 +142,12 @@ SELECT
     (COALESCE(listings.sold_90d, 0) + 10 * closings.sell_through)
     / (COALESCE(listings.closed_90d, 0) + 10) AS sell_through,
     @ds AS ds,
-    LN(
-        (COALESCE(records.clickers, 0) + 20)
-        / (COALESCE(CAST(records.expected_clickers AS FLOAT64), 0) + 20)
-    ) AS appeal
+    COALESCE(appeals.appeal, 0) AS appeal
 FROM staging.sellers AS sellers
 CROSS JOIN market
 CROSS JOIN ratings
 CROSS JOIN closings
 LEFT JOIN listings ON sellers.seller_id = listings.seller_id
 LEFT JOIN records ON sellers.seller_id = records.seller_id
+LEFT JOIN appeals ON sellers.seller_id = appeals.seller_id
 WHERE sellers.ds = @ds
