@@ -11,13 +11,15 @@ import numpy as np
 class Calibration:
     """How well probabilities match outcomes: log-loss, that of one rate for all, expected calibration error.
 
-    ``noise`` is the standard error of the difference of the two log-losses.
+    ``noise`` is the standard error of the difference of the two log-losses; ``ece_by_chance`` the calibration error to
+    expect if every probability were right, since outcomes scatter about them.
     """
 
     log_loss: float
     prior_log_loss: float
     noise: float
     ece: float
+    ece_by_chance: float
     rows: int
     positives: int
 
@@ -42,15 +44,15 @@ def calibration(
     p = np.clip(p.astype(np.float64), 1e-9, 1 - 1e-9)
     base = outcome.mean() if rate is None else rate
     losses, prior_losses = log_losses(p, outcome), log_losses(np.full(len(p), base), outcome)
-    ece = sum(
-        len(part) / len(p) * abs(p[part].mean() - outcome[part].mean())
-        for part in np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
-    )
+    parts = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
+    ece = sum(len(part) / len(p) * abs(p[part].mean() - outcome[part].mean()) for part in parts)
+    scatter = sum(np.sqrt((p[part] * (1 - p[part])).sum()) for part in parts)  # of the sum of each bin
     return Calibration(
         log_loss=float(losses.mean()),
         prior_log_loss=float(prior_losses.mean()),
         noise=standard_error(losses - prior_losses, users),
         ece=float(ece),
+        ece_by_chance=float(np.sqrt(2 / np.pi) * scatter / len(p)),  # mean distance of a normal from its mean
         rows=len(p),
         positives=int(outcome.sum()),
     )

@@ -383,8 +383,9 @@ def gate(scorer: object, fit: Calibration, behind: tuple[float, float] | None = 
     """Refuse a scorer that is not fit to publish; the champion before it stays.
 
     With ENOUGH_PURCHASES its log-loss has to be lower than that of one rate for all by more than PROOF standard
-    errors, and its expected calibration error at most half of the purchase rate. With fewer, which is a marketplace
-    that has hardly begun, nothing could be proven: it is refused only if it is worse by more than one standard error.
+    errors, and its expected calibration error at most half of the purchase rate more than chance would make it. With
+    fewer, which is a marketplace that has hardly begun, nothing could be proven: it is refused only if it is worse by
+    more than one standard error.
 
     Args:
         scorer: the scorer.
@@ -407,9 +408,10 @@ def gate(scorer: object, fit: Calibration, behind: tuple[float, float] | None = 
             + ("not lower by more than chance than " if enough else "worse by more than chance than ")
             + f"{fit.prior_log_loss:.5f}, that of one rate for all (standard error {fit.noise:.5f}). {stays}"
         )
-    if enough and fit.ece > 0.5 * rate:
+    if enough and fit.ece - fit.ece_by_chance > 0.5 * rate:
         raise ModelError(
-            f"Gate: calibration error {fit.ece:.5f} exceeds half of the purchase rate {rate:.5f}. {stays}"
+            f"Gate: calibration error {fit.ece:.5f}, of which chance makes {fit.ece_by_chance:.5f}, exceeds it by more "
+            f"than half of the purchase rate {rate:.5f}. {stays}"
         )
     if behind is not None and behind[0] > PROOF * behind[1]:
         raise ModelError(

@@ -12,7 +12,7 @@ from recsys.errors import ModelError
 from recsys.features.pairs import PAIR_FEATURES
 from recsys.models import store
 from recsys.ranking import scorer as module
-from recsys.ranking.calibration import calibration
+from recsys.ranking.calibration import Calibration, calibration
 from recsys.ranking.champion import load_scorer
 from recsys.ranking.platt import SEEN_ABOVE, Platt, log_odds, sigmoid
 from recsys.ranking.scorer import PairScorer, calibrated, fit_scorer, remembering
@@ -196,6 +196,27 @@ def test_the_gate_wants_better_than_the_mean_rate() -> None:
         gate(broken, calibration(truth, purchased))
 
 
+def test_what_chance_makes_of_calibration_refuses_nothing() -> None:
+    rng = np.random.default_rng(12)
+    p = np.minimum(0.0013 * rng.lognormal(-1.1, 1.5, 42_000), 0.5)
+    half, lost = p / 2, p / 5
+    found = [[calibration(said, rng.random(len(p)) < p) for said in (half, lost)] for _ in range(40)]
+    scorer = fit(*world(2_000, 10)[:2])
+
+    def refused(fit: Calibration) -> bool:
+        try:
+            gate(scorer, fit)
+        except ModelError:
+            return True
+        return False
+
+    judged = [[refused(fit) for fit in pair] for pair in found if min(fit.positives for fit in pair) >= 50]
+    share = np.mean(judged, axis=0)
+    assert share[0] < 0.1
+    assert share[1] > 0.9
+    assert np.mean([pair[0].ece > 0.5 * pair[0].positives / pair[0].rows for pair in found]) > 0.5
+
+
 def examples(n: int, seed: int, taste: float) -> Examples:
     """Pairs of 400 users; the first feature moves the log-odds of a purchase by ``taste``, the others are noise."""
     rng = np.random.default_rng(seed)
@@ -361,6 +382,7 @@ def test_the_place_in_the_list_does_not_pass_for_taste() -> None:
 def test_calibration_by_hand() -> None:
     found = calibration(np.array([0.2, 0.2, 0.8, 0.8]), np.array([0, 1, 1, 1]), bins=2)
     assert found.ece == pytest.approx(0.5 * abs(0.2 - 0.5) + 0.5 * abs(0.8 - 1.0))
+    assert found.ece_by_chance == pytest.approx(np.sqrt(2 / np.pi) * 2 * np.sqrt(2 * 0.2 * 0.8) / 4)
     assert found.log_loss == pytest.approx(-(np.log(0.8) + np.log(0.2) + 2 * np.log(0.8)) / 4)
     assert found.prior_log_loss == pytest.approx(-(np.log(0.25) + 3 * np.log(0.75)) / 4)
 
