@@ -51,13 +51,16 @@ PLACES, EXPONENT = 12, MarketplaceConfig.position_exponent
 @dataclass(frozen=True)
 class Evening:
     """All candidates of some users: audience ``rows`` (ascending), features, what ``money`` multiplies a chance by in
-    the order, true ``value`` of a look, and how much the user of each pair ``weighs``."""
+    the order, true ``value`` of a look, how much the user of each pair ``weighs``; and ``person`` and ``thing``, the
+    numbers of user and listing in the simulator."""
 
     rows: np.ndarray
     features: np.ndarray
     money: np.ndarray
     value: np.ndarray
     weighs: np.ndarray
+    person: np.ndarray
+    thing: np.ndarray
 
     def worth(self, order: np.ndarray) -> float:
         """Mean over users, weighted, of what the first places are worth when pairs stand by falling ``order``."""
@@ -128,6 +131,8 @@ def _evening(settings: Settings, ranker: Ranker, snapshot: Snapshot, ds: date, u
         money=ranker.money.score(np.ones(len(row)), shelf.price[item], ranker.kept[item]) * fixed,
         value=wish.click * wish.buy * price * morning.items["take"][thing] * can,
         weighs=weight[person],
+        person=person,
+        thing=thing,
     )
 
 

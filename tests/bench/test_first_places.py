@@ -12,7 +12,10 @@ def evening(value: list[list[float]], weighs: list[float]) -> Evening:
     sizes = [len(mine) for mine in value]
     rows = np.repeat([3, 8], sizes)
     pairs = np.concatenate(value)
-    return Evening(rows, np.zeros((len(rows), 1)), np.ones(len(rows)), pairs, np.repeat(weighs, sizes))
+    numbers = np.arange(len(rows))
+    return Evening(
+        rows, np.zeros((len(rows), 1)), np.ones(len(rows)), pairs, np.repeat(weighs, sizes), rows, numbers
+    )
 
 
 def test_worth_by_hand() -> None:
