@@ -52,8 +52,8 @@ composer-check: $(INSTALLED)  ## Resolve the bundle's packages with those of the
 test: $(INSTALLED) lint  ## Run the linters, the type checker, the layer contract and every test.
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-test-neural: neural  ## Run the tests of the models with PyTorch, which "make test" does without.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/models tests/keywords
+test-neural: neural  ## Run the tests that need PyTorch, which "make test" does without.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests/models tests/keywords tests/bench/test_told_the_form.py
 
 lint: $(INSTALLED)  ## Run ruff, mypy, import-linter and sqlfluff.
 	@$(BIN)/ruff check .
