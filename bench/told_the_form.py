@@ -144,7 +144,6 @@ class Told:
     def __init__(self, morning: State, tomorrow: date) -> None:
         self.torch = torch = require_torch()
         self.config, world, items = morning.config, world_of(morning.config), morning.items
-        users, leaves = morning.users, len(world.leaf_weight)
         taste = Taste(morning, tomorrow)
         self.climate, self.style = self._real(taste.climate), self._real(taste._style)
         self.leaf, self.seller = self._whole(items["leaf"]), self._whole(items["seller"])
@@ -157,7 +156,7 @@ class Told:
             self._real(part) for part in _deals(items, world.brand_log_price, world)
         )
         self.parent = self._whole(world.leaf_parent)
-        usual = _usual_interest(users, world, tomorrow)
+        usual = _usual_interest(morning.users, world, tomorrow)
         self.usual = self._real(usual)
         share = np.exp(usual - usual.max(axis=1, keepdims=True))
         share /= share.sum(axis=1, keepdims=True)
@@ -165,10 +164,10 @@ class Told:
         self.sold_here = torch.full((len(world.parent_brands), len(BRAND_NAMES)), -50.0)
         for parent, brands in enumerate(world.parent_brands):
             self.sold_here[parent, self._whole(brands)] = 0.0
-        n, sizes = morning.n_users, {"parent": len(world.parent_brands), "leaf": leaves}
+        n, leaves = morning.n_users, len(world.leaf_weight)
         self.parts = {
-            "parent": torch.zeros(n, sizes["parent"]),
-            "leaf": torch.zeros(n, sizes["leaf"]),
+            "parent": torch.zeros(n, len(world.parent_brands)),
+            "leaf": torch.zeros(n, leaves),
             "brand": torch.full((n, len(BRAND_NAMES)), -0.2),
             "style": torch.zeros(n, self.style.shape[1]),
             "tier": torch.zeros(n),
