@@ -3,8 +3,8 @@
 A ranker is calibrated on lists that the ranker before it made. Its own lists hold what it thinks highest of, and so,
 more often than not, what it overestimates (Smith and Winkler, "The optimizer's curse", Management Science 52, 2006).
 That shows only once they have been seen, in ``marts.list_calibration``. By how much a model overestimates says nothing
-of the next: a new one is taken at its word on its first day. At which prices it does so more than at others, as where
-little is sold, is much the same for all of them, and is learned from all.
+of the next: a new one is taken at its word on its first day. Only that it does so the more the dearer a listing is, as
+where little is sold and purses end, is much the same for all of them, and is learned from all.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize_scalar
 
 BANDS_PER_LOG = 3.0
 """Price bands to a unit of the natural logarithm, as include/sql/marts/list_calibration.sql has them."""
 PRIOR = 20.0
 """Purchases by which a band's ratio is drawn to what mean ratio and price let expect, and the mean ratio to 1."""
-SHAPE_PRIOR = 10.0
-"""Purchases by which a band of all models is drawn to the mean."""
+DEAR_PENALTY = 5.0
+"""Penalty on the fall of the ratio with dearness: half of it times the square of the fall is taken off the
+log-likelihood."""
+MOST_FALL = 5.0
+SEEN_ABOVE = 5.0
+"""Purchases expected above the price up to which the ratio falls: what hardly was seen says no more."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Promises:
     def of(cls, bands: pd.DataFrame, shape: pd.Series) -> Self:
         """From rows [price_band, expected, purchases], summed here, of one policy, one model and the last days.
 
-        ``shape`` is by price_band, rising: the ratio there to the mean ratio, as ``shape_of`` has it.
+        ``shape`` is by price_band, rising, as ``shape_of`` has it.
         """
         if shape.empty:
             return cls()
@@ -67,21 +72,37 @@ class Promises:
 
 
 def shape_of(bands: pd.DataFrame) -> pd.Series:
-    """By price_band, rising: purchases per purchase expected there, each model's own mean ratio taken out.
+    """By price_band, rising: the ratio there to that of what is not dear, at most 1; each model's own mean is left out.
 
-    From rows [model, price_band, expected_before, purchases_before] of one policy.
+    exp(-fall x dearness), where dearness is the square of the log of the price over the mean one; the fall is the
+    likeliest for how the purchases lie over prices. What is cheap is a model's own affair: of what one promised too
+    little, the next may promise too much. From rows [model, price_band, expected_before, purchases_before] of one
+    policy.
 
     Example:
         >>> rows = pd.DataFrame({"model": ["a", "a", "b", "b"], "price_band": [0, 9, 0, 9],
         ...     "expected_before": [5e4, 5e4, 5e4, 5e4], "purchases_before": [15_000, 5_000, 75_000, 25_000]})
         >>> shape_of(rows).round(2).tolist()
-        [1.5, 0.5]
+        [1.0, 0.33]
     """
     sums = bands.groupby("model")[["expected_before", "purchases_before"]].transform("sum")
     level = (sums["purchases_before"] + 1.0) / (sums["expected_before"] + 1.0)
     usual = bands.assign(usual=bands["expected_before"] * level)
     found = usual.groupby("price_band", sort=True)[["usual", "purchases_before"]].sum()
-    return (found["purchases_before"] + SHAPE_PRIOR) / (found["usual"] + SHAPE_PRIOR)
+    expected, purchases = found.to_numpy(np.float64).T
+    if not expected.sum() > 0:
+        return pd.Series(1.0, index=found.index)
+    log_price = (found.index.to_numpy(np.float64) + 0.5) / BANDS_PER_LOG
+    above = np.cumsum(expected[::-1])[::-1]
+    highest = log_price[above >= min(SEEN_ABOVE, above[0])].max()
+    dearness = np.maximum(np.minimum(log_price, highest) - np.average(log_price, weights=expected), 0.0) ** 2
+
+    def loss(fall: float) -> float:
+        spread = np.log((expected * np.exp(-fall * dearness)).sum())
+        return float(purchases.sum() * spread + fall * (purchases @ dearness) + DEAR_PENALTY / 2 * fall**2)
+
+    fall = minimize_scalar(loss, bounds=(0.0, MOST_FALL), method="bounded", options={"xatol": 1e-6}).x
+    return pd.Series(np.exp(-fall * dearness), index=found.index)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.ranking.promises import BANDS_PER_LOG, PRIOR, Promises, Record, shape_of
+from recsys.ranking.promises import BANDS_PER_LOG, PRIOR, SEEN_ABOVE, Promises, Record, shape_of
 
 CHANCES = st.floats(1e-6, 0.999)
 PRICES = st.floats(0.01, 1e5)
@@ -82,7 +82,7 @@ def test_at_which_prices_promises_fail_is_learned_from_all_models_and_by_how_muc
     fresh = record.promises("hybrid", "c")
     assert record.seen == {}
     assert fresh.ratio[0] / fresh.ratio[1] == pytest.approx(2.0, rel=0.02)
-    assert fresh.ratio.prod() ** 0.5 == pytest.approx(1.0, rel=0.07), "a new model is believed in the mean"
+    assert fresh.ratio[0] == 1.0, "a new model is believed where nothing is dear"
     few = rows.iloc[:1].assign(
         model="c", expected=400.0, purchases=200, expected_before=400.0, purchases_before=200
     )
@@ -90,3 +90,38 @@ def test_at_which_prices_promises_fail_is_learned_from_all_models_and_by_how_muc
     assert known.ratio[1] < 0.6 * fresh.ratio[1], (
         "what its cheap listings brought says something of the dear ones"
     )
+
+
+def test_the_fall_with_dearness_is_found_again() -> None:
+    """Seven bands, and purchases as a fall of 0.15 of what is above the mean would make them."""
+    band, expected = np.arange(4, 18, 2), np.array([500, 900, 800, 500, 250, 90, 30]) * 100.0
+    log_price = (band + 0.5) / BANDS_PER_LOG
+    true = np.exp(-0.15 * np.maximum(log_price - np.average(log_price, weights=expected), 0) ** 2)
+    rows = bands(*zip(band.tolist(), expected.tolist(), (2 * expected * true).round().tolist(), strict=True))
+    found = shape_of(rows)
+    assert found.index.tolist() == band.tolist()
+    np.testing.assert_allclose(found, true, atol=0.02)
+    assert (found.diff().dropna() <= 0).all()
+
+
+def test_what_one_model_promised_too_little_the_next_is_not_made_to_promise() -> None:
+    """Cheap listings are a model's own affair, and dear ones that sold better than promised are too."""
+    for ratio in ([3.0, 1.0, 1.0], [1.0, 1.0, 3.0]):
+        shape = shape_of(
+            bands(*((band, 1000.0, int(1000 * r)) for band, r in zip((3, 8, 13), ratio, strict=True)))
+        )
+        assert shape.max() == 1.0
+        assert shape.iloc[1] > 0.9
+
+
+def test_beyond_what_was_hardly_seen_a_price_says_no_more() -> None:
+    seen = [(6, 1000.0, 1200), (12, 300.0, 150), (15, SEEN_ABOVE, 2)]
+    known, beyond = shape_of(bands(*seen)), shape_of(bands(*seen, (40, SEEN_ABOVE / 50, 0)))
+    assert beyond.loc[40] == beyond.loc[15]
+    np.testing.assert_allclose(known, beyond.drop(40), rtol=0.01)
+
+
+def test_where_nothing_was_bought_or_expected_no_price_is_dear() -> None:
+    np.testing.assert_allclose(shape_of(bands((3, 0.0, 0), (9, 0.0, 0))), 1.0)
+    assert shape_of(bands((3, 2.0, 0), (9, 1.0, 0))).between(0.99, 1.0).all()
+    assert shape_of(bands()).empty
