@@ -16,8 +16,9 @@ TRAITS = ("group", "category", "brand", "seller", "price_band")
 NONE = -1
 """Code of a trait that a listing does not have, and place in the pool of a listing that is not there."""
 NO_CAP = 10**6
-LATE = np.float32(1e3)
-"""Taken off the value of a listing that a cap holds back: it comes when nothing else is left."""
+LATE = np.float32(2)
+"""Taken off the marginal relevance, above -1 and at most 1, of a listing that a cap holds back: it comes when nothing
+else is left. Not more, or single precision would not tell those that are held back apart."""
 
 
 @dataclass(frozen=True)
