@@ -25,6 +25,7 @@ DEAR_PENALTY = 5.0
 """Penalty on the fall of the ratio with dearness: half of it times the square of the fall is taken off the
 log-likelihood."""
 MOST_FALL = 5.0
+"""The search for the fall ends here: listings at e times the mean price would sell e^-5 of what is expected."""
 SEEN_ABOVE = 5.0
 """Purchases expected above the price up to which the ratio falls: what hardly was seen says no more."""
 
@@ -52,7 +53,7 @@ class Promises:
         usual = shape.to_numpy(np.float64)
         mean = (purchases.sum() + PRIOR) / ((expected * usual).sum() + PRIOR)
         ratio = (purchases + PRIOR * mean * usual) / (expected + PRIOR)
-        return cls((shape.index.to_numpy(np.float64) + 0.5) / BANDS_PER_LOG, ratio)
+        return cls(_middles(shape.index), ratio)
 
     def at(self, price: np.ndarray) -> np.ndarray:
         """The ratio of listings of a ``price`` [listings]."""
@@ -92,7 +93,7 @@ def shape_of(bands: pd.DataFrame) -> pd.Series:
     expected, purchases = found.to_numpy(np.float64).T
     if not expected.sum() > 0:
         return pd.Series(1.0, index=found.index)
-    log_price = (found.index.to_numpy(np.float64) + 0.5) / BANDS_PER_LOG
+    log_price = _middles(found.index)
     above = np.cumsum(expected[::-1])[::-1]
     highest = log_price[above >= min(SEEN_ABOVE, above[0])].max()
     dearness = np.maximum(np.minimum(log_price, highest) - np.average(log_price, weights=expected), 0.0) ** 2
@@ -103,6 +104,11 @@ def shape_of(bands: pd.DataFrame) -> pd.Series:
 
     fall = minimize_scalar(loss, bounds=(0.0, MOST_FALL), method="bounded", options={"xatol": 1e-6}).x
     return pd.Series(np.exp(-fall * dearness), index=found.index)
+
+
+def _middles(price_bands: pd.Index) -> np.ndarray:
+    """The log of the price in the middle of each band."""
+    return np.asarray((price_bands.to_numpy(np.float64) + 0.5) / BANDS_PER_LOG)
 
 
 @dataclass(frozen=True)
